@@ -1,0 +1,70 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every module of this collection has in common: its arguments, its way to fail, its connection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+
+from . import _client
+
+CLUSTER_ARGS: dict[str, t.Any] = {
+    "kubeconfig": {"type": "path", "required": True, "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
+    "context": {"type": "str", "required": True, "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
+}
+JOURNAL_ARGS: dict[str, t.Any] = {
+    "journal": {
+        "type": "dict",
+        "options": {
+            "namespace": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "epoch": {"type": "int", "required": True},
+            "phase": {"type": "str", "required": True},
+        },
+    },
+}
+
+
+class Refusal(Exception):
+    """A wish that we will not carry out. Nothing has been changed when it is raised before the first write.
+
+    code: a stable word for machines (port_in_use, stale_epoch, ...); message: object, field, found, expected, what to do;
+    details: plain data that goes into the module's `failure` return value.
+    """
+
+    def __init__(self, code: str, message: str, **details: t.Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.details = details
+
+
+def run(
+    operation: t.Callable[[AnsibleModule, t.Any], dict[str, t.Any]],
+    spec: dict[str, t.Any], *, cluster: bool = True, journal: bool = False, **options: t.Any,
+) -> None:  # fmt: skip
+    """Runs a module: operation(module, cluster or None) returns the result for exit_json.
+
+    options go to AnsibleModule (required_if, ...); check mode is supported by every module of ours. Refusal and
+    ClusterError become fail_json with failure={code, ...details}.
+    """
+    arguments = {**(CLUSTER_ARGS if cluster else {}), **(JOURNAL_ARGS if journal else {}), **spec}
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True, **options)
+    if cluster and _client.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
+    try:
+        connection = _client.Cluster(module.params["kubeconfig"], module.params["context"]) if cluster else None
+        result = operation(module, connection)
+    except Refusal as exc:
+        module.fail_json(msg=str(exc), failure={"code": exc.code, **exc.details})
+    except _client.ApiError as exc:
+        module.fail_json(
+            msg=str(exc), failure={"code": "api", "status": exc.status, "reason": exc.reason, "path": exc.path}
+        )
+    except _client.ClusterError as exc:
+        module.fail_json(msg=str(exc), failure={"code": "cluster"})
+    if not module._diff:
+        result.pop("diff", None)
+    module.exit_json(**result)

@@ -1,0 +1,46 @@
+"""HAProxy outside the cluster: layer 4, in front of the nodes' NodePorts, as a cloud's network balancer is.
+
+Both colours are attached from the start, green with weight 0, as target groups would be.
+"""
+
+from __future__ import annotations
+
+from . import settings as s
+
+#      name               address                   port  blue   green  status: blue, green
+LISTENERS = (
+    ("public_http", s.BALANCER, 80, 30080, 30081, 30021, 30022),
+    ("public_https", s.BALANCER, 443, 30443, 30444, 30021, 30022),
+    ("passthrough_http", s.BALANCER_PASSTHROUGH, 80, 32080, 32081, 32021, 32022),
+    ("passthrough_https", s.BALANCER_PASSTHROUGH, 443, 32443, 32444, 32021, 32022),
+)
+
+
+def config() -> str:
+    lines = [
+        "global",
+        "    maxconn 8000",
+        f"    stats socket ipv4@{s.BALANCER}:{s.HAPROXY_PORT} level admin",
+        "    stats socket unix@/run/haproxy.sock mode 600 level admin",
+        "    stats timeout 1m",
+        "defaults",
+        "    mode tcp",
+        "    balance roundrobin",
+        "    timeout connect 2s",
+        "    timeout client 60s",
+        "    timeout server 60s",
+        "    timeout tunnel 1h",
+        "    retries 3",
+        "    option redispatch",
+        "    option httpchk GET /healthz/ready",
+        "    http-check expect status 200",
+        "    default-server inter 1s fall 3 rise 1 weight 100",
+    ]
+    for name, address, port, blue, green, blue_status, green_status in LISTENERS:
+        lines += [f"frontend {name}", f"    bind {address}:{port}", f"    default_backend {name}", f"backend {name}"]
+        for colour, node_port, status, weight in (("blue", blue, blue_status, 100), ("green", green, green_status, 0)):
+            lines += [
+                f"    server {colour}-{node} {node_address}:{node_port} weight {weight} check port {status}"
+                for node, node_address in s.NODES.items()
+            ]
+    return "\n".join(lines) + "\n"
