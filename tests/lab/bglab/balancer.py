@@ -5,6 +5,8 @@ Both colours are attached from the start, green with weight 0, as target groups 
 
 from __future__ import annotations
 
+import socket
+
 from . import settings as s
 
 #      name               address                   port  blue   green  status: blue, green
@@ -32,7 +34,8 @@ def config() -> str:
         "    timeout tunnel 1h",
         "    retries 3",
         "    option redispatch",
-        "    option httpchk GET /healthz/ready",
+        "    option httpchk",  # Envoy refuses the HTTP/1.0 of its short form
+        "    http-check send meth GET uri /healthz/ready ver HTTP/1.1 hdr Host health.lab.test",
         "    http-check expect status 200",
         "    default-server inter 1s fall 3 rise 1 weight 100",
     ]
@@ -44,3 +47,14 @@ def config() -> str:
                 for node, node_address in s.NODES.items()
             ]
     return "\n".join(lines) + "\n"
+
+
+def blue_is_up() -> bool:
+    """Whether HAProxy's own health checks have found every blue server up."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as api:
+        api.settimeout(2)
+        api.connect("/run/haproxy.sock")
+        api.sendall(b"show stat\n")
+        answer = b"".join(iter(lambda: api.recv(65536), b"")).decode()
+    rows = [line.split(",") for line in answer.splitlines() if ",blue-" in line]
+    return len(rows) == len(LISTENERS) * len(s.NODES) and all(row[17].startswith("UP") for row in rows)

@@ -84,6 +84,7 @@ def _follow(outer: subprocess.Popen[bytes]) -> int:
 
 
 def _end(pid: int) -> None:
+    s.PID_FILE.unlink(missing_ok=True)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
@@ -98,7 +99,6 @@ def down() -> int:
         while _started(pid) is not None:
             time.sleep(0.05)
         print("lab: down")
-    s.PID_FILE.unlink(missing_ok=True)
     return 0
 
 
@@ -111,6 +111,7 @@ def enter(argv: t.Sequence[str], host: str = "operator") -> t.NoReturn:
     inside = [] if host == "control-plane" else ["nsenter", f"--net=/run/netns/{host}", "--"]
     folder = f"--wd={os.getcwd()}"
     os.environ.update(blue.environment())
+    os.environ.pop("PYTHONPATH", None)  # the lab's own modules are none of the operator's business
     # setsid is not used: Ctrl-C must reach the command.
     os.execvp("nsenter", [*join, folder, *inside, *argv])
 

@@ -79,9 +79,6 @@ def _echo(pod: Pod, container: t.Mapping[str, t.Any], address: str, folder: Path
     ports = [p["containerPort"] for p in container.get("ports", [])] or [8080]
     if not any(a.startswith(("--port", "--grpc", "--tcp")) for a in args):
         args = [f"--port={port}" for port in ports]
-    listening = {flag: [a for a in args if a.startswith(f"--{flag}")] for flag in ("port", "grpc", "tcp")}
-    # The program has default ports of its own for each kind; only what the manifest says may be open.
-    args += [f"--{flag}=" for flag, given in listening.items() if not given]
     args = [_mounted(a, pod, container, folder, api) for a in args]
     if not any(a.startswith("--log_output_level") for a in args):
         args += ["--log_output_level=all:none"]

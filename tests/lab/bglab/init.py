@@ -58,4 +58,5 @@ def boot() -> None:
     await_("haproxy", lambda: os.path.exists("/run/haproxy.sock"), haproxy)
     step("blue and its applications")
     blue.applications(step)
+    await_("blue's servers at the balancer", balancer.blue_is_up, haproxy)
     step("up")
