@@ -1,0 +1,124 @@
+"""Runs the migration phase by phase under live traffic, on the operator's host of the lab, and accounts for every request.
+
+Writes .cache/demo/report.json. Ends with status 1 if a phase fails or a single request did.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
+
+FOLDER = ROOT / ".cache" / "demo"
+LOG = FOLDER / "ansible.log"
+TRAFFIC = Path(os.environ["LAB_STATE"]) / "traffic"
+HALF = json.dumps({"mesh_cutover_steps": [1, 10, 50]})
+STEPS: tuple[tuple[str, list[str]], ...] = (
+    ("preflight", ["-t", "preflight"]),
+    ("keep", ["-t", "keep"]),
+    ("bind", ["-t", "bind"]),
+    ("deploy", ["-t", "deploy"]),
+    ("verify", ["-t", "verify"]),
+    ("cutover to 50 %", ["-t", "cutover", "-e", HALF]),
+    ("rollback", ["-t", "rollback", "-e", "mesh_rollback_to=cutover"]),
+    ("cutover", ["-t", "cutover"]),
+    ("soak", ["-t", "soak"]),
+    ("unbind", ["-t", "unbind"]),
+    ("cleanup", ["-t", "cleanup"]),
+    ("everything again", []),
+)
+MINIMUM_RATE = 300.0  # requests a second that the run must have carried to count
+
+
+def play(name: str, *argv: str) -> tuple[float, int]:
+    """One ansible-playbook run, shown as it goes. Returns (seconds, changed). Raises SystemExit if it fails."""
+    begin = time.time()
+    command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", *argv]
+    env = {**os.environ, "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_FORCE_COLOR": str(int(sys.stdout.isatty()))}
+    output = []
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        assert run.stdout
+        with open(LOG, "a", encoding="utf-8") as log:
+            log.write(f"\n$ {' '.join(command)}\n")
+            for line in run.stdout:
+                log.write(line)
+                output.append(line)
+                if line.strip() and not line.startswith("PLAY"):
+                    print("  " + line, end="", flush=True)
+    if run.returncode:
+        raise SystemExit(f"demo: {name} failed; the whole output is in {LOG.relative_to(ROOT)}")
+    changed = sum(int(n) for n in re.findall(r"changed=(\d+)", "".join(output)))
+    return time.time() - begin, changed
+
+
+def account(begin: float, end: float) -> tuple[int, int]:
+    """Requests that ended up in [begin, end) and how many of them failed."""
+    requests = failed = 0
+    for record in _traffic.read_records(_traffic.records_path(str(TRAFFIC)), since=begin):
+        if begin <= record["t"] < end:
+            requests += 1
+            failed += "error" in record
+    return requests, failed
+
+
+def table(rows: list[dict], total: dict, seconds: float) -> str:
+    lines = [f"{'phase':<18}{'seconds':>8}{'changed':>9}{'requests':>10}{'failed':>8}"]
+    lines += [
+        f"{r['name']:<18}{r['seconds']:>8.1f}{r['changed']:>9}{r['requests']:>10}{r['failed']:>8}" for r in rows
+    ]
+    changed = sum(r["changed"] for r in rows)
+    lines.append(f"{'in all':<18}{seconds:>8.1f}{changed:>9}{total['requests']:>10}{total['failed']:>8}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    LOG.write_text("")
+    print("demo: live traffic on every protocol", flush=True)
+    play("traffic", "tests/demo/traffic.yml")
+    begin = time.time()
+    phases = []
+    for name, argv in STEPS:
+        print(f"\ndemo: {name}  (ansible-playbook -i inventories/lab/hosts.yml playbooks/migrate.yml {' '.join(argv)})", flush=True)
+        start = time.time()
+        seconds, changed = play(name, "playbooks/migrate.yml", *argv)
+        phases.append({"name": name, "seconds": round(seconds, 1), "changed": changed, "begin": start, "end": start + seconds})
+    end = time.time()
+    play("traffic", "tests/demo/traffic.yml", "-e", "traffic_state=stopped")
+    summary = _traffic.summarise(_traffic.read_records(_traffic.records_path(str(TRAFFIC))))
+    for phase in phases:
+        phase["requests"], phase["failed"] = account(phase.pop("begin"), phase.pop("end"))
+    total = summary["total"]
+    rate = total["requests"] / (end - begin)
+    report = {
+        "requests": total["requests"], "failed": total["failed"], "seconds": round(end - begin, 1),
+        "rate": round(rate, 1), "p50_ms": total["p50_ms"], "p99_ms": total["p99_ms"], "phases": phases,
+        "protocols": {k: {"requests": v["requests"], "failed": v["failed"]} for k, v in summary["protocols"].items()},
+        "errors": summary["errors"],
+    }  # fmt: skip
+    (FOLDER / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    print("\n" + table(phases, total, end - begin))
+    print("protocols: " + ", ".join(f"{k} {v['requests']} ({v['failed']} failed)" for k, v in report["protocols"].items()))
+    print(f"{rate:.0f} requests/s, p50 {total['p50_ms']:.1f} ms, p99 {total['p99_ms']:.1f} ms")
+    for error in summary["errors"][:10]:
+        print(f"failed: {error}")
+    again = phases[-1]["changed"]
+    if again:
+        print(f"demo: FAILED: the second full run changed {again}")
+    if total["failed"] or not total["requests"] or rate < MINIMUM_RATE:
+        print(f"demo: FAILED: {total['failed']} of {total['requests']} requests failed, at {rate:.0f}/s (at least {MINIMUM_RATE:.0f} wanted)")
+        return 1
+    return 1 if again else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
