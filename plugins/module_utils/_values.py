@@ -1,0 +1,107 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values of Istio's gateway chart that make green as large, as placed and as reachable as blue is. Pure.
+
+The keys are those of manifests/charts/gateway/values.yaml in Istio 1.2x and 1.3x.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ._module import Refusal
+
+Object = t.Mapping[str, t.Any]
+
+# Annotations of pods that say how the proxy runs. All others belong to whoever wrote them (checksums, restarts, owners).
+PROXY_ANNOTATION = re.compile(r"(proxy|sidecar|inject|traffic\.sidecar)\.istio\.io/|prometheus\.io/")
+# Where pods may run: copied as it is, except that blue's own labels in it become green's.
+PLACEMENT = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "terminationGracePeriodSeconds")
+
+
+def selects(selector: t.Mapping[str, str] | None, labels: t.Mapping[str, str] | None) -> bool:
+    """Whether a Service's selector takes pods with these labels. An empty selector takes none."""
+    return bool(selector) and all((labels or {}).get(key) == value for key, value in (selector or {}).items())
+
+
+def deployment_of(service: Object, deployments: t.Sequence[Object]) -> Object:
+    """The one Deployment whose pods the Service selects. Raises Refusal no_workload or several_workloads."""
+    meta = service["metadata"]
+    where = f"Service {meta['namespace']}/{meta['name']}"
+    selector = service["spec"].get("selector")
+    found = [d for d in deployments if selects(selector, d["spec"]["template"]["metadata"].get("labels"))]
+    if not found:
+        raise Refusal(
+            "no_workload",
+            f"{where}: no Deployment in its namespace has pods that spec.selector {selector} selects. Found:"
+            f" {', '.join(d['metadata']['name'] for d in deployments) or 'no Deployment at all'}.",
+        )
+    if len(found) > 1:
+        names = ", ".join(d["metadata"]["name"] for d in found)
+        raise Refusal("several_workloads", f"{where}: several Deployments have pods that it selects: {names}. Expected one.")
+    return found[0]
+
+
+def values(
+    service: Object, deployment: Object, labels: t.Mapping[str, str], node_ports: t.Mapping[str, int]
+) -> dict[str, t.Any]:
+    """Values for green, from blue's Service and Deployment.
+
+    labels: of green's pods. node_ports: by port name of blue's Service. Raises Refusal: unnamed_port (a port of blue's
+    without a NodePort for green), unknown_port (a name that blue's Service does not have), same_labels (blue's Service
+    would select green's pods, and so would blue's Gateways).
+    """
+    meta, spec = service["metadata"], service["spec"]
+    where = f"Service {meta['namespace']}/{meta['name']}"
+    template = deployment["spec"]["template"]
+    names = [port.get("name") or str(port["port"]) for port in spec["ports"]]
+    unnamed = [name for name in names if name not in node_ports]
+    if unnamed:
+        raise Refusal("unnamed_port", f"{where} has the ports {', '.join(names)}; green.node_ports lacks {', '.join(unnamed)}.")
+    unknown = [name for name in node_ports if name not in names]
+    if unknown:
+        raise Refusal("unknown_port", f"green.node_ports names {', '.join(unknown)}; {where} has only {', '.join(names)}.")
+    if selects(spec.get("selector"), labels):
+        raise Refusal(
+            "same_labels",
+            f"{where} selects {spec['selector']}, and green.labels {dict(labels)} would be selected too: blue would serve"
+            " with green's pods, and green's Gateways would be shadowed by blue's. Give green other labels.",
+        )
+    own = template["metadata"].get("labels") or {}
+    placement = {
+        key: relabelled(template["spec"][key], own, labels) for key in PLACEMENT if template["spec"].get(key) is not None
+    }
+    annotations = template["metadata"].get("annotations") or {}
+    return {
+        "labels": dict(labels),
+        "replicaCount": deployment["spec"].get("replicas", 1),
+        "autoscaling": {"enabled": False},  # an autoscaler would shrink green while it has little traffic
+        "podAnnotations": {key: value for key, value in annotations.items() if PROXY_ANNOTATION.match(key)},
+        "resources": template["spec"]["containers"][0].get("resources") or {},
+        **placement,
+        "service": {
+            "type": spec["type"],
+            "externalTrafficPolicy": spec.get("externalTrafficPolicy") or "Cluster",
+            "ports": [
+                {
+                    "name": name, "port": port["port"], "targetPort": port["targetPort"],
+                    "protocol": port.get("protocol", "TCP"), "nodePort": node_ports[name],
+                }
+                for name, port in zip(names, spec["ports"])
+            ],
+        },
+    }  # fmt: skip
+
+
+def relabelled(value: t.Any, blue: t.Mapping[str, str], green: t.Mapping[str, str]) -> t.Any:
+    """A copy in which label selectors that mean blue's pods mean green's: anti-affinity and spreading count by them."""
+    if isinstance(value, t.Mapping):
+        if "matchLabels" in value and selects(value["matchLabels"], blue):
+            changed = {key: green.get(key, label) for key, label in value["matchLabels"].items()}
+            return {**value, "matchLabels": changed}
+        return {key: relabelled(item, blue, green) for key, item in value.items()}
+    if isinstance(value, list):
+        return [relabelled(item, blue, green) for item in value]
+    return value

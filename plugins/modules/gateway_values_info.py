@@ -1,0 +1,95 @@
+#!/usr/bin/python
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gateway_values_info
+short_description: Values of Istio's gateway chart that make green what blue is
+version_added: 0.1.0
+author: bluegreen.mesh contributors (@bluegreen-mesh)
+description:
+  - Reads the Service that clients reach now and the Deployment behind it, and works out values for Istio's C(gateway) chart
+    with the same ports, size, placement and proxy settings, and with labels and NodePorts of green's own.
+  - Autoscaling is off in them. An autoscaler would shrink green while it has little traffic.
+extends_documentation_fragment:
+  - bluegreen.mesh.cluster
+  - bluegreen.mesh.cluster.info
+options:
+  service:
+    description: Blue's Service, as C(NAMESPACE/NAME).
+    type: str
+    required: true
+  labels:
+    description: Labels of green's pods. Blue's Service must not select them.
+    type: dict
+    required: true
+  node_ports:
+    description: NodePort of each port of blue's Service, by port name.
+    type: dict
+    required: true
+seealso:
+  - module: kubernetes.core.helm
+"""
+
+EXAMPLES = r"""
+- name: Work out green's values
+  bluegreen.mesh.gateway_values_info:
+    kubeconfig: ~/.kube/config
+    context: production
+    service: istio-system/public-ingressgateway
+    labels: {app: public-gateway, istio: public-gateway}
+    node_ports: {status-port: 30022, http2: 30081, https: 30444}
+  register: green
+"""
+
+RETURN = r"""
+values:
+  description: Values for the chart.
+  type: dict
+  returned: success
+deployment:
+  description: Blue's Deployment, as C(NAMESPACE/NAME).
+  type: str
+  returned: success
+"""
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _values
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of
+
+
+def operation(module, cluster):
+    params = module.params
+    namespace, found, name = params["service"].partition("/")
+    if not found or not name:
+        raise _module.Refusal("bad_option", f"service: {params['service']!r} is not of the form NAMESPACE/NAME.")
+    try:
+        ports = {str(key): int(value) for key, value in params["node_ports"].items()}
+    except (TypeError, ValueError) as exc:
+        raise _module.Refusal("bad_option", f"node_ports: {params['node_ports']} has a port that is no number.") from exc
+    service = cluster.find(path_of("v1", "services", namespace, name))
+    if service is None:
+        raise _module.Refusal("no_such_service", f"Service {namespace}/{name} does not exist. Check mesh_workloads.")
+    deployment = _values.deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
+    return {
+        "changed": False,
+        "values": _values.values(service, deployment, params["labels"], ports),
+        "deployment": f"{namespace}/{deployment['metadata']['name']}",
+    }
+
+
+def main() -> None:
+    _module.run(
+        operation,
+        {
+            "service": {"type": "str", "required": True},
+            "labels": {"type": "dict", "required": True},
+            "node_ports": {"type": "dict", "required": True},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

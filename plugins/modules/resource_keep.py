@@ -1,0 +1,259 @@
+#!/usr/bin/python
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: resource_keep
+short_description: Protects objects from removal by their owner, and releases them again
+version_added: 0.1.0
+author: bluegreen.mesh contributors (@bluegreen-mesh)
+description:
+  - Makes an owner's removal leave what a migration still needs, and refuses any other deletion of it.
+  - C(helm uninstall) decides from the manifest that Helm stored with the release's highest revision, and never looks at
+    the live object; an upgrade or a rollback that drops an object decides from the live annotation. So
+    C(helm.sh/resource-policy=keep) is written to both.
+  - The stored manifest is edited as text, in the one document of that object, and only if what comes out is the same
+    release with just this annotation more. The record is saved first, and written only if nobody changed it meanwhile.
+  - An admission policy (C(ValidatingAdmissionPolicy)) refuses to delete what is kept, whoever asks, Helm, Flux, Argo CD, an
+    operator, the garbage collector, the deletion of the namespace, or a person. It concerns only objects that carry this
+    migration's annotation C(bluegreen.mesh/kept-by). The module waits until the API server does refuse, by dry runs of
+    the deletions.
+  - What was changed is noted on each object in the annotation C(bluegreen.mesh/kept-undo). V(released) takes away exactly
+    that; an object that was kept before stays kept.
+  - Nothing is changed if one of the objects can't be protected.
+notes:
+  - It does not protect from edits, nor from scaling to zero.
+  - A Flux HelmRelease must be suspended before its stored manifest may be edited, or Flux would undo the edit. The module
+    fails with V(owner_reconciles) where it is not.
+options:
+  state:
+    description:
+      - V(kept) protects, V(released) takes that protection off.
+    type: str
+    choices: [kept, released]
+    default: kept
+  migration:
+    description:
+      - Name of the migration that keeps these objects; lower-case letters, digits and dashes, at most 40.
+      - If not given, O(journal.name). One of the two is needed.
+    type: str
+  gateways:
+    description:
+      - Istio Gateways, as C(NAMESPACE/NAME). With O(state=released), one that is gone is only reported.
+      - The Secrets that their servers get certificates from are included, V(credentialName) and V(credentialNames) for
+        modes V(SIMPLE), V(MUTUAL) and V(OPTIONAL_MUTUAL), and for the latter two a Secret for the CA (C(NAME-cacert), or
+        V(caCertCredentialName)) where there is one.
+    type: list
+    elements: str
+  secrets_namespace:
+    description:
+      - Namespace in which the gateways' pods run, from which Istio reads those Secrets.
+      - If not given, each Gateway's own namespace.
+    type: str
+  resources:
+    description: More objects of any kind.
+    type: list
+    elements: dict
+    suboptions:
+      api_version:
+        description: Group and version, such as V(apps/v1).
+        type: str
+        required: true
+      kind:
+        description: Kind, such as V(Deployment).
+        type: str
+        required: true
+      namespace:
+        description: Namespace. Leave it out for a cluster-scoped object.
+        type: str
+      name:
+        description: Name.
+        type: str
+        required: true
+  live_annotation:
+    description: Set C(helm.sh/resource-policy=keep) on the live object.
+    type: bool
+    default: true
+  helm_record:
+    description:
+      - Keep it in the stored manifest of the Helm release that owns it, too.
+      - Needs to list Secrets and ConfigMaps in all namespaces, because a release may be stored elsewhere than installed,
+        and because two releases may hold the same object.
+    type: bool
+    default: true
+  guard:
+    description:
+      - V(auto) sets up the admission policy where the API server has it (Kubernetes 1.30 and later), and warns where not.
+      - V(required) fails where it has not. V(none) leaves the policy alone.
+    type: str
+    choices: [auto, required, none]
+    default: auto
+  guard_timeout:
+    description: Seconds to wait until the API server refuses the deletions.
+    type: int
+    default: 60
+  backup_dir:
+    description:
+      - Directory on the host that the module runs on. Each Helm record is saved to a file of mode 0600 there before it is
+        edited. A record holds the release's values, which may be secret.
+      - Needed without O(journal) when a record has to be edited; with a journal the record is saved to a Secret beside it.
+    type: path
+seealso:
+  - module: bluegreen.mesh.resource_keep_info
+extends_documentation_fragment:
+  - bluegreen.mesh.cluster
+  - bluegreen.mesh.cluster.journal
+  - bluegreen.mesh.cluster.attributes
+"""
+
+EXAMPLES = r"""
+- name: Keep blue's Gateways and their certificates
+  bluegreen.mesh.resource_keep:
+    kubeconfig: ~/.kube/config
+    context: production
+    journal: "{{ mesh_journal }}"
+    gateways:
+      - istio-system/public
+      - istio-system/passthrough
+
+- name: Keep a Deployment and its Service as well, without a journal
+  bluegreen.mesh.resource_keep:
+    kubeconfig: ~/.kube/config
+    context: production
+    migration: public-gateway
+    backup_dir: /var/backups/helm
+    resources:
+      - {api_version: apps/v1, kind: Deployment, namespace: istio-system, name: public-ingressgateway}
+      - {api_version: v1, kind: Service, namespace: istio-system, name: public-ingressgateway}
+
+- name: Let go of a Gateway
+  bluegreen.mesh.resource_keep:
+    kubeconfig: ~/.kube/config
+    context: production
+    journal: "{{ mesh_journal }}"
+    state: released
+    gateways: [istio-system/public]
+"""
+
+RETURN = r"""
+protected:
+  description: The objects, and by what each is protected now (in check mode, would be).
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    api_version:
+      description: Group and version.
+      type: str
+      returned: always
+    kind:
+      description: Kind.
+      type: str
+      returned: always
+    namespace:
+      description: Namespace; empty for a cluster-scoped object.
+      type: str
+      returned: always
+    name:
+      description: Name.
+      type: str
+      returned: always
+    origin:
+      description: Why it is concerned, V(gateway), V(resources), or the field of the Gateway that names this Secret.
+      type: str
+      returned: always
+    owner:
+      description:
+        - The Helm release that has it in its manifest, or that its annotations name; V(null) for none.
+        - RV(protected[].owner.storage) is the object that holds the release's highest revision, or V(null) where
+          nothing is stored of it.
+      type: dict
+      returned: always
+      contains:
+        release:
+          description: Name of the release.
+          type: str
+          returned: always
+        namespace:
+          description: Namespace of the release, which may be another than that of its storage.
+          type: str
+          returned: always
+        revision:
+          description: Its highest revision.
+          type: int
+          returned: always
+        status:
+          description: Status of that revision.
+          type: str
+          returned: always
+        storage:
+          description: Where that revision is stored.
+          type: str
+          returned: always
+    live:
+      description: Whether the live object says V(keep), so that an upgrade or a rollback that drops it leaves it.
+      type: bool
+      returned: always
+    record:
+      description: Whether the stored manifest says keep, so that C(helm uninstall) leaves it.
+      type: bool
+      returned: always
+    record_reason:
+      description: Why RV(protected[].record) is what it is.
+      type: str
+      returned: always
+    guard:
+      description: Whether its deletion is refused.
+      type: bool
+      returned: always
+guard:
+  description:
+    - V(active) if the API server was seen to refuse each deletion, V(pending) in check mode if that is still to come,
+      V(unavailable) if the API server has no such policies, V(none) if it was not asked for.
+  type: str
+  returned: success
+missing:
+  description: Objects that are not there any more.
+  type: list
+  elements: dict
+  returned: O(state=released)
+failure:
+  description: What went wrong, for programs. RV(failure.code) is a stable word.
+  type: dict
+  returned: failure
+"""
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep, _module
+
+SPEC = {
+    "state": {"type": "str", "choices": ["kept", "released"], "default": "kept"},
+    "migration": {"type": "str"},
+    "gateways": {"type": "list", "elements": "str"},
+    "secrets_namespace": {"type": "str"},
+    "resources": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "api_version": {"type": "str", "required": True},
+            "kind": {"type": "str", "required": True},
+            "namespace": {"type": "str"},
+            "name": {"type": "str", "required": True},
+        },
+    },
+    "live_annotation": {"type": "bool", "default": True},
+    "helm_record": {"type": "bool", "default": True},
+    "guard": {"type": "str", "choices": ["auto", "required", "none"], "default": "auto"},
+    "guard_timeout": {"type": "int", "default": 60},
+    "backup_dir": {"type": "path"},
+}
+
+
+def main() -> None:
+    _module.run(_keep.operate, SPEC, journal=True, required_one_of=[("gateways", "resources")])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gateway_traffic_info: what is counted, and that nothing unknown passes for idle."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _envoy_stats
+from ansible_collections.bluegreen.mesh.plugins.modules import gateway_traffic_info
+from fake_cluster import FakeCluster, run_module
+from hypothesis import given
+from hypothesis import strategies as st
+
+# From a gateway pod of Istio 1.31 with upstream Envoy 1.40 and statsInclusionPrefixes listener,http (port 15020), shortened.
+PAGE = """\
+# TYPE envoy_http_agent_downstream_rq_total counter
+envoy_http_agent_downstream_rq_total{} 84
+envoy_http_downstream_cx_total{http_conn_manager_prefix="outbound_0.0.0.0_8443"} 157
+envoy_http_downstream_rq{response_code_class="2xx",http_conn_manager_prefix="outbound_0.0.0.0_8443"} 1931
+# TYPE envoy_http_downstream_rq_total counter
+envoy_http_downstream_rq_total{http_conn_manager_prefix="outbound_0.0.0.0_8080"} 203
+envoy_http_downstream_rq_total{http_conn_manager_prefix="outbound_0.0.0.0_8443"} 2143
+envoy_listener_admin_downstream_cx_total{} 2
+envoy_listener_downstream_cx_total{listener_address="0.0.0.0_15021"} 84
+envoy_listener_downstream_cx_total{listener_address="0.0.0.0_15090"} 1
+envoy_listener_downstream_cx_total{listener_address="0.0.0.0_8080"} 5
+envoy_listener_downstream_cx_total{listener_address="0.0.0.0_8443"} 157
+envoy_listener_downstream_cx_active{listener_address="0.0.0.0_15021"} 0
+envoy_listener_downstream_cx_active{listener_address="0.0.0.0_15090"} 1
+envoy_listener_downstream_cx_active{listener_address="0.0.0.0_8080"} 1
+envoy_listener_downstream_cx_active{listener_address="0.0.0.0_8443"} 8
+envoy_listener_downstream_pre_cx_active{listener_address="0.0.0.0_8443"} 2
+envoy_server_total_connections{} 8
+envoy_server_uptime{} 56
+istio_agent_go_goroutines 33
+"""
+# Istio's own proxy with its default statistics.
+ISTIO = """\
+istio_requests_total{reporter="source",source_workload="gw",response_code="200",response_flags="-",path="a,b=\\"}c"} 40
+istio_requests_total{reporter="source",source_workload="gw",response_code="404",response_flags="NR"} 2
+istio_requests_total{reporter="destination",source_workload="x"} 1000
+istio_tcp_connections_opened_total{reporter="source"} 7 1700000000000
+envoy_server_total_connections{} 3
+envoy_server_uptime{} 100
+"""
+
+
+def page(requests=0, active=0, uptime=100, connections=0):
+    return (
+        f'envoy_http_downstream_rq_total{{http_conn_manager_prefix="outbound_0.0.0.0_8443"}} {requests}\n'
+        f'envoy_listener_downstream_cx_active{{listener_address="0.0.0.0_8443"}} {active}\n'
+        f'envoy_listener_downstream_cx_total{{listener_address="0.0.0.0_8443"}} {connections}\n'
+        f"envoy_server_uptime{{}} {uptime}\n"
+    )
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+def test_clients_are_counted_and_the_proxys_own_listeners_are_not():
+    pod = _envoy_stats.read_pod("p", "u", True, PAGE, ["http", "tcp"])
+    assert (pod.requests, pod.connections, pod.open_connections, pod.uptime) == (2346, 162, 11, 56)
+    assert pod.unknown == []
+
+
+def test_istios_own_statistics_are_read_from_the_gateways_view():
+    pod = _envoy_stats.read_pod("p", "u", True, ISTIO, ["http", "tcp"])
+    assert (pod.requests, pod.connections, pod.open_connections) == (42, 7, None)
+    assert len(pod.unknown) == 1 and "envoy_server_total_connections is 3" in pod.unknown[0]
+
+
+def test_no_connection_at_all_is_known():
+    pod = _envoy_stats.read_pod("p", "u", True, "envoy_server_total_connections{} 0\n", ["http"])
+    assert pod.open_connections == 0 and pod.requests is None
+
+
+@pytest.mark.parametrize("manager", ["agent", "stats", "admin", "agent;"])
+def test_connection_managers_of_the_proxy_itself_say_nothing_of_clients(manager):
+    text = f'envoy_http_downstream_rq_total{{http_conn_manager_prefix="{manager}"}} 9\n'
+    assert _envoy_stats.read_pod("p", "u", True, text, ["http"]).requests is None
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "# only comments\n", "envoy_http_downstream_rq_total{} NaN_\n", "envoy_http_downs"])
+def test_a_page_that_tells_nothing_leaves_everything_unknown(text):
+    pod = _envoy_stats.read_pod("p", "u", True, text, ["http", "tcp"])
+    assert (pod.requests, pod.connections, pod.open_connections) == (None, None, None) and len(pod.unknown) == 3
+
+
+def test_http_connections_do_not_answer_for_a_gateway_that_serves_tcp():
+    text = 'envoy_http_downstream_cx_active{http_conn_manager_prefix="outbound_0.0.0.0_8443"} 0\n'
+    assert _envoy_stats.read_pod("p", "u", True, text, ["http"]).open_connections == 0
+    assert _envoy_stats.read_pod("p", "u", True, text, ["http", "tcp"]).open_connections is None
+
+
+@given(st.text())
+def test_any_text_can_be_read(text):
+    _envoy_stats.read_pod("p", "u", True, text, ["http"])
+
+
+# -- judging -----------------------------------------------------------------------------------------------------------
+def judge(texts, previous, at, window=0, protocols=("http",)):
+    pods = [_envoy_stats.read_pod(name, name + "-uid", True, text, protocols) for name, text in texts.items()]
+    unknown = [u for pod in pods for u in pod.unknown]
+    return _envoy_stats.judge(pods, unknown, previous, at, window, protocols)
+
+
+def test_idle_after_the_window_and_not_before():
+    first = judge({"a": page(5), "b": page(7)}, None, 1000.0)
+    assert first.word == "unknown" and "no earlier snapshot" in first.reasons[0]
+    second = judge({"a": page(5, uptime=130), "b": page(7, uptime=130)}, first.snapshot, 1030.0, window=60)
+    assert (second.word, second.quiet_for, second.reasons) == ("unknown", 30, ["quiet for 30 of 60 s"])
+    third = judge({"a": page(5, uptime=160), "b": page(7, uptime=160)}, second.snapshot, 1060.0, window=60)
+    assert (third.word, third.quiet_for) == ("idle", 60)
+
+
+def test_traffic_starts_the_window_anew():
+    first = judge({"a": page(5)}, None, 0.0)
+    busy = judge({"a": page(6)}, first.snapshot, 50.0, window=60)
+    assert busy.word == "busy" and busy.reasons == ["a: 1 requests since the earlier snapshot"]
+    assert judge({"a": page(6)}, busy.snapshot, 70.0, window=60).word == "unknown"
+    assert judge({"a": page(6)}, busy.snapshot, 110.0, window=60).word == "idle"
+
+
+@pytest.mark.parametrize(
+    ("texts", "word", "words"),
+    [
+        ({"a": page(5, active=1)}, "busy", "1 open connection"),
+        ({"a": page(4)}, "unknown", "went back from 5 to 4"),
+        ({"a": page(5, uptime=3)}, "unknown", "was restarted"),
+        ({"a": page(5), "b": page(0)}, "unknown", "b: is new"),
+        ({"b": page(5)}, "unknown", "a: is gone"),
+        ({}, "unknown", "no running pod"),
+        ({"a": ISTIO}, "unknown", "envoy_server_total_connections is 3"),
+        ({"a": ""}, "unknown", "none of"),
+    ],
+)
+def test_what_is_not_known_to_be_quiet_is_not_idle(texts, word, words):
+    first = judge({"a": page(5)}, None, 0.0)
+    verdict = judge(texts, first.snapshot, 1000.0)
+    assert verdict.word == word and any(words in reason for reason in verdict.reasons), verdict
+    assert verdict.snapshot["since"] == 1000.0
+
+
+def test_a_counter_from_another_statistic_is_not_compared():
+    first = judge({"a": 'istio_requests_total{reporter="source"} 5\nenvoy_server_total_connections{} 0\n'}, None, 0.0)
+    verdict = judge({"a": page(5)}, first.snapshot, 10.0)
+    assert verdict.word == "unknown" and "not known from the same statistic" in verdict.reasons[0]
+
+
+def test_connections_count_for_tcp_only():
+    first = judge({"a": page(5, connections=1)}, None, 0.0)
+    assert judge({"a": page(5, connections=2)}, first.snapshot, 10.0).word == "idle"
+    first = judge({"a": page(5, connections=1)}, None, 0.0, protocols=("tcp",))
+    assert judge({"a": page(5, connections=2)}, first.snapshot, 10.0, protocols=("tcp",)).word == "busy"
+
+
+def test_a_clock_that_went_backwards_is_not_idle():
+    first = judge({"a": page(5)}, None, 100.0)
+    assert judge({"a": page(5)}, first.snapshot, 50.0).word == "unknown"
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.tuples(st.integers(0, 3), st.integers(0, 1)), max_size=3),
+    st.dictionaries(st.sampled_from("abc"), st.tuples(st.integers(0, 3), st.integers(0, 1)), max_size=3),
+)
+def test_idle_only_if_the_same_pods_stand_still_with_nothing_open(then, now):
+    first = judge({name: page(r, active=a) for name, (r, a) in then.items()}, None, 0.0)
+    verdict = judge({name: page(r, active=a) for name, (r, a) in now.items()}, first.snapshot, 10.0, window=10)
+    quiet = then.keys() == now.keys() and now and all(then[n][0] == now[n][0] and now[n][1] == 0 for n in now)
+    assert (verdict.word == "idle") == bool(quiet)
+
+
+# -- the module ----------------------------------------------------------------------------------------------------------
+def pod(name, phase="Running", ready="True", labels=None):
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": "istio-system", "name": name, "uid": f"uid-{name}", "labels": labels or {"app": "gw"}},
+        "status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]},
+    }  # fmt: skip
+
+
+def serve(cluster, name, answer, port=15020):
+    path = f"/api/v1/namespaces/istio-system/pods/{name}:{port}/proxy/stats/prometheus"
+    cluster.on("GET", path, lambda _request: answer if isinstance(answer, tuple) else (200, answer.encode()))
+
+
+def run(cluster, **options):
+    return run_module(gateway_traffic_info, {"namespace": "istio-system", "selector": "app=gw", **options}, cluster)
+
+
+def test_every_running_pod_is_read_once():
+    cluster = FakeCluster(pod("a"), pod("b", ready="False"), pod("done", "Succeeded"), pod("other", labels={"app": "x"}))
+    serve(cluster, "a", page(5, connections=3))
+    serve(cluster, "b", page(7, active=2))
+    result = run(cluster)
+    assert not result["changed"] and cluster.total == 3
+    assert (result["requests"], result["connections"], result["open_connections"]) == (12, 3, 2)
+    assert [(p["name"], p["ready"]) for p in result["pods"]] == [("a", True), ("b", False)]
+    assert result["verdict"] == "busy" and result["idle"] is False
+
+
+def test_a_snapshot_survives_json_and_leads_to_idle():
+    cluster = FakeCluster(pod("a"))
+    serve(cluster, "a", page(5))
+    snapshot = json.loads(json.dumps(run(cluster)["snapshot"]))
+    result = run(cluster, previous=snapshot)
+    assert result["idle"] is True and result["verdict"] == "idle" and result["reasons"] == []
+    assert run(cluster, previous=snapshot, window=3600)["idle"] is False
+
+
+def test_envoys_own_port_is_the_fallback():
+    cluster = FakeCluster(pod("a"))
+    serve(cluster, "a", (503, {}))
+    serve(cluster, "a", page(5), port=15090)
+    assert run(cluster)["requests"] == 5
+
+
+def test_a_pod_that_can_not_be_read_makes_the_sum_unknown():
+    cluster = FakeCluster(pod("a"), pod("b"))
+    serve(cluster, "a", page(5))
+    for port in (15020, 15090):
+        serve(cluster, "b", (403, {}), port)
+    result = run(cluster)
+    assert result["requests"] is None and result["open_connections"] is None and result["idle"] is False
+    assert "b: its metrics can't be read" in result["unknown"][0] and "pods/proxy is not allowed" in result["unknown"][0]
+
+
+def test_no_pod_is_unknown_and_not_idle():
+    result = run(FakeCluster(pod("a", labels={"app": "x"})))
+    assert result["verdict"] == "unknown" and "no running pod in namespace istio-system has the labels app=gw" in result["unknown"]
+
+
+@pytest.mark.parametrize("options", [{"previous": {"a": 1}}, {"previous": {"pods": [], "since": 1}}, {"protocols": []}])
+def test_bad_options_are_refused(options):
+    result = run(FakeCluster(pod("a")), **options)
+    assert result["failed"] and result["failure"]["code"] == "bad_option"

@@ -1,0 +1,107 @@
+"""Green's chart values: what is taken from blue, what is not, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _values
+from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
+
+SERVICE = {
+    "metadata": {"namespace": "istio-system", "name": "public"},
+    "spec": {
+        "type": "NodePort", "selector": {"app": "public"}, "externalTrafficPolicy": "Local",
+        "ports": [
+            {"name": "http2", "port": 80, "targetPort": 8080, "protocol": "TCP", "nodePort": 30080},
+            {"name": "https", "port": 443, "targetPort": 8443, "protocol": "TCP", "nodePort": 30443},
+        ],
+    },
+}  # fmt: skip
+DEPLOYMENT = {
+    "metadata": {"namespace": "istio-system", "name": "public"},
+    "spec": {
+        "replicas": 3,
+        "template": {
+            "metadata": {
+                "labels": {"app": "public", "istio": "public"},
+                "annotations": {
+                    "sidecar.istio.io/statsInclusionPrefixes": "listener", "kubectl.kubernetes.io/restartedAt": "x",
+                    "proxy.istio.io/config": "{}",
+                },
+            },
+            "spec": {
+                "containers": [{"resources": {"requests": {"cpu": "1"}}}],
+                "tolerations": [{"key": "edge"}],
+                "affinity": {"podAntiAffinity": {"required": [
+                    {"labelSelector": {"matchLabels": {"app": "public"}}},
+                    {"labelSelector": {"matchLabels": {"app": "database"}}},
+                ]}},
+            },
+        },
+    },
+}  # fmt: skip
+LABELS = {"app": "green", "istio": "green"}
+PORTS = {"http2": 30081, "https": 30444}
+
+
+def refused(*args) -> str:
+    with pytest.raises(Refusal) as caught:
+        _values.values(*args)
+    return caught.value.code
+
+
+def test_green_is_as_blue_is():
+    found = _values.values(SERVICE, DEPLOYMENT, LABELS, PORTS)
+    assert found["replicaCount"] == 3
+    assert found["service"]["type"] == "NodePort"
+    assert found["service"]["externalTrafficPolicy"] == "Local"
+    assert [(p["port"], p["targetPort"], p["nodePort"]) for p in found["service"]["ports"]] == [
+        (80, 8080, 30081), (443, 8443, 30444)]  # fmt: skip
+    assert found["resources"] == {"requests": {"cpu": "1"}}
+    assert found["tolerations"] == [{"key": "edge"}]
+
+
+def test_only_annotations_of_the_proxy_come_along():
+    annotations = _values.values(SERVICE, DEPLOYMENT, LABELS, PORTS)["podAnnotations"]
+    assert sorted(annotations) == ["proxy.istio.io/config", "sidecar.istio.io/statsInclusionPrefixes"]
+
+
+def test_anti_affinity_is_among_greens_own_pods_and_others_stay():
+    affinity = _values.values(SERVICE, DEPLOYMENT, LABELS, PORTS)["affinity"]["podAntiAffinity"]["required"]
+    assert [term["labelSelector"]["matchLabels"]["app"] for term in affinity] == ["green", "database"]
+
+
+def test_blue_is_not_changed():
+    service, deployment = copy.deepcopy(SERVICE), copy.deepcopy(DEPLOYMENT)
+    _values.values(service, deployment, LABELS, PORTS)
+    assert (service, deployment) == (SERVICE, DEPLOYMENT)
+
+
+def test_labels_that_blue_would_select_are_refused():
+    assert refused(SERVICE, DEPLOYMENT, {"app": "public", "istio": "green"}, PORTS) == "same_labels"
+
+
+def test_every_port_needs_a_node_port_and_no_other_is_taken():
+    assert refused(SERVICE, DEPLOYMENT, LABELS, {"http2": 30081}) == "unnamed_port"
+    assert refused(SERVICE, DEPLOYMENT, LABELS, {**PORTS, "htps": 1}) == "unknown_port"
+
+
+def test_the_deployment_is_found_by_the_pods_it_makes():
+    other = copy.deepcopy(DEPLOYMENT)
+    other["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
+    assert _values.deployment_of(SERVICE, [other, DEPLOYMENT]) is DEPLOYMENT
+
+
+@pytest.mark.parametrize(("deployments", "code"), [([], "no_workload"), ([DEPLOYMENT] * 2, "several_workloads")])
+def test_none_or_two_deployments_are_refused(deployments, code):
+    with pytest.raises(Refusal) as caught:
+        _values.deployment_of(SERVICE, deployments)
+    assert caught.value.code == code
+
+
+def test_a_service_without_selector_has_no_deployment():
+    service = copy.deepcopy(SERVICE)
+    del service["spec"]["selector"]
+    with pytest.raises(Refusal):
+        _values.deployment_of(service, [DEPLOYMENT])
