@@ -1,7 +1,9 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands behind Istio Gateways: pods, Services, NodePorts, nodes and certificates. Plain functions over objects.
+"""What stands behind Istio Gateways: pods, Services, NodePorts, nodes and certificates.
+
+Plain functions over objects; only read() and istio_list() at the end ask a cluster.
 
 How a Gateway's server port becomes a NodePort. A server port N that is a port of a Service which selects the gateway's
 pods means that Service's targetPort; otherwise the pods listen on N itself (istiod, pilot/pkg/model/gateway.go,
@@ -17,6 +19,7 @@ import base64
 import datetime
 import difflib
 import typing as t
+from dataclasses import dataclass
 
 try:
     from cryptography import x509
@@ -27,7 +30,11 @@ except ImportError:  # ansible-core brings it; without it certificates are named
     x509 = None
     CRYPTOGRAPHY_ERROR = "the Python library cryptography is not installed"
 
+from ._client import ApiError, path_of
+from ._module import Refusal
+
 Object = dict[str, t.Any]
+ISTIO_VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1")  # v1 is served from Istio 1.22
 UNTRANSLATED = "experimental.istio.io/disable-gateway-port-translation"
 BUILTIN = "builtin://"  # credentialName of no Secret
 
@@ -287,3 +294,76 @@ def _describe_service(service: Object, pods: t.Sequence[Object]) -> Object:
             for port in spec.get("ports") or ()
         ],
     }
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+@dataclass
+class World:
+    """What was read: the chosen Gateways, all pods that they select, all Services, all nodes."""
+
+    gateways: list[Object]
+    pods: list[Object]
+    services: list[Object]
+    nodes: list[Object]
+
+    def pods_of(self, gateway: Object) -> list[Object]:
+        return pods_of(gateway, self.pods)
+
+
+def istio_list(cluster: t.Any, plural: str) -> list[Object]:
+    """All objects of one of Istio's networking kinds, by the newest version that the API server has."""
+    for version in ISTIO_VERSIONS:
+        try:
+            return cluster.list(path_of(version, plural))
+        except ApiError as exc:
+            if exc.status != 404 or version == ISTIO_VERSIONS[-1]:
+                raise
+    raise AssertionError("unreachable: the last version returns or raises")
+
+
+def read(cluster: t.Any, wanted: t.Sequence[str], nodes: bool = True) -> World:
+    """One list each of Gateways, Services and nodes, and one of pods for each different selector.
+
+    Raises Refusal no_such_gateway for a name that is not there, Refusal bad_reference for one that can't be a name.
+    """
+    try:
+        gateways, missing = choose(istio_list(cluster, "gateways"), wanted)
+    except ValueError as exc:
+        raise Refusal("bad_reference", str(exc)) from exc
+    if missing:
+        words = [
+            f"{name} (near it: {', '.join(others)})" if others else f"{name} (nothing is near it)"
+            for name, others in missing.items()
+        ]
+        raise Refusal("no_such_gateway", f"gateways: there is no Istio Gateway {'; '.join(words)}.", missing=missing)
+    selectors = {
+        ",".join(f"{name}={value}" for name, value in sorted(selector.items())): None
+        for gateway in gateways
+        if (selector := (gateway.get("spec") or {}).get("selector"))
+    }
+    found: dict[str, Object] = {}
+    for selector in selectors:
+        for pod in cluster.list(path_of("v1", "pods"), {"labelSelector": selector}):
+            found[key_of(pod)] = pod
+    return World(
+        gateways=gateways,
+        pods=list(found.values()),
+        services=cluster.list(path_of("v1", "services")),
+        nodes=cluster.list(path_of("v1", "nodes")) if nodes else [],
+    )
+
+
+def read_certificates(cluster: t.Any, world: World) -> dict[str, list[Object]]:
+    """The certificates of each chosen Gateway, by NAMESPACE/NAME; one GET for each Secret. Not being allowed to read one
+    is told in its `error` and stops nothing."""
+    wanted = {key_of(gateway): secrets_wanted(gateway, world.pods_of(gateway)) for gateway in world.gateways}
+    every = sorted({item for items in wanted.values() for item in items})
+    got = dict(zip(every, cluster.parallel(lambda item: cluster.find(path_of("v1", "secrets", *item)), every)))
+    return {
+        key: [
+            describe_certificate(*item, None, str(got[item])) if isinstance(got[item], Exception)
+            else describe_certificate(*item, got[item])
+            for item in items
+        ]
+        for key, items in wanted.items()
+    }  # fmt: skip

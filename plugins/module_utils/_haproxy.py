@@ -202,7 +202,9 @@ def parse_servers(
     rows = list(csv.DictReader(stat.removeprefix("# ").splitlines()))
     if not rows or "svname" not in rows[0]:
         raise Refusal(
-            "unexpected_answer", f"{instance}: `show stat` did not answer with a table: {stat[:200]!r}", instance=instance
+            "unexpected_answer",
+            f"{instance}: `show stat` did not answer with a table: {stat[:200]!r}",
+            instance=instance,
         )
     algorithms = {row["pxname"]: row.get("algo") or "" for row in rows if row["svname"] == "BACKEND"}
     missing = [name for name in backends if name not in algorithms]
@@ -583,9 +585,7 @@ class Balancer:
 
     def _differing(self, address: str, groups: dict[Key, list[Server]], wanted: Plan) -> list[tuple[str, str, int]]:
         """What of our plan is in force at one instance, with the weights that it had before."""
-        now = {
-            (s.backend, s.name): s for s in self._apis[address].servers(self._backends, self._blue, self._green)
-        }
+        now = {(s.backend, s.name): s for s in self._apis[address].servers(self._backends, self._blue, self._green)}
         changes = []
         for (instance, backend), plan in wanted.items():
             if instance == address:

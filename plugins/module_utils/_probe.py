@@ -133,7 +133,10 @@ class Loop:
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self.multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
+        # One request at a time on an HTTP/2 connection. libcurl (8.23, seen) repeats WINDOW_UPDATE for streams that wait,
+        # and with several of them Envoy takes that for a flood (http2.inbound_window_update_frames_flood) and closes the
+        # connection under its requests. See interleave() for how connections are reused all the same.
+        self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
         self.multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._epoll = hasattr(select, "epoll")
         self._poll: t.Any = select.epoll() if self._epoll else select.poll()
@@ -213,7 +216,6 @@ def new_handle(timeout: float, ca_file: str | None, user_agent: str = USER_AGENT
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(timeout * 1000))
     curl.setopt(pycurl.SSL_SESSIONID_CACHE, 0)
     curl.setopt(pycurl.MAXFILESIZE, BODY_LIMIT)
-    curl.setopt(pycurl.PIPEWAIT, 1)
     if ca_file:
         curl.setopt(pycurl.CAINFO, ca_file)
     else:
@@ -435,14 +437,35 @@ class _Engine:
         return len(done)
 
 
+def interleave(requests: t.Iterable[Request], width: int) -> t.Iterator[Request]:
+    """The same requests in an order in which connections are made once and used by one request at a time.
+
+    Requests that can share a connection (scheme, host, address, protocol) are put `width` apart: as many such groups as
+    there are slots take turns, and when one is used up the next one takes its place.
+    """
+    groups: dict[tuple[str, str, str], deque[Request]] = {}
+    for request in requests:
+        origin = request.url.split("/", 3)[2]
+        groups.setdefault((origin, request.address, request.protocol), deque()).append(request)
+    waiting = deque(groups.values())
+    turning: deque[deque[Request]] = deque()
+    while waiting or turning:
+        while waiting and len(turning) < width:
+            turning.append(waiting.popleft())
+        group = turning.popleft()
+        yield group.popleft()
+        if group:
+            turning.append(group)
+
+
 def ask(
     requests: t.Iterable[Request], emit: t.Callable[[Request, Answer], None], *,
     concurrency: int = 64, timeout: float = 10.0, ca_file: str | None = None,
 ) -> None:  # fmt: skip
     """Sends every request, at most `concurrency` at once, and calls emit(request, answer) once for each.
 
-    requests is consumed as slots become free, so it may be a long generator; requests to one host next to each other
-    share connections. Answers come in no particular order. timeout: seconds for one request, connection included.
+    requests is consumed as slots become free, so it may be a long generator; its order decides how well connections are
+    reused, see interleave(). Answers come in no particular order. timeout: seconds for one request, connection included.
     With ca_file certificates are verified, otherwise only reported. Raises nothing for an unreachable server: that is
     an Answer.
     """

@@ -677,7 +677,7 @@ class _Planner:
             ask = Ask(path, "POST" if grpc else sample["method"], headers, sample["query"], sample["host"], scheme)
             entry = hosts[host][0] if protocol else self._winner(hosts[host], ask)
             self.used.add(index)
-            self._route(server, scheme, sample["host"], ask, chosen, entry, "answer", f"sample[{index}]", sample["body"])
+            self._route(server, scheme, sample["host"], ask, chosen, entry, "answer", f"sample[{index}]", sample)
             if entry is not None:
                 self.found.unprobed = [
                     item
@@ -696,7 +696,7 @@ class _Planner:
 
     def _route(
         self, server: Object, scheme: str, host: str, ask: Ask, protocol: str, entry: Entry | None, expect: str,
-        label: str = "", body: str = "",
+        label: str = "", sample: Object | None = None,
     ) -> None:  # fmt: skip
         port = server["port"]["number"]
         words = (f"{self.name}:{port}", host, entry.virtual_service if entry else "", entry.label if entry else "", label, protocol)
@@ -718,8 +718,8 @@ class _Planner:
             "query": ask.query,
             "expect": expect,
         }
-        if body:
-            route["body"] = body
+        if sample:
+            route.update({name: sample[name] for name in ("body", "unsafe") if sample[name]})
         self.found.routes.append(route)
 
     def _miss(self, server: Object, host: str, entry: Entry, reason: str, detail: str) -> None:

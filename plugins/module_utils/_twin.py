@@ -66,7 +66,12 @@ class Pair:
         """The pair as the module's option, without spec."""
         plain = dataclasses.asdict(self)
         del plain["spec"]
-        return {**plain, "blue": title(self.blue), "green": title(self.green), "ports": {str(k): v for k, v in self.ports.items()}}
+        return {
+            **plain,
+            "blue": title(self.blue),
+            "green": title(self.green),
+            "ports": {str(k): v for k, v in self.ports.items()},
+        }
 
 
 def parse_pairs(pairs: t.Sequence[dict[str, t.Any]]) -> list[Pair]:
@@ -76,7 +81,9 @@ def parse_pairs(pairs: t.Sequence[dict[str, t.Any]]) -> list[Pair]:
         field = f"pairs[{number}]"
         blue, green = parse_ref(raw["blue"], f"{field}.blue"), parse_ref(raw["green"], f"{field}.green")
         if blue == green or any(p.green == green for p in parsed):
-            raise Refusal("bad_option", f"{field}.green: {title(green)} is named twice; every twin needs a name of its own.")
+            raise Refusal(
+                "bad_option", f"{field}.green: {title(green)} is named twice; every twin needs a name of its own."
+            )
         selector = {str(k): str(v) for k, v in (raw.get("selector") or {}).items()}
         ports = {}
         for old, new in (raw.get("ports") or {}).items():
@@ -468,7 +475,9 @@ class Plans:
             if state != "none":
                 steps.append(Step(state, certificate.target, target, after or target, source=certificate.source))
         if refusals:  # all at once: what is missing is asked for once
-            raise Refusal(refusals[0].code, " ".join(map(str, refusals)), secrets=[r.details["secret"] for r in refusals])
+            raise Refusal(
+                refusals[0].code, " ".join(map(str, refusals)), secrets=[r.details["secret"] for r in refusals]
+            )
         held = {step.ref: step.after for step in steps}
         for step in gateways:
             assert step.pair is not None
@@ -537,7 +546,10 @@ def inverse(step: Step) -> dict[str, t.Any] | None:
         return {"module": "gateway_twin", "params": {"state": "absent", "pairs": [step.pair.params()]}}
     assert step.before is not None
     params = {"state": "present", "certificates": "copy" if step.state == "removed" else "require"}
-    return {"module": "gateway_twin", "params": {**params, "pairs": [{**step.pair.params(), "spec": step.before["spec"]}]}}
+    return {
+        "module": "gateway_twin",
+        "params": {**params, "pairs": [{**step.pair.params(), "spec": step.before["spec"]}]},
+    }
 
 
 def apply(cluster: t.Any, step: Step, dry_run: bool) -> None:

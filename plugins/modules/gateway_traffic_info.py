@@ -185,7 +185,9 @@ def operation(module, cluster):
     if not params["protocols"]:
         raise _module.Refusal("bad_option", "protocols: expected http, tcp, or both; found none.")
     listed = cluster.list(path_of("v1", "pods", params["namespace"]), {"labelSelector": params["selector"]})
-    found = cluster.parallel(lambda pod: read(cluster, pod, params["protocols"]), [pod for pod in listed if running(pod)])
+    found = cluster.parallel(
+        lambda pod: read(cluster, pod, params["protocols"]), [pod for pod in listed if running(pod)]
+    )
     unknown = [text for pod in found for text in pod.unknown]
     if not found:
         unknown.append(f"no running pod in namespace {params['namespace']} has the labels {params['selector']}")

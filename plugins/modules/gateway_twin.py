@@ -236,7 +236,12 @@ def operation(module, cluster):
     return {
         "changed": bool(acting),
         "gateways": [
-            {"blue": _twin.title(s.pair.blue), "green": _twin.title(s.ref), "state": s.state, "differences": s.differences}
+            {
+                "blue": _twin.title(s.pair.blue),
+                "green": _twin.title(s.ref),
+                "state": s.state,
+                "differences": s.differences,
+            }
             for s in done
             if s.pair
         ],

@@ -46,7 +46,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-values:
+chart_values:
   description: Values for the chart.
   type: dict
   returned: success
@@ -75,7 +75,7 @@ def operation(module, cluster):
     deployment = _values.deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
     return {
         "changed": False,
-        "values": _values.values(service, deployment, params["labels"], ports),
+        "chart_values": _values.values(service, deployment, params["labels"], ports),
         "deployment": f"{namespace}/{deployment['metadata']['name']}",
     }
 

@@ -290,8 +290,10 @@ def test_parallel_does_not_swallow_mistakes_of_ours():
 
 @pytest.mark.parametrize(
     ("arguments", "path"),
-    [(("v1", "nodes"), "/api/v1/nodes"), (("apps/v1", "deployments", "a", "b", "scale"),
-      "/apis/apps/v1/namespaces/a/deployments/b/scale")],
-)  # fmt: skip
+    [
+        (("v1", "nodes"), "/api/v1/nodes"),
+        (("apps/v1", "deployments", "a", "b", "scale"), "/apis/apps/v1/namespaces/a/deployments/b/scale"),
+    ],
+)
 def test_paths(arguments, path):
     assert path_of(*arguments) == path

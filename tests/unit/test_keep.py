@@ -11,6 +11,7 @@ import json
 import stat
 
 import pytest
+from ansible.module_utils.common import warnings
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _deletion_guard as guard
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _helm_release as helm
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep
@@ -52,6 +53,12 @@ def no_waiting(monkeypatch):
     clock = {"now": 0.0}
     monkeypatch.setattr(guard.time, "monotonic", lambda: clock["now"])
     monkeypatch.setattr(guard.time, "sleep", lambda seconds: clock.update(now=clock["now"] + seconds))
+
+
+@pytest.fixture(autouse=True)
+def no_old_warnings():
+    """Ansible collects them for the life of a process, which is one module's elsewhere."""
+    warnings._global_warnings.clear()
 
 
 # -- a cluster as blue leaves it -------------------------------------------------------------------------------------

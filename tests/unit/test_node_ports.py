@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible.module_utils.common import warnings
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _node_ports
 from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, service_node_ports
 from fake_cluster import FakeCluster, patched, run_module
@@ -15,6 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 JOURNAL = {"namespace": "bluegreen-mesh", "name": "night", "epoch": 1, "phase": "deploy"}
+
+
+@pytest.fixture(autouse=True)
+def no_old_warnings():
+    """Ansible collects them for the life of a process, which is one module's elsewhere."""
+    warnings._global_warnings.clear()
 
 
 def service(name="green", namespace="istio-gateway", ports=None, meta=None, **spec):
@@ -227,6 +234,7 @@ def test_who_puts_it_back(meta, expected):
     result = act(cluster, node_ports={"http2": 31081})
     assert result["put_back_by"] == [dict(zip(("by", "kind", "namespace", "name"), expected))]
     assert expected[0] in json.dumps(result["warnings"]) and expected[3] in json.dumps(result["warnings"])
+    warnings._global_warnings.clear()
     assert "warnings" not in act(cluster, node_ports={"http2": 31081})  # nothing to put back
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _client
@@ -168,8 +169,14 @@ def test_requests_are_few():
     before = cluster.total
     result = run(cluster, journal=journal)
     assert result["counts"]["changed"] == 1020
-    assert result["api_requests"] - before == cluster.total - before <= 1020 + 10
-    assert cluster.max_in_flight > 1
+    assert result["api_requests"] == cluster.total and cluster.total - before <= 1020 + 10
+
+
+def test_writes_are_parallel_as_far_as_asked():
+    cluster = FakeCluster(gateway(BLUE), gateway(GREEN), *(virtual_service(f"s{i}", [BLUE]) for i in range(8)))
+    together = threading.Barrier(4)
+    cluster.on("PATCH", "*/virtualservices/*", lambda _request: together.wait(10) and None)
+    assert run(cluster, concurrency=4)["counts"]["changed"] == 8 and cluster.max_in_flight == 4
 
 
 def test_older_istio(cluster):

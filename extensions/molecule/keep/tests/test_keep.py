@@ -1,0 +1,202 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What real deletions do to what is kept: helm uninstall, kubectl, a namespace's end, an upgrade that drops it.
+
+The tests build on each other, in their order. A: kept in every way; B: by the guard alone; C: by the live annotation alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
+sys.path.insert(0, COLLECTIONS)
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _helm_release as helm  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+
+A, B, C = "mesh-keep-a", "mesh-keep-b", "mesh-keep-c"
+JOURNAL = {"namespace": "mesh-keep-journal", "name": "keep"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster(os.environ["KUBECONFIG"], "lab")
+
+
+def run(module: str, tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
+    """One of our modules, as a process of its own."""
+    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab"}
+    arguments = tmp_path / f"{module}.json"
+    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
+    command = [sys.executable, "-m", f"ansible_collections.bluegreen.mesh.plugins.modules.{module}", str(arguments)]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": COLLECTIONS}, stdout=subprocess.PIPE, text=True, timeout=120, check=False
+    )
+    return json.loads(done.stdout)
+
+
+def gateway(namespace: str, name: str = "public") -> str:
+    return path_of("networking.istio.io/v1", "gateways", namespace, name)
+
+
+def secret(namespace: str, name: str = "public-cert") -> str:
+    return path_of("v1", "secrets", namespace, name)
+
+
+def uid(cluster: Cluster, path: str) -> str | None:
+    """UID of an object that is there and stays; None for one that is gone or going."""
+    body = cluster.find(path)
+    return body["metadata"]["uid"] if body and not body["metadata"].get("deletionTimestamp") else None
+
+
+def release_of(tmp_path: pathlib.Path, namespace: str) -> dict[str, t.Any]:
+    return run("resource_keep_info", tmp_path, release={"name": "blue", "namespace": namespace})
+
+
+def names(items: list[dict[str, t.Any]]) -> set[str]:
+    return {f"{item['kind']} {item['name']}" for item in items}
+
+
+def test_simulation_agrees_with_the_three_ways(tmp_path: pathlib.Path) -> None:
+    everything = {"Gateway public", "Gateway passthrough", "Secret public-cert"}
+    a, b, c = (release_of(tmp_path, namespace) for namespace in (A, B, C))
+    assert names(a["keep"]) == everything == names(a["dropped"]["keep"])
+    assert not everything & names(a["delete"])
+    for info in (b, c):
+        assert info["keep"] == [] and everything <= names(info["delete"])
+        assert names(info["dropped"]["keep"]) == everything - {"Gateway passthrough"}
+
+
+def test_kubectl_is_refused_by_name(host: t.Any, cluster: Cluster) -> None:
+    before = uid(cluster, gateway(A))
+    for what in ("gateway public", "gateways --all", "secret public-cert"):
+        done = host.run(f"kubectl delete {what} --namespace {A}")
+        assert done.rc != 0 and "kept by migration keep" in done.stderr, done.stderr
+    assert before and uid(cluster, gateway(A)) == before
+
+
+def test_what_is_not_kept_may_be_deleted(host: t.Any, cluster: Cluster) -> None:
+    assert host.run(f"kubectl delete gateway passthrough --namespace {B}").rc == 0
+    assert uid(cluster, gateway(B, "passthrough")) is None
+
+
+def test_helm_still_reads_its_record(host: t.Any) -> None:
+    status = host.run(f"helm status blue --namespace {A} --output json")
+    assert status.rc == 0 and json.loads(status.stdout)["info"]["status"] == "deployed"
+    manifest = host.run(f"helm get manifest blue --namespace {A}")
+    assert manifest.rc == 0 and manifest.stdout.count("helm.sh/resource-policy: keep") == 3
+    original = host.run(f"helm get manifest blue --namespace {B}").stdout
+    assert "resource-policy" not in original
+    lines = [line for line in manifest.stdout.splitlines() if "resource-policy" not in line and line != "  annotations:"]
+    assert lines == [line for line in original.replace(B, A).splitlines() if line != "  annotations:"]
+
+
+def test_uninstall_completes_and_leaves_what_is_kept(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    kept = {path: uid(cluster, path) for path in (gateway(A), gateway(A, "passthrough"), secret(A))}
+    plan = release_of(tmp_path, A)
+    done = host.run(f"helm uninstall blue --namespace {A}")
+    assert done.rc == 0, done.stderr
+    assert "[Gateway] public" in done.stdout and "[Secret] public-cert" in done.stdout
+    assert all(kept.values()) and {path: uid(cluster, path) for path in kept} == kept
+    for path in (path_of("v1", "services", A), path_of("apps/v1", "deployments", A)):
+        assert cluster.list(path) == []
+    left = host.run(f"kubectl get serviceaccounts,roles,rolebindings --namespace {A} --output name").stdout
+    assert "ingressgateway" not in left and len(plan["delete"]) == 10
+    assert host.run(f"helm list --all --namespace {A} --short").stdout.strip() == ""
+
+
+def test_the_guard_alone_makes_uninstall_fail_and_loses_nothing(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    kept = {path: uid(cluster, path) for path in (gateway(B), secret(B))}
+    done = host.run(f"helm uninstall blue --namespace {B}")
+    assert done.rc != 0 and "failed to delete release" in done.stderr, done.stderr
+    assert all(kept.values()) and {path: uid(cluster, path) for path in kept} == kept
+    assert release_of(tmp_path, B)["release"]["status"] == "uninstalling"
+    # An owner in the middle of something is not edited ...
+    busy = run("resource_keep", tmp_path, migration="keep-b", gateways=[f"{B}/public"], backup_dir=str(tmp_path))
+    assert busy["failed"] and busy["failure"]["code"] == "owner_busy", busy
+    # ... and once released, the same command completes.
+    released = run("resource_keep", tmp_path, migration="keep-b", state="released", gateways=[f"{B}/public"])
+    assert released["changed"] and released["guard"] == "none", released
+    assert host.run(f"helm uninstall blue --namespace {B}").rc == 0
+    assert {path: uid(cluster, path) for path in kept} == dict.fromkeys(kept)
+
+
+def test_the_live_annotation_alone_protects_from_an_upgrade_only(
+    host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
+    before = uid(cluster, gateway(C))
+    values = json.loads(host.run(f"helm get values blue --namespace {C} --output json").stdout)
+    values["gateways"] = {"public": None, "passthrough": None}
+    (tmp_path / "values.json").write_text(json.dumps(values), encoding="utf-8")
+    chart = f"{os.environ['LAB_STATE']}/apps/blue"
+    done = host.run(f"helm upgrade blue {chart} --namespace {C} --values {tmp_path / 'values.json'}")
+    assert done.rc == 0, done.stderr
+    assert before and uid(cluster, gateway(C)) == before
+    assert uid(cluster, gateway(C, "passthrough")) is None
+    # The certificate is still in the record, which says nothing of keeping: uninstall removes it.
+    assert uid(cluster, secret(C))
+    assert host.run(f"helm uninstall blue --namespace {C}").rc == 0
+    assert uid(cluster, secret(C)) is None
+
+
+def test_the_end_of_a_namespace_waits_for_what_is_kept(host: t.Any, cluster: Cluster) -> None:
+    before = uid(cluster, secret(A))
+    assert host.run(f"kubectl delete namespace {A} --wait=false").rc == 0
+    stuck = host.run(
+        f"kubectl wait namespace/{A} --timeout=60s"
+        " --for=jsonpath='{.status.conditions[?(@.type==\"NamespaceDeletionContentFailure\")].status}'=True"
+    )
+    assert stuck.rc == 0, stuck.stderr
+    assert before and uid(cluster, secret(A)) == before
+
+
+def test_the_recorded_inverse_releases_and_the_guard_goes(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    epoch = run("migration_journal", tmp_path, **JOURNAL, state="open", takeover=True)["epoch"]
+    steps = run("migration_journal", tmp_path, **JOURNAL, undo_from="keep")["undo"]
+    assert {step["op"] for step in steps} == {"resource_keep", "helm_record"}
+    for step in steps:
+        journal = {**JOURNAL, "epoch": epoch, "phase": "rollback"}
+        result = run(step["inverse"]["module"], tmp_path, journal=journal, **step["inverse"]["params"])
+        assert not result.get("failed"), result
+    assert host.run("kubectl get validatingadmissionpolicies --output name").stdout.count("keep-keep") == 0
+    gone = host.run(f"kubectl wait namespace/{A} --for=delete --timeout=60s")
+    assert gone.rc == 0, gone.stderr
+    backup = next(step["backup"] for step in steps if step["op"] == "helm_record")
+    saved = cluster.get(path_of("v1", "secrets", JOURNAL["namespace"], backup))
+    assert "owner" not in saved["metadata"]["labels"]
+    original = helm.decode(base64.b64encode(base64.b64decode(saved["data"]["release"])).decode())
+    assert original.release["name"] == "blue" and "resource-policy" not in original.manifest
+
+
+def test_releasing_gives_helm_its_record_back(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    workload = {"replicaCount": 0, "service": {"type": "ClusterIP", "ports": [{"name": "https", "port": 443}]}}
+    values = {
+        "gateways": {"public": {"selector": {"app": "nobody"}}, "passthrough": None},
+        "certificates": {"public-cert": {"crt": "none", "key": "none"}},
+        "public-ingressgateway": workload,
+        "passthrough-ingressgateway": workload,
+    }
+    (tmp_path / "values.json").write_text(json.dumps(values), encoding="utf-8")
+    chart = f"{os.environ['LAB_STATE']}/apps/blue"
+    done = host.run(f"helm install blue {chart} --namespace {B} --values {tmp_path / 'values.json'}")
+    assert done.rc == 0, done.stderr
+    path = secret(B, "sh.helm.release.v1.blue.v1")
+    before = cluster.get(path)["data"]
+    params = {"migration": "keep-b", "gateways": [f"{B}/public"], "backup_dir": str(tmp_path)}
+    assert run("resource_keep", tmp_path, **params)["changed"]
+    assert cluster.get(path)["data"] != before
+    assert not run("resource_keep", tmp_path, **params)["changed"]
+    assert run("resource_keep", tmp_path, **params, state="released")["changed"]
+    assert cluster.get(path)["data"] == before
+    assert "bluegreen.mesh/kept-by" not in cluster.get(gateway(B))["metadata"]["annotations"]
+    assert not run("resource_keep", tmp_path, **params, state="released")["changed"]

@@ -1,0 +1,88 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API server makes of node ports that are set, swapped and given back. The tests build on each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
+sys.path.insert(0, COLLECTIONS)
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster(os.environ["KUBECONFIG"], "lab")
+
+
+def run(tmp_path: pathlib.Path, name: str = "green", **params: t.Any) -> dict[str, t.Any]:
+    """The module, as a process of its own."""
+    arguments = tmp_path / "arguments.json"
+    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab", "namespace": "mesh-ports", "name": name}
+    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
+    command = [sys.executable, "-m", "ansible_collections.bluegreen.mesh.plugins.modules.service_node_ports", str(arguments)]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": COLLECTIONS}, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    return json.loads(done.stdout)
+
+
+def service(cluster: Cluster, name: str = "green") -> dict[str, t.Any]:
+    return cluster.get(path_of("v1", "services", "mesh-ports", name))
+
+
+def ports(cluster: Cluster, name: str = "green") -> dict[str, int]:
+    return {port["name"]: port["nodePort"] for port in service(cluster, name)["spec"]["ports"]}
+
+
+def test_they_are_set(cluster: Cluster) -> None:
+    assert ports(cluster) == {"http2": 31981, "https": 31944}
+
+
+def test_two_ports_change_places_and_nothing_else_is_touched(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    before = service(cluster)
+    assert run(tmp_path, node_ports={"http2": 31944, "https": 31981})["changed"]
+    assert ports(cluster) == {"http2": 31944, "https": 31981}
+    after = service(cluster)
+    for body in (before, after):
+        for port in body["spec"]["ports"]:
+            del port["nodePort"]
+    assert after["spec"] == before["spec"]
+
+
+def test_a_port_that_is_given_up_is_free(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    assert run(tmp_path, node_ports={"http2": 31982})["changed"]
+    assert run(tmp_path, name="balanced", node_ports={"http2": 31944})["changed"]
+    taken = run(tmp_path, node_ports={"http2": 31944})
+    assert taken["failed"] and taken["failure"]["used_by"] == {"namespace": "mesh-ports", "name": "balanced", "port": "http2"}
+    assert ports(cluster)["http2"] == 31982
+
+
+def test_the_health_check_port_of_another_service_is_taken(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    health = service(cluster, "balanced")["spec"]["healthCheckNodePort"]
+    taken = run(tmp_path, node_ports={"http2": health})
+    assert taken["failed"] and taken["failure"]["used_by"]["port"] == "healthCheckNodePort"
+    same = run(tmp_path, name="balanced", health_check_node_port=health)
+    assert same["changed"] is False and same["health_check_node_port"] == health
+    other = run(tmp_path, name="balanced", health_check_node_port=31983)
+    assert other["failed"] and other["failure"]["code"] == "health_check"
+
+
+def test_a_service_that_changes_in_between_is_read_again(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    stale = service(cluster)
+    cluster.patch(path_of("v1", "services", "mesh-ports", "green"), {"metadata": {"labels": {"touched": "yes"}}})
+    patch = [{"op": "replace", "path": "/metadata/resourceVersion", "value": stale["metadata"]["resourceVersion"]}]
+    with pytest.raises(Exception, match="409 Conflict"):  # what the module relies on
+        cluster.patch(path_of("v1", "services", "mesh-ports", "green"), patch, kind="json")
+    assert run(tmp_path, node_ports={"http2": 31981})["changed"]
+    assert service(cluster)["metadata"]["labels"]["touched"] == "yes"

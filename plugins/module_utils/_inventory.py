@@ -1,0 +1,306 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that the findings look at, read once: a fixed number of lists, whatever the cluster's size.
+
+A list that may not be read is remembered, and is a finding of its own: what was not looked at is not known to be fine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing as t
+
+from . import _virtual_services
+from ._client import ApiError, Cluster, path_of
+from ._gateways import selects
+from ._module import Refusal
+from ._twin import Ref, parse_ref, title
+
+Object = dict[str, t.Any]
+ERROR, WARNING = "error", "warning"
+DOMAIN = "svc.cluster.local"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that would go wrong. object: 'Kind NAMESPACE/NAME'; field, found: where and what; fix: what to do."""
+
+    code: str
+    severity: str
+    object: str
+    field: str
+    found: str
+    fix: str
+
+    def waived_by(self, waivers: t.Collection[str]) -> str | None:
+        """The waiver that accepts it: its code, or CODE:NAMESPACE/NAME (CODE:NAME for what has no namespace)."""
+        return next((w for w in (f"{self.code}:{self.object.partition(' ')[2]}", self.code) if w in waivers), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """versions: (group and version, plural), newest first; the first that the API server has is used. everywhere: listed
+    in all namespaces, else only in those of the workloads. required: not having the kind at all is a finding."""
+
+    name: str
+    versions: tuple[tuple[str, str], ...]
+    everywhere: bool = True
+    required: bool = False
+
+
+def _istio(name: str, plural: str, group: str, *versions: str, required: bool = False) -> Kind:
+    return Kind(name, tuple((f"{group}.istio.io/{v}", plural) for v in versions), required=required)
+
+
+def _gateway_api(name: str, plural: str, *versions: str) -> Kind:
+    return Kind(name, tuple((f"gateway.networking.k8s.io/{v}", plural) for v in versions))
+
+
+KINDS = (
+    _istio("gateways", "gateways", "networking", "v1", "v1beta1", required=True),
+    _istio("virtual_services", "virtualservices", "networking", "v1", "v1beta1", required=True),
+    _istio("destination_rules", "destinationrules", "networking", "v1", "v1beta1"),
+    _istio("envoy_filters", "envoyfilters", "networking", "v1alpha3"),
+    _istio("proxy_configs", "proxyconfigs", "networking", "v1beta1"),
+    _istio("authorization_policies", "authorizationpolicies", "security", "v1", "v1beta1"),
+    _istio("request_authentications", "requestauthentications", "security", "v1", "v1beta1"),
+    _istio("telemetries", "telemetries", "telemetry", "v1", "v1alpha1"),
+    _istio("wasm_plugins", "wasmplugins", "extensions", "v1alpha1"),
+    _gateway_api("k8s_gateways", "gateways", "v1", "v1beta1"),
+    _gateway_api("http_routes", "httproutes", "v1", "v1beta1"),
+    _gateway_api("grpc_routes", "grpcroutes", "v1"),
+    _gateway_api("tls_routes", "tlsroutes", "v1", "v1alpha3", "v1alpha2"),
+    _gateway_api("tcp_routes", "tcproutes", "v1alpha2"),
+    Kind("ingresses", (("networking.k8s.io/v1", "ingresses"),)),
+    Kind("ingress_classes", (("networking.k8s.io/v1", "ingressclasses"),)),
+    Kind("services", (("v1", "services"),)),
+    Kind("nodes", (("v1", "nodes"),)),
+    Kind("pods", (("v1", "pods"),), everywhere=False),
+    Kind("secrets", (("v1", "secrets"),), everywhere=False),
+    Kind("hpas", (("autoscaling/v2", "horizontalpodautoscalers"),), everywhere=False),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """A gateway's pods and Service, of both colours, as the settings name them."""
+
+    name: str
+    blue: Ref  # the Service
+    green: Ref  # the Helm release, and so its Service
+    green_labels: dict[str, str]
+    node_ports: dict[str, int]
+    green_account: str
+
+
+@dataclasses.dataclass(frozen=True)
+class GatewayPair:
+    blue: Ref
+    green: Ref
+    workload: Workload | None
+    ports: dict[int, int]
+
+
+@dataclasses.dataclass
+class Inventory:
+    """objects: by the names of KINDS. unreadable: why, by what could not be read. Pure data: the findings read no more."""
+
+    pairs: list[GatewayPair]
+    workloads: list[Workload]
+    objects: dict[str, list[Object]] = dataclasses.field(default_factory=dict)
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+    root_namespace: str = "istio-system"
+    certificates: str = "copy"
+
+    def __getitem__(self, kind: str) -> list[Object]:
+        return self.objects.get(kind, [])
+
+    def find(self, kind: str, ref: Ref) -> Object | None:
+        if kind not in self._indexed:
+            self._indexed[kind] = {ref_of(item): item for item in self[kind]}
+        return self._indexed[kind].get(ref)
+
+    @functools.cached_property
+    def _indexed(self) -> dict[str, dict[Ref, Object]]:
+        return {}
+
+    # -- what belongs to which side ----------------------------------------------------------------------------------
+    def blue_pods(self, workload: Workload) -> list[Object]:
+        return self._pods(workload.blue)
+
+    def green_pods(self, workload: Workload) -> list[Object]:
+        return self._pods(workload.green)
+
+    def _pods(self, service: Ref) -> list[Object]:
+        selector = ((self.find("services", service) or {}).get("spec") or {}).get("selector")
+        return [p for p in self["pods"] if p["metadata"]["namespace"] == service[0] and selects(selector, labels_of(p))]
+
+    def blue_labels(self, workload: Workload) -> list[dict[str, str]]:
+        """Of each of blue's pods; where there is none now, what its Service selects."""
+        pods = [labels_of(p) for p in self.blue_pods(workload)]
+        selector = ((self.find("services", workload.blue) or {}).get("spec") or {}).get("selector")
+        return pods or ([selector] if selector else [])
+
+    def blue_accounts(self, workload: Workload) -> set[str]:
+        return {(p.get("spec") or {}).get("serviceAccountName") or "default" for p in self.blue_pods(workload)}
+
+    def on_blue(self, gateway: Object) -> list[Workload]:
+        """The workloads whose blue pods this Gateway configures; one without a selector configures all."""
+        selector = (gateway.get("spec") or {}).get("selector") or {}
+        return [w for w in self.workloads if any(selector.items() <= labels.items() for labels in self.blue_labels(w))]
+
+    # -- routes ------------------------------------------------------------------------------------------------------
+    @functools.cached_property
+    def _blue_names(self) -> dict[str, GatewayPair]:
+        return {title(pair.blue): pair for pair in self.pairs}
+
+    @functools.cached_property
+    def routed(self) -> list[tuple[Object, list[GatewayPair]]]:
+        """Every VirtualService that serves on a blue Gateway, with those pairs; delegates with those of their roots."""
+        found: dict[str, tuple[Object, dict[str, GatewayPair]]] = {}
+        by_key = {title(ref_of(vs)): vs for vs in self["virtual_services"]}
+        for key, vs in by_key.items():
+            if _virtual_services.is_delegate(vs):
+                continue
+            names = {
+                _virtual_services.resolve(name, vs["metadata"]["namespace"])
+                for given in _virtual_services.lists_of(vs).values()
+                for name in given
+            }
+            pairs = {name: self._blue_names[name] for name in names if name in self._blue_names}
+            for concerned in [key, *_virtual_services.delegates_of(vs)] if pairs else []:
+                if concerned in by_key:
+                    found.setdefault(concerned, (by_key[concerned], {}))[1].update(pairs)
+        return [(vs, list(pairs.values())) for vs, pairs in found.values()]
+
+    @functools.cached_property
+    def routed_hosts(self) -> dict[str, set[Ref]]:
+        """Host (in full) of every destination of those VirtualServices -> the (blue, green) workload namespaces it is
+        reached from."""
+        found: dict[str, set[Ref]] = {}
+        for vs, pairs in self.routed:
+            spec = vs.get("spec") or {}
+            for route in (r for kind in ("http", "tcp", "tls") for r in spec.get(kind) or ()):
+                targets = [(d or {}).get("destination") for d in (route or {}).get("route") or ()]
+                targets += [m.get("destination", m) if m else None for m in [(route or {}).get("mirror")]]
+                targets += [(m or {}).get("destination") for m in (route or {}).get("mirrors") or ()]
+                for target in targets:
+                    if target and target.get("host"):
+                        host = full_host(target["host"], vs["metadata"]["namespace"])
+                        found.setdefault(host, set()).update(namespaces_of(pair) for pair in pairs)
+        return found
+
+
+# -- small words ---------------------------------------------------------------------------------------------------------
+def ref_of(item: Object) -> Ref:
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def named(item: Object) -> str:
+    """'Kind NAMESPACE/NAME', as findings name objects."""
+    namespace, name = ref_of(item)
+    return f"{item.get('kind', 'Object')} {namespace}/{name}" if namespace else f"{item.get('kind', 'Object')} {name}"
+
+
+def labels_of(item: Object) -> dict[str, str]:
+    return item["metadata"].get("labels") or {}
+
+
+def namespaces_of(pair: GatewayPair) -> tuple[str, str]:
+    """Namespaces of blue's and of green's pods: exportTo, policies and Secrets go by these, not by the Gateway's own."""
+    if pair.workload:
+        return pair.workload.blue[0], pair.workload.green[0]
+    return pair.blue[0], pair.green[0]
+
+
+def full_host(host: str, namespace: str) -> str:
+    """A destination's host as istiod completes it: a short name is a Service of the object's own namespace."""
+    return host if "." in host or host.startswith("*") else f"{host}.{namespace}.{DOMAIN}"
+
+
+def host_covers(pattern: str, host: str) -> bool:
+    """Whether a DestinationRule for `pattern` is one for `host`; both in full."""
+    return host.endswith(pattern[1:]) if pattern.startswith("*") else pattern == host
+
+
+def service_of(host: str) -> Ref | None:
+    """The Service that a full host names, or None for a host outside the cluster."""
+    parts = host.split(".")
+    return (parts[1], parts[0]) if len(parts) > 2 and parts[2] == "svc" else None
+
+
+def visible(export_to: t.Sequence[str] | None, own: str, namespace: str) -> bool:
+    """Whether an object in namespace `own` with this exportTo is seen by proxies in `namespace`."""
+    return not export_to or any(e == "*" or e == namespace or e == "." and own == namespace for e in export_to)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+def parse(
+    pairs: t.Sequence[dict[str, t.Any]], workloads: t.Sequence[dict[str, t.Any]]
+) -> tuple[list[GatewayPair], list[Workload]]:
+    """The module's options. Raises Refusal(malformed_reference, bad_option)."""
+    known: dict[str, Workload] = {}
+    for raw in workloads:
+        blue, green = raw["blue"], raw["green"]
+        values = green.get("values") or {}
+        known[raw["name"]] = Workload(
+            raw["name"], (blue["namespace"], blue["service"]), (green["namespace"], green["release"]),
+            {str(k): str(v) for k, v in (green.get("labels") or {}).items()},
+            {k: int(v) for k, v in (green.get("node_ports") or {}).items()},
+            (values.get("serviceAccount") or {}).get("name") or green["release"],
+        )  # fmt: skip
+    if len(known) < len(workloads):
+        raise Refusal("bad_option", f"workloads: names must differ; found {[raw['name'] for raw in workloads]}.")
+    parsed = []
+    for number, raw in enumerate(pairs):
+        name = raw.get("workload")
+        if name and name not in known:
+            raise Refusal(
+                "bad_option", f"pairs[{number}].workload: {name!r} is none of workloads ({', '.join(known)})."
+            )
+        workload = known[name] if name else next(iter(known.values())) if len(known) == 1 else None
+        refs = [parse_ref(raw[colour], f"pairs[{number}].{colour}") for colour in ("blue", "green")]
+        ports = {int(k): int(v) for k, v in (raw.get("ports") or {}).items()}
+        parsed.append(GatewayPair(refs[0], refs[1], workload, ports))
+    return parsed, list(known.values())
+
+
+def read(cluster: Cluster, inventory: Inventory) -> Inventory:
+    """Fills inventory.objects by listing every kind, and says in inventory.unreadable what could not be listed.
+
+    Raises ClusterError when the cluster can't be reached at all. Of Secrets only names and keys are kept.
+    """
+    namespaces = sorted(
+        {ref[0] for w in inventory.workloads for ref in (w.blue, w.green)}
+        | {n for pair in inventory.pairs for n in namespaces_of(pair)}
+    )
+    tasks = [(kind, ns) for kind in KINDS for ns in ([None] if kind.everywhere else namespaces)]
+    answers = cluster.parallel(lambda task: _list(cluster, *task), tasks)
+    for (kind, namespace), answer in zip(tasks, answers):
+        where = kind.versions[0][1] + (f" in {namespace}" if namespace else "")
+        group = kind.versions[0][0].partition("/")[0] if "/" in kind.versions[0][0] else "core"
+        if isinstance(answer, ApiError):
+            inventory.unreadable[f"{where} ({group})"] = answer.explain()
+        elif isinstance(answer, Exception):
+            raise answer
+        elif answer is None:
+            if kind.required:
+                inventory.unreadable[f"{where} ({group})"] = "the API server does not have this kind"
+        else:
+            inventory.objects.setdefault(kind.name, []).extend(answer)
+    for secret in inventory["secrets"]:
+        secret["data"] = dict.fromkeys(secret.get("data") or {}, "")
+        secret["metadata"].pop("annotations", None)  # last-applied-configuration may hold the values
+    return inventory
+
+
+def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> list[Object] | None:
+    for group_version, plural in kind.versions:
+        try:
+            return cluster.list(path_of(group_version, plural, namespace))
+        except ApiError as exc:
+            if exc.status != 404:
+                raise
+    return None

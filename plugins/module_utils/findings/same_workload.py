@@ -1,0 +1,57 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One Gateway, or one Service, takes the pods of both colours.
+
+A Gateway selects pods by label in every namespace. Where two Gateways with the same hosts and ports meet at one
+workload, istiod keeps the older and drops the other's servers; when the older one is removed, its routes answer 404
+(istio/istio issues 32533 and 35772). A Service that takes both colours' pods shifts traffic unasked.
+"""
+
+from __future__ import annotations
+
+from .._inventory import ERROR, Finding, Inventory, named
+
+CODE = "same_workload"
+
+
+def check(inventory: Inventory) -> list[Finding]:
+    found = []
+    for pair in inventory.pairs:
+        if not pair.workload:
+            continue
+        blue, green = inventory.find("gateways", pair.blue), inventory.find("gateways", pair.green)
+        wanted = pair.workload.green_labels
+        selector = ((blue or {}).get("spec") or {}).get("selector") or {}
+        if blue and wanted and selector.items() <= wanted.items():
+            found.append(
+                Finding(
+                    CODE, ERROR, named(blue), "spec.selector", f"{selector} selects green's pods ({wanted}) as well",
+                    "Give green's pods labels that this Gateway does not select.",
+                )
+            )  # fmt: skip
+        selector = ((green or {}).get("spec") or {}).get("selector") or {}
+        if green and any(selector.items() <= labels.items() for labels in inventory.blue_labels(pair.workload)):
+            found.append(
+                Finding(
+                    CODE, ERROR, named(green), "spec.selector", f"{selector} selects blue's pods as well",
+                    "Select green's pods by a label that blue's do not have.",
+                )
+            )  # fmt: skip
+    for workload in inventory.workloads:
+        service = inventory.find("services", workload.blue)
+        selector = ((service or {}).get("spec") or {}).get("selector") or {}
+        if (
+            service
+            and workload.blue[0] == workload.green[0]
+            and selector
+            and selector.items() <= workload.green_labels.items()
+        ):
+            found.append(
+                Finding(
+                    CODE, ERROR, named(service), "spec.selector",
+                    f"{selector} selects green's pods too, since they are in the same namespace",
+                    "Give green's pods other labels, or another namespace.",
+                )
+            )  # fmt: skip
+    return found

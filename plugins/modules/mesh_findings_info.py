@@ -1,0 +1,270 @@
+#!/usr/bin/python
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mesh_findings_info
+short_description: Known traps of replacing an Istio gateway, found before they bite
+version_added: 0.1.0
+author: bluegreen.mesh contributors (@bluegreen-mesh)
+description:
+  - Reads the cluster once, with a fixed number of lists, and reports everything that is known to go wrong when the given
+    gateways are replaced, each with its object, what was found, and what to do. Changes nothing.
+  - Does not fail because of findings. RV(errors) are those that ought to stop a migration.
+  - A kind of object that may not be listed is a finding as well, V(unreadable).
+  - Every code is described in C(docs/findings.md).
+options:
+  pairs:
+    description: The Gateways to be replaced, each with the one that takes its place.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      blue:
+        description: The Gateway that serves now, as C(NAMESPACE/NAME).
+        type: str
+        required: true
+      green:
+        description: The Gateway that is to take its place, as C(NAMESPACE/NAME).
+        type: str
+        required: true
+      workload:
+        description: Name of the entry of O(workloads) whose pods serve them. Not needed if there is only one.
+        type: str
+      ports:
+        description: Server port numbers that change, as in O(bluegreen.mesh.gateway_twin#module:pairs[].ports).
+        type: dict
+        default: {}
+  workloads:
+    description: The gateways' pods and Services, of both sides.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: A name for reports.
+        type: str
+        required: true
+      blue:
+        description: The Service that clients reach now.
+        type: dict
+        required: true
+        suboptions:
+          namespace:
+            description: Its namespace.
+            type: str
+            required: true
+          service:
+            description: Its name.
+            type: str
+            required: true
+      green:
+        description: What takes its place, whether it is there yet or not.
+        type: dict
+        required: true
+        suboptions:
+          namespace:
+            description: Namespace of the Helm release.
+            type: str
+            required: true
+          release:
+            description: Name of the Helm release, and so of its Service.
+            type: str
+            required: true
+          labels:
+            description: Labels of its pods.
+            type: dict
+            required: true
+          node_ports:
+            description: NodePorts it is to have, by port name.
+            type: dict
+            default: {}
+          values:
+            description: Values of the chart; C(serviceAccount.name) is used.
+            type: dict
+            default: {}
+  certificates:
+    description: V(require) if TLS Secrets are not to be copied, and so must be in green's namespace already.
+    type: str
+    choices: [copy, require]
+    default: copy
+  root_namespace:
+    description: The mesh's root namespace, whose policies apply to every namespace.
+    type: str
+    default: istio-system
+  waive:
+    description:
+      - Findings that are known and accepted, as C(CODE), or as C(CODE:NAMESPACE/NAME) for one object.
+      - A code that does not exist is an error.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - bluegreen.mesh.cluster
+  - bluegreen.mesh.cluster.info
+notes:
+  - Needs C(list) in all namespaces on the C(networking), C(security), C(telemetry) and C(extensions) kinds of C(istio.io), on
+    C(gateway.networking.k8s.io), on C(ingresses), C(ingressclasses), C(services) and C(nodes); and in the namespaces of both
+    sides' pods on C(pods), C(secrets) and C(horizontalpodautoscalers). Of Secrets, values are dropped as soon as they are read.
+seealso:
+  - module: bluegreen.mesh.gateway_twin
+"""
+
+EXAMPLES = r"""
+- name: Look for traps
+  bluegreen.mesh.mesh_findings_info:
+    kubeconfig: ~/.kube/config
+    context: production
+    pairs:
+      - blue: istio-system/public
+        green: istio-gateway/public-ingressgateway
+    workloads:
+      - name: public
+        blue:
+          namespace: istio-system
+          service: public-ingressgateway
+        green:
+          namespace: istio-gateway
+          release: public-ingressgateway
+          labels:
+            istio: public-gateway
+          node_ports:
+            http2: 30081
+            https: 30444
+    waive:
+      - field_owner
+      - app_owned_gateway:team-a/legacy
+  register: looked
+
+- name: Stop if one stands
+  ansible.builtin.assert:
+    that: looked.errors == []
+    fail_msg: "{{ looked.errors | map(attribute='text') | join('\n') }}"
+"""
+
+RETURN = r"""
+findings:
+  description: Everything found that is not waived, errors first.
+  returned: success
+  type: list
+  elements: dict
+  contains: &finding
+    code:
+      description: The trap.
+      type: str
+    severity:
+      description: V(error) or V(warning).
+      type: str
+    object:
+      description: Kind, namespace and name.
+      type: str
+    field:
+      description: Where in the object.
+      type: str
+    found:
+      description: What is there.
+      type: str
+    fix:
+      description: What to do.
+      type: str
+    text:
+      description: All of it in one line.
+      type: str
+errors:
+  description: Those of RV(findings) that ought to stop a migration.
+  returned: success
+  type: list
+  elements: dict
+  contains: *finding
+waived:
+  description: Findings that O(waive) accepts.
+  returned: success
+  type: list
+  elements: dict
+  contains: *finding
+unused_waivers:
+  description: Entries of O(waive) that no finding needs.
+  returned: success
+  type: list
+  elements: str
+examined:
+  description: The codes that were looked for.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import dataclasses
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, _module, findings
+
+
+def check_waivers(waive):
+    unknown = sorted({entry for entry in waive if entry.partition(":")[0] not in findings.CODES})
+    if unknown:
+        raise _module.Refusal(
+            "bad_option", f"waive: no finding is called {', '.join(unknown)}. There are: {', '.join(sorted(findings.CODES))}."
+        )
+
+
+def shown(finding):
+    plain = dataclasses.asdict(finding)
+    where = f" {finding.field}" if finding.field else ""
+    return {**plain, "text": f"{finding.severity} {finding.code}: {finding.object}{where}: {finding.found}. {finding.fix}"}
+
+
+def operation(module, cluster):
+    params = module.params
+    check_waivers(params["waive"])
+    pairs, workloads = _inventory.parse(params["pairs"], params["workloads"])
+    inventory = _inventory.Inventory(
+        pairs, workloads, root_namespace=params["root_namespace"], certificates=params["certificates"]
+    )
+    standing, waived, unused = findings.examine(_inventory.read(cluster, inventory), params["waive"])
+    return {
+        "changed": False,
+        "findings": [shown(finding) for finding in standing],
+        "errors": [shown(finding) for finding in standing if finding.severity == _inventory.ERROR],
+        "waived": [shown(finding) for finding in waived],
+        "unused_waivers": unused,
+        "examined": sorted(findings.CODES),
+    }
+
+
+def main():
+    blue = {"namespace": {"type": "str", "required": True}, "service": {"type": "str", "required": True}}
+    green = {
+        "namespace": {"type": "str", "required": True},
+        "release": {"type": "str", "required": True},
+        "labels": {"type": "dict", "required": True},
+        "node_ports": {"type": "dict", "default": {}},
+        "values": {"type": "dict", "default": {}},
+    }
+    pair = {
+        "blue": {"type": "str", "required": True},
+        "green": {"type": "str", "required": True},
+        "workload": {"type": "str"},
+        "ports": {"type": "dict", "default": {}},
+    }
+    workload = {
+        "name": {"type": "str", "required": True},
+        "blue": {"type": "dict", "required": True, "options": blue},
+        "green": {"type": "dict", "required": True, "options": green},
+    }
+    _module.run(
+        operation,
+        {
+            "pairs": {"type": "list", "elements": "dict", "required": True, "options": pair},
+            "workloads": {"type": "list", "elements": "dict", "required": True, "options": workload},
+            "certificates": {"type": "str", "choices": ["copy", "require"], "default": "copy"},
+            "root_namespace": {"type": "str", "default": "istio-system"},
+            "waive": {"type": "list", "elements": "str", "default": []},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
