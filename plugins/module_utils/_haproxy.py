@@ -237,7 +237,7 @@ def parse_servers(
                 admin="maint" if admin & _MAINT else "drain" if admin & _DRAIN else "ready",
                 backup=row.get("bck") == "1",
                 algorithm=algorithms[key[0]],
-                last_chk=row.get("last_chk") or "",
+                last_chk=": ".join(word for word in (row.get("check_desc"), row.get("last_chk")) if word),
                 counters={name: int(row[name]) if row.get(name) else None for name in _COUNTERS},
             )
         )

@@ -16,7 +16,7 @@ from . import _virtual_services
 from ._client import ApiError, Cluster, path_of
 from ._gateways import selects
 from ._module import Refusal
-from ._twin import Ref, parse_ref, title
+from ._twin import Ref, parse_ports, parse_ref, title
 
 Object = dict[str, t.Any]
 ERROR, WARNING = "error", "warning"
@@ -244,7 +244,7 @@ def parse(
     known: dict[str, Workload] = {}
     for raw in workloads:
         blue, green = raw["blue"], raw["green"]
-        values = green.get("values") or {}
+        values = green.get("chart_values") or {}
         known[raw["name"]] = Workload(
             raw["name"], (blue["namespace"], blue["service"]), (green["namespace"], green["release"]),
             {str(k): str(v) for k, v in (green.get("labels") or {}).items()},
@@ -262,7 +262,7 @@ def parse(
             )
         workload = known[name] if name else next(iter(known.values())) if len(known) == 1 else None
         refs = [parse_ref(raw[colour], f"pairs[{number}].{colour}") for colour in ("blue", "green")]
-        ports = {int(k): int(v) for k, v in (raw.get("ports") or {}).items()}
+        ports = parse_ports(raw.get("ports"), f"pairs[{number}].ports")
         parsed.append(GatewayPair(refs[0], refs[1], workload, ports))
     return parsed, list(known.values())
 

@@ -85,17 +85,23 @@ def parse_pairs(pairs: t.Sequence[dict[str, t.Any]]) -> list[Pair]:
                 "bad_option", f"{field}.green: {title(green)} is named twice; every twin needs a name of its own."
             )
         selector = {str(k): str(v) for k, v in (raw.get("selector") or {}).items()}
-        ports = {}
-        for old, new in (raw.get("ports") or {}).items():
-            if not str(old).isdigit() or not str(new).isdigit() or not 0 < int(new) < 65536:
-                raise Refusal("bad_option", f"{field}.ports: {old!r}: {new!r} is not a pair of port numbers.")
-            ports[int(old)] = int(new)
+        ports = parse_ports(raw.get("ports"), f"{field}.ports")
         parsed.append(
             Pair(
                 blue, green, selector, ports, raw.get("blue_workload_namespace") or blue[0],
                 raw.get("green_workload_namespace") or green[0], raw.get("spec"),
             )
         )  # fmt: skip
+    return parsed
+
+
+def parse_ports(ports: t.Mapping[t.Any, t.Any] | None, field: str) -> dict[int, int]:
+    """Blue's port number -> green's. Raises Refusal(bad_option)."""
+    parsed = {}
+    for old, new in (ports or {}).items():
+        if not str(old).isdigit() or not str(new).isdigit() or not 0 < int(new) < 65536:
+            raise Refusal("bad_option", f"{field}: {old!r}: {new!r} is not a pair of port numbers.")
+        parsed[int(old)] = int(new)
     return parsed
 
 

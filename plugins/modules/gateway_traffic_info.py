@@ -15,7 +15,8 @@ description:
     The gateway's own readiness checks and metrics readers are not counted.
   - With O(previous), says whether the gateway was idle. It is if every pod is the same process as before, its counters have
     not moved, it has no open connection, and that for O(window) seconds. What can't be known is never idle.
-  - Does not wait. Call it again with the RV(snapshot) of the call before.
+  - With O(wait), looks again and again until the gateway has been idle for O(window) seconds. Without it, looks once; call it
+    again with the RV(snapshot) of the call before.
   - A gateway shows few of Envoy's statistics by default. Requests and connections are known if its pods include the
     C(listener) and C(http) statistics, such as by the pod annotation C(sidecar.istio.io/statsInclusionPrefixes).
 options:
@@ -24,9 +25,13 @@ options:
     type: str
     required: true
   selector:
-    description: Label selector of the gateway's pods, such as C(app=public-ingressgateway).
+    description:
+      - Label selector of the gateway's pods, such as C(app=public-ingressgateway).
+      - Exactly one of O(selector) and O(service) is needed.
     type: str
-    required: true
+  service:
+    description: Name of the gateway's Service, whose selector is used.
+    type: str
   protocols:
     description:
       - What the gateway serves. V(http) asks for requests; V(tcp), for TLS passthrough and plain TCP, for connections.
@@ -41,6 +46,10 @@ options:
     type: dict
   window:
     description: Seconds that the gateway must have been quiet to be idle.
+    type: int
+    default: 0
+  wait:
+    description: Seconds to wait at most until the gateway is idle. It takes O(window) seconds at least.
     type: int
     default: 0
 extends_documentation_fragment:
@@ -60,13 +69,11 @@ EXAMPLES = r"""
     kubeconfig: ~/.kube/config
     context: production
     namespace: istio-system
-    selector: app=public-ingressgateway
+    service: public-ingressgateway
     window: 600
-    previous: "{{ seen.snapshot | default(omit) }}"
+    wait: 7200
   register: seen
-  until: seen.idle
-  retries: 180
-  delay: 10
+  failed_when: not seen.idle
 """
 
 RETURN = r"""
@@ -145,6 +152,7 @@ import time
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _envoy_stats, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ClusterError, path_of
 
+LOOK_SECONDS = 2.0  # between looks while waiting
 PORTS = (15020, 15090)  # Istio's merged metrics; Envoy's own, where the former is switched off
 
 
@@ -179,19 +187,42 @@ def check_previous(previous):
         raise _module.Refusal("bad_option", "previous: expected the snapshot of an earlier call of this module.")
 
 
-def operation(module, cluster):
-    params = module.params
-    check_previous(params["previous"])
-    if not params["protocols"]:
-        raise _module.Refusal("bad_option", "protocols: expected http, tcp, or both; found none.")
-    listed = cluster.list(path_of("v1", "pods", params["namespace"]), {"labelSelector": params["selector"]})
+def selector_of(cluster, params):
+    if params["selector"] is not None:
+        return params["selector"]
+    where = f"Service {params['namespace']}/{params['service']}"
+    service = cluster.find(path_of("v1", "services", params["namespace"], params["service"]))
+    if service is None:
+        raise _module.Refusal("no_such_service", f"{where} does not exist.")
+    labels = service["spec"].get("selector")
+    if not labels:
+        raise _module.Refusal("no_selector", f"{where} has no selector: its pods can't be told. Use the option selector.")
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def look(cluster, params, selector, previous):
+    listed = cluster.list(path_of("v1", "pods", params["namespace"]), {"labelSelector": selector})
     found = cluster.parallel(
         lambda pod: read(cluster, pod, params["protocols"]), [pod for pod in listed if running(pod)]
     )
     unknown = [text for pod in found for text in pod.unknown]
     if not found:
-        unknown.append(f"no running pod in namespace {params['namespace']} has the labels {params['selector']}")
-    verdict = _envoy_stats.judge(found, unknown, params["previous"], time.time(), params["window"], params["protocols"])
+        unknown.append(f"no running pod in namespace {params['namespace']} has the labels {selector}")
+    verdict = _envoy_stats.judge(found, unknown, previous, time.time(), params["window"], params["protocols"])
+    return found, unknown, verdict
+
+
+def operation(module, cluster):
+    params = module.params
+    check_previous(params["previous"])
+    if not params["protocols"]:
+        raise _module.Refusal("bad_option", "protocols: expected http, tcp, or both; found none.")
+    selector = selector_of(cluster, params)
+    deadline = time.monotonic() + params["wait"]
+    found, unknown, verdict = look(cluster, params, selector, params["previous"])
+    while verdict.word != "idle" and time.monotonic() < deadline:
+        time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+        found, unknown, verdict = look(cluster, params, selector, verdict.snapshot)
     return {
         "changed": False,
         "verdict": verdict.word,
@@ -216,11 +247,15 @@ def main():
         operation,
         {
             "namespace": {"type": "str", "required": True},
-            "selector": {"type": "str", "required": True},
+            "selector": {"type": "str"},
+            "service": {"type": "str"},
             "protocols": {"type": "list", "elements": "str", "choices": ["http", "tcp"], "default": ["http"]},
             "previous": {"type": "dict"},
             "window": {"type": "int", "default": 0},
+            "wait": {"type": "int", "default": 0},
         },
+        mutually_exclusive=[("selector", "service")],
+        required_one_of=[("selector", "service")],
     )
 
 

@@ -82,7 +82,7 @@ options:
             description: NodePorts it is to have, by port name.
             type: dict
             default: {}
-          values:
+          chart_values:
             description: Values of the chart; C(serviceAccount.name) is used.
             type: dict
             default: {}
@@ -241,7 +241,7 @@ def main():
         "release": {"type": "str", "required": True},
         "labels": {"type": "dict", "required": True},
         "node_ports": {"type": "dict", "default": {}},
-        "values": {"type": "dict", "default": {}},
+        "chart_values": {"type": "dict", "default": {}},
     }
     pair = {
         "blue": {"type": "str", "required": True},

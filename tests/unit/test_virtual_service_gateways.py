@@ -175,7 +175,11 @@ def test_requests_are_few():
 def test_writes_are_parallel_as_far_as_asked():
     cluster = FakeCluster(gateway(BLUE), gateway(GREEN), *(virtual_service(f"s{i}", [BLUE]) for i in range(8)))
     together = threading.Barrier(4)
-    cluster.on("PATCH", "*/virtualservices/*", lambda _request: together.wait(10) and None)
+
+    def wait(_request):
+        together.wait(10)
+
+    cluster.on("PATCH", "*/virtualservices/*", wait)
     assert run(cluster, concurrency=4)["counts"]["changed"] == 8 and cluster.max_in_flight == 4
 
 
@@ -368,6 +372,7 @@ def test_what_changed_under_our_hands_leads_back_to_what_it_was_then(cluster):
     assert cluster.peek("virtualservices", "team", "blue")["spec"]["http"][0]["match"][0]["gateways"] == [BLUE, GREEN]
     undo(cluster, journal)
     assert cluster.peek("virtualservices", "team", "blue")["spec"]["http"] == half
+    assert gateways(cluster, "blue") == [BLUE, GREEN]
 
 
 def test_a_run_that_changes_nothing_records_nothing(cluster):

@@ -1,0 +1,211 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine against real sockets on loopback. HTTP/2 and gRPC need a server of their own: extensions/molecule/verify."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import ssl
+from collections import Counter
+
+import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _probe
+from ansible_collections.bluegreen.mesh.plugins.module_utils._probe import Request
+from hypothesis import given
+from hypothesis import strategies as st
+from loopback import Server, certificate_files
+
+
+def ask(*requests, **options):
+    answers = {}
+    _probe.ask(requests, lambda request, answer: answers.__setitem__(request.key, answer), timeout=5.0, **options)
+    assert set(answers) == {request.key for request in requests}
+    return answers
+
+
+def one(request, **options):
+    return ask(request, **options)[request.key]
+
+
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def server():
+    with Server() as found:
+        yield found
+
+
+@pytest.fixture
+def tls(tmp_path):
+    files = certificate_files(tmp_path, "shop.test", "*.shop.test")
+    with Server(tls=files) as found:
+        found.ca_file = files[0]
+        found.fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert((tmp_path / "tls.crt").read_text())).hexdigest()
+        yield found
+
+
+def test_host_goes_to_the_named_address_without_a_port(server):
+    answer = one(Request(1, "http://shop.test/a?b=c", server.address))
+    assert (answer.status, answer.error, answer.http_version, answer.complete) == (200, "", "1.1", True)
+    assert answer.body == b"blue GET /a?b=c host=shop.test\n"
+    assert ("server", "blue") in answer.headers
+    assert server.requests[0][2]["user-agent"] == _probe.USER_AGENT
+
+
+def test_methods_headers_and_bodies_do_not_leak_into_the_next_request(server):
+    requests = [
+        Request("head", "http://shop.test/1", server.address, method="HEAD"),
+        Request("get", "http://shop.test/2", server.address),
+        Request("post", "http://shop.test/3", server.address, method="POST", body=b"x", headers=(("X-A", "1"),)),
+        Request("get2", "http://shop.test/4", server.address),
+        Request("put", "http://shop.test/5", server.address, method="PUT", body=b"yy"),
+        Request("options", "http://shop.test/6", server.address, method="OPTIONS", headers=(("Host", "other.test"), ("X-Empty", ""))),
+        Request("get3", "http://shop.test/7", server.address),
+    ]
+    answers = ask(*requests, concurrency=1)
+    assert [method for method, _path, _headers in server.requests] == ["HEAD", "GET", "POST", "GET", "PUT", "OPTIONS", "GET"]
+    assert answers["head"].body == b"" and answers["head"].status == 200
+    by_path = {path: headers for _method, path, headers in server.requests}
+    assert by_path["/3"]["x-a"] == "1" and "x-a" not in by_path["/4"]
+    assert "content-length" not in by_path["/4"] and "expect" not in by_path["/3"]
+    assert by_path["/6"]["host"] == "other.test" and by_path["/6"]["x-empty"] == ""
+    assert by_path["/7"]["host"] == "shop.test"
+
+
+@pytest.mark.parametrize("status", [204, 301, 403, 404, 503])
+def test_every_status_is_an_answer(server, status):
+    assert one(Request(1, f"http://shop.test/status/{status}", server.address)).status == status
+
+
+def test_redirects_are_not_followed(server):
+    answer = one(Request(1, "http://shop.test/redirect", server.address))
+    assert answer.status == 301 and ("location", "https://shop.test/there") in answer.headers
+    assert len(server.requests) == 1
+
+
+def test_repeated_headers_are_kept_and_interim_answers_are_not(server):
+    answer = one(Request(1, "http://shop.test/cookie", server.address))
+    assert [value for name, value in answer.headers if name == "set-cookie"] == ["sid=1; Path=/", "b=2"]
+    answer = one(Request(1, "http://shop.test/interim", server.address))
+    assert answer.status == 200 and "link" not in dict(answer.headers)
+
+
+def test_nobody_there_is_unreachable():
+    answer = one(Request(1, "http://shop.test/", closed_port()))
+    assert (answer.status, answer.error) == (0, "unreachable") and answer.detail
+
+
+def test_no_answer_in_time_is_unreachable(server):
+    answers = {}
+    _probe.ask([Request(1, "http://shop.test/slow/5", server.address)], lambda _r, a: answers.update(a=a), timeout=0.3)
+    assert answers["a"].error == "unreachable" and answers["a"].status == 0
+
+
+def test_a_connection_that_ends_without_an_answer_is_closed(server):
+    assert one(Request(1, "http://shop.test/close", server.address)).error == "closed"
+    assert one(Request(1, "http://shop.test/half", server.address)).error == "closed"
+
+
+def test_certificate_is_known_for_every_request_of_a_connection(tls):
+    answers = ask(*(Request(i, f"https://a.shop.test/{i}", tls.address) for i in range(20)), concurrency=2)
+    assert {answer.certificate for answer in answers.values()} == {tls.fingerprint}
+    assert tls.connections <= 2
+    assert set(tls.names) == {"a.shop.test"}
+
+
+def test_trust_is_only_asked_for_with_a_ca_file(tls):
+    request = Request(1, "https://shop.test/", tls.address)
+    stranger = Request(1, "https://stranger.test/", tls.address)
+    assert one(stranger).status == 200
+    assert one(request, ca_file=tls.ca_file).status == 200
+    wrong = one(stranger, ca_file=tls.ca_file)
+    assert (wrong.status, wrong.error) == (0, "tls")
+
+
+def test_a_refused_handshake_is_told_from_nobody_there(tls, server):
+    assert one(Request(1, "https://unknown.test/", tls.address)).error == "tls"
+    assert one(Request(1, "https://shop.test/", server.address)).error in ("tls", "closed")
+
+
+def test_passthrough_shows_what_the_server_chooses(tls):
+    answer = one(Request(1, "https://shop.test/", tls.address, "tls_passthrough"))
+    assert (answer.status, answer.http_version, answer.certificate) == (200, "1.1", tls.fingerprint)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_websocket_upgrades_and_hears_an_echo(server, tls, secure):
+    target, scheme = (tls, "https") if secure else (server, "http")
+    answer = one(Request(1, f"{scheme}://shop.test/chat", target.address, "websocket"))
+    assert (answer.status, answer.error, answer.body) == (101, "", b"blue " + _probe.GREETING)
+    assert answer.certificate == (tls.fingerprint if secure else "")
+
+
+def test_websocket_without_an_echo_is_an_upgrade_all_the_same(server, monkeypatch):
+    monkeypatch.setattr(_probe, "ECHO_WAIT", 0.1)
+    answer = one(Request(1, "http://shop.test/mute", server.address, "websocket"))
+    assert (answer.status, answer.body, answer.error) == (101, b"", "")
+
+
+def test_websocket_message_can_be_chosen_and_a_refusal_is_an_answer(server):
+    assert one(Request(1, "http://shop.test/chat", server.address, "websocket", body=b"hi")).body == b"blue hi"
+    refused = one(Request(1, "http://shop.test/status/403", server.address, "websocket"))
+    assert (refused.status, refused.error) == (403, "")
+    assert one(Request(1, "http://shop.test/", closed_port(), "websocket")).error == "unreachable"
+
+
+def test_tcp_and_tls_connections(server, tls):
+    answers = ask(
+        Request("tcp", "tcp://shop.test", server.address, "tcp"),
+        Request("tls", "tls://shop.test", tls.address, "tcp"),
+        Request("refused", "tls://unknown.test", tls.address, "tcp"),
+        Request("nobody", "tcp://shop.test", closed_port(), "tcp"),
+    )
+    assert (answers["tcp"].status, answers["tcp"].headers) == (1, [("peer", "open")])
+    assert (answers["tls"].status, answers["tls"].certificate) == (1, tls.fingerprint)
+    assert answers["refused"].error == "tls"
+    assert answers["nobody"].error == "unreachable"
+
+
+def test_more_requests_than_slots_are_all_answered_over_reused_connections(server):
+    requests = [Request(i, f"http://h{i % 5}.test/{i}", server.address) for i in range(500)]
+    answers = ask(*_probe.interleave(requests, 5), concurrency=5)
+    assert all(answers[i].body == f"blue GET /{i} host=h{i % 5}.test\n".encode() for i in range(500))
+    assert server.connections <= 10
+
+
+def test_a_failing_request_does_not_disturb_the_others(server):
+    requests = [Request(i, "http://a.test/close" if i % 3 == 0 else f"http://a.test/{i}", server.address) for i in range(60)]
+    answers = ask(*requests, concurrency=8)
+    assert Counter(answer.error for answer in answers.values()) == {"": 40, "closed": 20}
+
+
+def test_headers_and_trailers_are_told_apart():
+    lines = [b"HTTP/2 200 \r\n", b"Content-Type: application/grpc\r\n", b"\r\n", b"grpc-status: 0\r\n", b"\r\n"]
+    assert _probe.parse_headers(lines) == ([("content-type", "application/grpc")], [("grpc-status", "0")])
+    lines = [b"HTTP/1.1 100 Continue\r\n", b"a: b\r\n", b"\r\n", b"HTTP/1.1 200 OK\r\n", b"c: d:e\r\n", b"\r\n"]
+    assert _probe.parse_headers(lines) == ([("c", "d:e")], [])
+
+
+def test_addresses():
+    assert _probe.address_of("192.0.2.1", 30443) == "192.0.2.1:30443"
+    assert _probe.address_of("2001:db8::1", "30443") == "[2001:db8::1]:30443"
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("12"))), st.integers(1, 6))
+def test_interleaving_keeps_every_request_and_spreads_groups(pairs, width):
+    requests = [Request(i, f"http://{host}.test/{i}", address) for i, (host, address) in enumerate(pairs)]
+    ordered = list(_probe.interleave(requests, width))
+    assert sorted(request.key for request in ordered) == list(range(len(pairs)))
+    for host, address in set(pairs):
+        keys = [r.key for r in ordered if r.url.startswith(f"http://{host}.") and r.address == address]
+        assert keys == sorted(keys)
+
+
+def test_interleaving_lets_groups_take_turns():
+    requests = [Request(f"{host}{i}", f"http://{host}.test/", "x") for host in "abc" for i in range(3)]
+    assert [request.key for request in _probe.interleave(requests, 2)] == ["a0", "b0", "a1", "b1", "a2", "b2", "c0", "c1", "c2"]
