@@ -176,7 +176,8 @@ class Writer:
         self.rule = rule
         self.workers = workers
         self.journal = journal
-        self._steps: list[str] = []
+        self._steps: list[str] = []  # ids in the journal
+        self._recorded: list[dict[str, t.Any]] = []  # the inverses in them
         self._lock = threading.Lock()
         self._lost = ""  # why the API server can't be reached any more
         self._since_check = 0
@@ -197,18 +198,22 @@ class Writer:
                 plan.verdict = "failed"
                 plan.reason = f"not tried, because {broken[0].key}, which must be written before it, failed"
         self._wave([plan for plan in waves[1] if plan.verdict == "change"])
-        if self.journal:
-            self.journal.done(*self._steps)
+        self._settle([plan for plan in todo if plan.ours])
 
     def _record(self, plans: list[vs.Plan]) -> None:
-        if not self.journal:
-            return
-        steps = []
-        for options in vs.inverses(plans, self.rule):
-            digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
-            inverse = {"module": "virtual_service_gateways", "params": options}
-            steps.append(("virtual_service_gateways", f"undo by {options['state']} {digest}", inverse, False, None))
-        self._steps += self.journal.record_all(steps)
+        if self.journal:
+            inverses = vs.inverses(plans, self.rule)
+            self._steps += self.journal.record_all([_step(options) for options in inverses])
+            self._recorded += inverses
+
+    def _settle(self, plans: list[vs.Plan]) -> None:
+        """Marks as done what was recorded; what has failed or was changed by others meanwhile is not to be undone."""
+        if self.journal:
+            inverses = vs.inverses(plans, self.rule)
+            if inverses == self._recorded:
+                self.journal.done(*self._steps)
+            else:
+                self.journal.settle(self._steps, [_step(options) for options in inverses])
 
     def _wave(self, plans: list[vs.Plan]) -> None:
         for at in range(0, len(plans), FENCE_EVERY):
@@ -227,6 +232,7 @@ class Writer:
             self._write(plan)
         except ClusterError as exc:
             plan.verdict, plan.reason = "failed", str(exc)
+            plan.ours = not isinstance(exc, ApiError) or exc.status >= 500  # it may have been carried out all the same
             if not isinstance(exc, ApiError) or exc.status == 401:  # what the next object would meet as well
                 self._lost = str(exc)
 
@@ -236,7 +242,7 @@ class Writer:
         for _attempt in range(TRIES):
             try:
                 self.cluster.patch(path, plan.patch(), "json")
-                plan.verdict = "changed"
+                plan.verdict, plan.ours = "changed", True
                 return
             except ApiError as exc:
                 if exc.status not in (404, 409, 422):
@@ -249,12 +255,14 @@ class Writer:
             if refusal.status == 422 and body["metadata"]["resourceVersion"] == plan.version:
                 raise refusal  # else 422 says that a list we patched is not where it was
             fresh = vs.plan_one(body, self.rule)
-            if self.journal and fresh.verdict == "change":
-                self._record_again(plan, fresh)
-            plan.version, plan.before, plan.after = fresh.version, fresh.before, fresh.after
             plan.verdict, plan.reason = fresh.verdict, fresh.reason
+            if fresh.verdict == "unchanged":  # by someone else, or by a try of ours whose answer was lost
+                plan.ours = True
             if fresh.verdict != "change":
                 return
+            if self.journal:
+                self._record_again(plan, fresh)
+            plan.version, plan.before, plan.after = fresh.version, fresh.before, fresh.after
         plan.verdict = "failed"
         plan.reason = f"others changed it during each of {TRIES} tries; run again when they are done"
 
@@ -264,6 +272,12 @@ class Writer:
         if same[0] is None or same[0] != same[1]:
             with self._lock:
                 self._record([fresh])
+
+
+def _step(options: dict[str, t.Any]) -> tuple[t.Any, ...]:
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:12]
+    inverse = {"module": "virtual_service_gateways", "params": options}
+    return "virtual_service_gateways", f"undo by {options['state']} {digest}", inverse, False, None
 
 
 # -- the whole -------------------------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The admission policy that refuses the deletion of what a migration keeps, whoever asks for it.
 
-A ValidatingAdmissionPolicy (v1 since Kubernetes 1.30) on DELETE, whose matchCondition is an annotation of ours on the object
-itself: nothing that lacks it is ever concerned. It holds against Helm, Flux, Argo CD, operators, the garbage collector,
-the deletion of the namespace, and people. It does not hold against edits or scaling. The policy lists what is kept in an
-annotation, so that it can be removed with the last of it without searching the cluster.
+A ValidatingAdmissionPolicy (v1 since Kubernetes 1.30) on DELETE, whose matchCondition is an annotation of ours on the
+object itself: nothing that lacks it is ever concerned. It holds against Helm, Flux, Argo CD, operators, the garbage
+collector, the deletion of the namespace, and people. It does not hold against edits or scaling. The policy lists what
+is kept in an annotation, so that it can be removed with the last of it without searching the cluster.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def policy(migration: str, covered: t.Iterable[tuple[str, str]], kept: t.Iterabl
                     "reason": "Forbidden",
                     "message": f"this is kept by migration {migration}",
                     "messageExpression": f"oldObject.metadata.name + ' is kept by migration {migration} until it is"
-                    " released: run bluegreen.mesh.resource_keep with state=released on it (migrate.yml: tag cleanup, or"
-                    f" rollback), or take its annotation {KEPT_BY} off'",
+                    " released: run bluegreen.mesh.resource_keep with state=released on it (migrate.yml: tag cleanup,"
+                    f" or rollback), or take its annotation {KEPT_BY} off'",
                 }
             ],
         },
@@ -158,8 +158,8 @@ class Guard:
         raise self._conflict()
 
     def withdraw(self, refs: t.Sequence[Ref], dry_run: bool = False) -> bool:
-        """Takes refs off the policy's list, and removes policy and binding when nothing is left on it. Returns and raises
-        as ensure() does."""
+        """Takes refs off the policy's list, and removes policy and binding when nothing is left on it. Returns and
+        raises as ensure() does."""
         for _attempt in range(TRIES):
             stored, bound = self.read()
             for found in (stored, bound):
@@ -211,9 +211,9 @@ class Guard:
                 names = ", ".join(str(ref) for ref, _uid in waiting)
                 raise Refusal(
                     "guard_inactive",
-                    f"ValidatingAdmissionPolicy {self.name}: after {timeout:g} s the API server would still delete {names}."
-                    " Look at the policy's status and at other API servers of this cluster; with guard=none the deletion"
-                    " guard is left out.",
+                    f"ValidatingAdmissionPolicy {self.name}: after {timeout:g} s the API server would still delete"
+                    f" {names}. Look at the policy's status and at other API servers of this cluster; with guard=none"
+                    " the deletion guard is left out.",
                     objects=[ref.as_dict() for ref, _uid in waiting],
                 )
             time.sleep(pause)

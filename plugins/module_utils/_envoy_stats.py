@@ -7,12 +7,13 @@ The rule is that unknown is an answer and never means idle. Envoy's statistics, 
 
 - `istio_requests_total` and `istio_tcp_connections_opened_total` come from Istio's own proxy only, and appear with the
   first request or connection; reporter="source" is the gateway's own view.
-- `envoy_http_downstream_*` and `envoy_listener_downstream_*` are there only if the pod includes them (proxyStatsMatcher,
-  or the annotation sidecar.istio.io/statsInclusionPrefixes). They also count the proxy's own listeners: readiness (15021),
-  metrics (15090) and administration (15000), by listener address or as HTTP connection manager agent, stats or admin.
+- `envoy_http_downstream_*` and `envoy_listener_downstream_*` are there only if the pod includes them
+  (proxyStatsMatcher, or the annotation sidecar.istio.io/statsInclusionPrefixes). They also count the proxy's own
+  listeners: readiness (15021), metrics (15090) and administration (15000), by listener address or as HTTP connection
+  manager agent, stats or admin.
 - `envoy_server_total_connections` is always there, is brought up to date every 5 s, and counts all listeners, those of
   the proxy itself too. So 0 is an answer, and any other value is none.
-- A health check that only connects is no request, and is not seen as a connection by a listener that awaits a TLS hello.
+- A health check that only connects is no request, and no connection to a listener that awaits a TLS hello.
 """
 
 from __future__ import annotations
@@ -111,8 +112,8 @@ def read_pod(name: str, uid: str, ready: bool, text: str, protocols: t.Collectio
         pod.sources["open_connections"] = "envoy_server_total_connections"
     elif "envoy_server_total_connections" in found:
         pod.unknown.append(
-            f"{name}: open_connections: envoy_server_total_connections is {found['envoy_server_total_connections']}, but"
-            " counts readiness checks and metrics readers too, and listener statistics are not included"
+            f"{name}: open_connections: envoy_server_total_connections is {found['envoy_server_total_connections']},"
+            " but counts readiness checks and metrics readers too, and listener statistics are not included"
         )
     else:
         pod.unknown.append(f"{name}: open_connections: no statistic tells them")
@@ -139,7 +140,8 @@ def snapshot(pods: t.Sequence[PodTraffic], at: float) -> dict[str, t.Any]:
 
 @dataclasses.dataclass
 class Verdict:
-    """word: idle, busy or unknown; reasons: why not idle; quiet_for: seconds without traffic; snapshot: for the next call."""
+    """word: idle, busy or unknown. reasons: why not idle. quiet_for: seconds without traffic. snapshot: for the next
+    call."""
 
     word: str
     reasons: list[str]
@@ -153,7 +155,7 @@ def judge(
 ) -> Verdict:  # fmt: skip
     """Idle only if every pod is known, is the same process as at the start of the window, and had no traffic since.
 
-    The snapshot that is returned is the start of the quiet time: the previous one while all stays quiet, else a new one.
+    The snapshot that is returned is the start of the quiet time: the previous one while all is quiet, else a new one.
     """
     fresh = snapshot(pods, at)
     busy = [f"{pod.name}: {pod.open_connections} open connection(s)" for pod in pods if pod.open_connections]

@@ -41,8 +41,9 @@ class Server:
     """One server of one backend, as one HAProxy process sees it.
 
     weight: what is in force (0..256); configured_weight: what a reload brings back. health: UP, DOWN, or UNCHECKED when
-    HAProxy has no check that could tell. status: HAProxy's own word. admin: ready, drain or maint, as an operator set it.
-    counters: scur open sessions, stot sessions since start, rate new sessions/s, econ and eresp errors; None if not told.
+    HAProxy has no check that could tell. status: HAProxy's own word. admin: ready, drain or maint, as an operator set
+    it. counters: scur open sessions, stot sessions since start, rate new sessions/s, econ and eresp errors; None if not
+    told.
     """
 
     instance: str
@@ -104,7 +105,10 @@ class RuntimeApi:
         self._timeout = timeout
 
     def ask(self, commands: t.Sequence[str]) -> list[str]:
-        """The answer to each command, without its closing empty line. Raises Refusal(unreachable, unexpected_answer)."""
+        """The answer to each command, without its closing empty line.
+
+        Raises Refusal(unreachable, unexpected_answer).
+        """
         if not commands:
             return []
         try:
@@ -286,10 +290,10 @@ def share(servers: t.Iterable[Server], weights: dict[str, int] | None = None, li
 def weights_for(percent: int, blue: int, green: int) -> tuple[int, int]:
     """(weight of each blue server, weight of each green server) that give green `percent` of new connections.
 
-    blue, green: how many servers in rotation each colour has. A share is n*w / sum of n*w, and weights are whole numbers
-    of 0..256, so the result may be off by rounding; it is exact for any whole percentage when both colours have the same
-    number of servers, and the pair with the smallest error is taken, then the one whose sum is nearest 100 (99 and 1
-    read well at night). Raises ValueError when a colour that is to have traffic has no server.
+    blue, green: how many servers in rotation each colour has. A share is n*w / sum of n*w, and weights are whole
+    numbers of 0..256, so the result may be off by rounding; it is exact for any whole percentage when both colours have
+    the same number of servers, and the pair with the smallest error is taken, then the one whose sum is nearest 100 (99
+    and 1 read well at night). Raises ValueError when a colour that is to have traffic has no server.
     """
     if percent and not green or percent < 100 and not blue:
         raise ValueError("no server")
@@ -392,7 +396,8 @@ def check_change(servers: t.Sequence[Server], wanted: dict[str, int], require_he
     if algorithm == "first" or algorithm == "static-rr" and partial:
         raise Refusal(
             "static_algorithm",
-            f"{where}: `balance {algorithm}` does not follow weights set at run time. Use roundrobin, leastconn or random.",
+            f"{where}: `balance {algorithm}` does not follow weights set at run time. Use roundrobin, leastconn or"
+            " random.",
             backend=servers[0].backend, algorithm=algorithm,
         )  # fmt: skip
     if not require_health:
@@ -402,8 +407,9 @@ def check_change(servers: t.Sequence[Server], wanted: dict[str, int], require_he
     if sick and (after or 0) > (before or 0):
         raise Refusal(
             "green_not_up",
-            f"{where}: green's share would go from {before} to {after} %, but {_states(sick)}. Repair them, take them out"
-            " of rotation, add `check` to the server line if HAProxy does not check it, or set require_health to false.",
+            f"{where}: green's share would go from {before} to {after} %, but {_states(sick)}. Repair them, take them"
+            " out of rotation, add `check` to the server line if HAProxy does not check it, or set require_health to"
+            " false.",
             servers=[s.title for s in sick],
         )
     if not any(s.in_rotation and s.health != "DOWN" and wanted.get(s.name, s.weight) for s in servers):
@@ -426,7 +432,8 @@ def check_expected(servers: t.Sequence[Server], expected: float, wanted: dict[st
     if found is not None and (found == expected if exact else abs(found - expected) <= TOLERANCE):
         return None
     weights = ", ".join(f"{s.name}={s.weight}{'' if s.in_rotation else ' (' + s.admin + ')'}" for s in servers)
-    return f"{servers[0].instance}, backend {servers[0].backend}: expected {expected:g} % on green, found {found} % ({weights})"
+    where = f"{servers[0].instance}, backend {servers[0].backend}"
+    return f"{where}: expected {expected:g} % on green, found {found} % ({weights})"
 
 
 def ordered(servers: t.Sequence[Server], wanted: dict[str, int]) -> list[tuple[str, str, int]]:
@@ -475,7 +482,7 @@ class Balancer:
         self._blue, self._green = _expression("blue_servers", blue), _expression("green_servers", green)
 
     def read(self) -> dict[Key, list[Server]]:
-        """The servers of every backend at every instance. Raises Refusal(no_such_server) and what Server reading does."""
+        """The servers of every backend at every instance. Raises Refusal(no_such_server), or as RuntimeApi.servers."""
         groups: dict[Key, list[Server]] = {}
         for address, api in self._apis.items():
             servers = api.servers(self._backends, self._blue, self._green)
@@ -495,7 +502,8 @@ class Balancer:
         self, groups: dict[Key, list[Server]], percent: int | None, weights: dict[str, t.Any] | None,
         require_health: bool,
     ) -> Plan:  # fmt: skip
-        """What every server's weight is to be. Refuses before anything is written; see check_shape() and check_change()."""
+        """What every server's weight is to be. Raises Refusal before anything is written: see check_shape() and
+        check_change()."""
         unknown = sorted(set(weights or {}) - set(self._backends))
         if unknown:
             raise Refusal("bad_option", f"weights: {', '.join(unknown)} is not among backends ({self._backends}).")

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Helm stores about a release, what it would delete, and the smallest edit that makes it keep something.
 
-`helm uninstall` never looks at live objects: it decides from the manifest stored with the highest revision (Helm 3 and 4,
-pkg/action/uninstall.go and resource_policy.go). An upgrade or a rollback that drops an object does the opposite and reads
-the live annotation (pkg/kube/client.go, update). The rules here are those of Helm 3.21 and 4.2; each says where it is from.
+`helm uninstall` never looks at live objects: it decides from the manifest stored with the highest revision (Helm 3 and
+4, pkg/action/uninstall.go and resource_policy.go). An upgrade or a rollback that drops an object does the opposite and
+reads the live annotation (pkg/kube/client.go, update). The rules here are those of Helm 3.21 and 4.2; each says where
+it is from.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ _UNINSTALL_ORDER = {
     for position, kind in enumerate(
         "APIService Ingress IngressClass Service CronJob Job StatefulSet HorizontalPodAutoscaler Deployment ReplicaSet"
         " ReplicationController Pod DaemonSet RoleBindingList RoleBinding RoleList Role ClusterRoleBindingList"
-        " ClusterRoleBinding ClusterRoleList ClusterRole CustomResourceDefinition PersistentVolumeClaim PersistentVolume"
-        " StorageClass ConfigMap SecretList Secret ServiceAccount PodDisruptionBudget PodSecurityPolicy LimitRange"
+        " ClusterRoleBinding ClusterRoleList ClusterRole CustomResourceDefinition PersistentVolumeClaim"
+        " PersistentVolume StorageClass ConfigMap SecretList Secret ServiceAccount PodDisruptionBudget"
+        " PodSecurityPolicy LimitRange"
         " ResourceQuota NetworkPolicy Namespace PriorityClass".split()
     )
 }
@@ -100,8 +102,8 @@ def encode(payload: Payload) -> str:
 
 
 def with_manifest(payload: Payload, manifest: str) -> Payload:
-    """payload with another manifest. Every other byte of the JSON stays: fields that we do not know (v4's apply_method),
-    the order of keys and the way numbers are written."""
+    """payload with another manifest. Every other byte of the JSON stays: fields that we do not know (v4's
+    apply_method), the order of keys and the way numbers are written."""
     start, end = _member(payload.text, "manifest")
     text = payload.text[:start] + json.dumps(manifest, ensure_ascii=False) + payload.text[end:]
     return Payload(text, {**payload.release, "manifest": manifest}, payload.gzipped)
@@ -112,7 +114,8 @@ def _no_constant(name: str) -> t.NoReturn:
 
 
 def _member(text: str, wanted: str) -> tuple[int, int]:
-    """Where the value of a key of the outermost object is; the last one where it is given twice, as decoders take it."""
+    """Where the value of a key of the outermost object is; the last one where it is given twice, as decoders take
+    it."""
     decoder = json.JSONDecoder()
     found = None
     at = _skip(text, text.index("{") + 1)
@@ -139,7 +142,8 @@ def _skip(text: str, at: int) -> int:
 # -- documents of a manifest -----------------------------------------------------------------------------------------
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """What Helm and kubectl need to know of a document. namespace: '' when it names none; items: the members of a List."""
+    """What Helm and kubectl need to know of a document. namespace: '' when it names none; items: the members of a
+    List."""
 
     api_version: str
     kind: str
@@ -159,7 +163,8 @@ class Head:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A document that holds the wanted object. start, end: where it is in the manifest; in_list: as an item of a List."""
+    """A document that holds the wanted object. start, end: where it is in the manifest; in_list: as an item of a
+    List."""
 
     start: int
     end: int
@@ -234,7 +239,8 @@ def locate(manifest: str, wanted: Wanted, release_namespace: str, style: str = "
         found.extend(Found(start, end, item, True) for item in this.items if _same(item, wanted, release_namespace))
     if len(found) > 1:
         raise ReleaseError(
-            "ambiguous_manifest", f"{wanted.kind} {wanted.name} is in {len(found)} documents of the manifest; expected one"
+            "ambiguous_manifest",
+            f"{wanted.kind} {wanted.name} is in {len(found)} documents of the manifest; expected one",
         )
     return found[0] if found else None
 
@@ -263,14 +269,13 @@ def _head(tree: dict[t.Any, t.Any]) -> Head:
     # kubectl's builder, which Helm deletes with, takes any kind ...List with items apart
     if kind.endswith("List") and isinstance(items, list):
         members = [_head(item) for item in items if isinstance(item, dict)]
-    return Head(
-        _text(tree.get(_key("apiVersion"))), kind, _text(metadata.get(_key("namespace"))), _text(metadata.get(_key("name"))),
-        annotations, tuple(members),
-    )  # fmt: skip
+    namespace, name = _text(metadata.get(_key("namespace"))), _text(metadata.get(_key("name")))
+    return Head(_text(tree.get(_key("apiVersion"))), kind, namespace, name, annotations, tuple(members))
 
 
 # -- YAML as comparable trees ----------------------------------------------------------------------------------------
-# Scalars are (tag, text) and never become Python values: what YAML 1.1 makes of `=`, `1_000` or 2024-13-45 can't fail here.
+# Scalars are (tag, text) and never become Python values: what YAML 1.1 makes of `=`, `1_000` or 2024-13-45 can't fail
+# here.
 _STR = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
@@ -330,8 +335,8 @@ def _with_policy(tree: dict[t.Any, t.Any], value: str) -> dict[t.Any, t.Any]:
 def set_policy(manifest: str, wanted: Wanted, release_namespace: str, value: str = KEEP) -> str:
     """The manifest in which the object's document has this policy, and nothing else differs.
 
-    Raises ReleaseError: in_list (Helm reads no annotations of a List's items), ambiguous_manifest, and uneditable_manifest
-    where the annotation can't be written without touching more.
+    Raises ReleaseError: in_list (Helm reads no annotations of the items), ambiguous_manifest, undecodable_manifest,
+    and uneditable_manifest where the annotation can't be written without touching more.
     """
     return _edit(manifest, wanted, release_namespace, lambda text: _set(text, value), value)
 
@@ -433,8 +438,8 @@ def _unset(text: str) -> str:
 
 
 def _add(text: str, mapping: t.Any, lines: t.Callable[[str, str], str], flow: str) -> str:
-    """text with one more pair at the beginning of a mapping: lines(indent, line end) in block style, `flow` in flow style
-    (which is JSON, so that a JSON document stays one)."""
+    """text with one more pair at the beginning of a mapping: lines(indent, line end) in block style, `flow` in flow
+    style (which is JSON, so that a JSON document stays one)."""
     if mapping.flow_style:
         at = text.index("{", mapping.start_mark.index) + 1
         return text[:at] + flow + (", " if mapping.value else "") + text[at:]
@@ -477,10 +482,10 @@ def uninstall_plan(
 ) -> dict[str, list[dict[str, t.Any]]]:
     """What `helm uninstall` would do with each object of a release.
 
-    keep: the policy says so. delete: in the order of deletion; an item of a List carries in_list. neither: a policy with
-    any other value; Helm puts those in neither of its lists, so they stay without a word (helm#8245). hooks: Helm leaves
-    them to their own delete policies. namespaced(api_version, kind): False for cluster-scoped kinds. Raises ReleaseError
-    undecodable_manifest, where Helm itself gives up and deletes nothing.
+    keep: the policy says so. delete: in the order of deletion; an item of a List carries in_list. neither: a policy
+    with any other value; Helm puts those in neither of its lists, so they stay without a word (helm#8245). hooks: Helm
+    leaves them to their own delete policies. namespaced(api_version, kind): False for cluster-scoped kinds. Raises
+    ReleaseError undecodable_manifest, where Helm itself gives up and deletes nothing.
     """
     manifest, release_namespace = release.get("manifest") or "", release.get("namespace") or ""
     plan: dict[str, list[dict[str, t.Any]]] = {"keep": [], "delete": [], "neither": [], "hooks": []}

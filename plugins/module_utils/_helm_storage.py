@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Helm's release records in the cluster: which there are, which one counts, which one holds an object.
 
-Helm finds its records by label only, and so do we: owner=helm,name=RELEASE on Secrets or, with that driver, ConfigMaps. The
-namespace of storage may be another than the release's (Flux), and only the decoded record names the latter.
+Helm finds its records by label only, and so do we: owner=helm,name=RELEASE on Secrets or, with that driver, ConfigMaps.
+The namespace of storage may be another than the release's (Flux), and only the decoded record names the latter.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ class Storage:
             if concerned:
                 raise Refusal(
                     "undecodable_release",
-                    f"{broken.where} holds a revision of Helm release {release} that can't be decoded ({broken.reason})."
-                    " Helm skips such a revision silently and goes by an older one. Restore it, or remove it when"
-                    f" `helm history {release} -n {namespace}` shows that the older one is meant.",
+                    f"{broken.where} holds a revision of Helm release {release} that can't be decoded"
+                    f" ({broken.reason}). Helm skips such a revision silently and goes by an older one. Restore it, or"
+                    f" remove it when `helm history {release} -n {namespace}` shows that the older one is meant.",
                     storage=broken.where,
                 )
         return found
@@ -145,8 +145,8 @@ class Storage:
 def explained(exc: helm.ReleaseError, record: Record, ref: Ref) -> Refusal:
     """A ReleaseError with the names of record and object, and what to do."""
     advice = {
-        "in_list": "helm uninstall would delete it. Leave the record alone (helm_record=false) and rely on the guard, or"
-        " make the chart render it as a document of its own",
+        "in_list": "helm uninstall would delete it. Leave the record alone (helm_record=false) and rely on the guard,"
+        " or make the chart render it as a document of its own",
         "ambiguous_manifest": "Correct the chart, and upgrade the release",
     }.get(exc.code, "Look at it with helm get manifest; with helm_record=false the record is left alone")
     return Refusal(
@@ -195,7 +195,14 @@ def parse(kind: str, item: dict[str, t.Any]) -> Record | Broken:
         return Broken(kind, meta["namespace"], meta["name"], labels.get("name", ""), revision, reason)
     other = sum(_size(kind, value) for key, value in data.items() if key != "release")
     return Record(
-        kind, meta["namespace"], meta["name"], meta["resourceVersion"], bool(item.get("immutable")), stored, other, payload
+        kind,
+        meta["namespace"],
+        meta["name"],
+        meta["resourceVersion"],
+        bool(item.get("immutable")),
+        stored,
+        other,
+        payload,
     )
 
 
@@ -211,9 +218,9 @@ def write_body(record: Record, stored: str) -> dict[str, t.Any]:
     if record.immutable:
         raise Refusal(
             "record_immutable",
-            f"{record.where} (Helm release {record.release_namespace}/{record.release}) is immutable, so what uninstall"
-            " keeps can't be changed there. Upgrade the release with the annotation in its chart, or leave the record alone"
-            " (helm_record=false) and rely on the guard.",
+            f"{record.where} (Helm release {record.release_namespace}/{record.release}) is immutable, so what"
+            " uninstall keeps can't be changed there. Upgrade the release with the annotation in its chart, or leave"
+            " the record alone (helm_record=false) and rely on the guard.",
             storage=record.where,
         )
     size = record.other_bytes + len(stored)
@@ -221,8 +228,8 @@ def write_body(record: Record, stored: str) -> dict[str, t.Any]:
         raise Refusal(
             "record_too_big",
             f"{record.where}: with the annotation it would hold {size} bytes; the API server takes {helm.SIZE_LIMIT}."
-            " Upgrade the release with fewer values or files in its chart, or leave the record alone (helm_record=false)"
-            " and rely on the guard.",
+            " Upgrade the release with fewer values or files in its chart, or leave the record alone"
+            " (helm_record=false) and rely on the guard.",
             storage=record.where, found=size, expected=helm.SIZE_LIMIT,
         )  # fmt: skip
     value = base64.b64encode(stored.encode()).decode() if record.kind == "Secret" else stored

@@ -41,8 +41,8 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """versions: (group and version, plural), newest first; the first that the API server has is used. everywhere: listed
-    in all namespaces, else only in those of the workloads. required: not having the kind at all is a finding."""
+    """versions: (group and version, plural), newest first; the first that the API server has is used. everywhere:
+    listed in all namespaces, else only in those of the workloads. required: not having the kind is a finding."""
 
     name: str
     versions: tuple[tuple[str, str], ...]
@@ -105,7 +105,7 @@ class GatewayPair:
 
 @dataclasses.dataclass
 class Inventory:
-    """objects: by the names of KINDS. unreadable: why, by what could not be read. Pure data: the findings read no more."""
+    """objects: by the names of KINDS. unreadable: why, by what could not be read. The findings read nothing else."""
 
     pairs: list[GatewayPair]
     workloads: list[Workload]
@@ -193,7 +193,7 @@ class Inventory:
         return found
 
 
-# -- small words ---------------------------------------------------------------------------------------------------------
+# -- small words -------------------------------------------------------------------------------------------------------
 def ref_of(item: Object) -> Ref:
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
@@ -209,7 +209,7 @@ def labels_of(item: Object) -> dict[str, str]:
 
 
 def namespaces_of(pair: GatewayPair) -> tuple[str, str]:
-    """Namespaces of blue's and of green's pods: exportTo, policies and Secrets go by these, not by the Gateway's own."""
+    """Namespaces of blue's and of green's pods: exportTo, policies and Secrets go by these, not the Gateway's own."""
     if pair.workload:
         return pair.workload.blue[0], pair.workload.green[0]
     return pair.blue[0], pair.green[0]

@@ -249,9 +249,9 @@ class Store:
         if state.cluster != self.uid():
             raise Refusal(
                 "wrong_cluster",
-                f"Journal {self.where} belongs to the cluster whose kube-system has UID {state.cluster}; that of context"
-                f" {self.cluster.context} has {self.uid()}. Check kubeconfig and context; a journal that came with a"
-                " restored backup must be removed.",
+                f"Journal {self.where} belongs to the cluster whose kube-system has UID {state.cluster}; that of"
+                f" context {self.cluster.context} has {self.uid()}. Check kubeconfig and context; a journal that came"
+                " with a restored backup must be removed.",
                 found=self.uid(), expected=state.cluster,
             )  # fmt: skip
         return state
@@ -461,6 +461,20 @@ class Journal:
             set_steps(state, [step_id for step_id in wanted if step_id not in undone], "done", self.store.where)
 
         if wanted:
+            self.store.update(change)
+
+    def settle(self, step_ids: t.Sequence[str], steps: t.Sequence[tuple[t.Any, ...]]) -> None:
+        """Puts steps that are done, as for record_all(), in the place of recorded ones: it came out differently."""
+        ids = [new_id(self.epoch) for _step in steps]
+        saved: dict[str, str] = {}
+
+        def change(state: State) -> None:
+            fence(state, self.epoch, self.store.where)
+            set_steps(state, [step_id for step_id in step_ids if step_id], "undone", self.store.where)
+            new = [self.put(state, step_id, *step, saved=saved) for step_id, step in zip(ids, steps)]
+            set_steps(state, new, "done", self.store.where)
+
+        if self.phase != ROLLBACK:
             self.store.update(change)
 
     def put(

@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keeping what a migration still needs, and releasing it again.
 
-Keep has two halves. Where Helm owns an object, Helm's own way, so that the owner's removal goes through: the annotation on
-the live object, for an upgrade that drops it, and in the stored manifest, for uninstall. And a guard against everything
-else (_deletion_guard), so that a mistake in the first half is an error message and not an outage.
+Keep has two halves. Where Helm owns an object, Helm's own way, so that the owner's removal goes through: the annotation
+on the live object, for an upgrade that drops it, and in the stored manifest, for uninstall. And a guard against
+everything else (_deletion_guard), so that a mistake in the first half is an error message and not an outage.
 
-What we changed is written on the object itself (UNDO), so that releasing needs no other record and takes away nothing that
-was there before. That note is written before the stored manifest is touched: a run that is killed in between is finished,
-or undone, by the next one.
+What we changed is written on the object itself (UNDO), so that releasing needs no other record and takes away nothing
+that was there before. That note is written before the stored manifest is touched: a run that is killed in between is
+finished, or undone, by the next one.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def wish_of(params: dict[str, t.Any]) -> Wish:
     if not NAME.fullmatch(migration):
         raise Refusal(
             "bad_name",
-            f"migration: {migration!r} is not a name of lower-case letters, digits and dashes, at most 40 long. It is needed"
-            " where no journal is given.",
+            f"migration: {migration!r} is not a name of lower-case letters, digits and dashes, at most 40 long. It is"
+            " needed where no journal is given.",
         )
     backup_dir = params.get("backup_dir")
     if backup_dir and not os.path.isdir(backup_dir):
@@ -108,9 +108,9 @@ def tls_secrets(gateway: dict[str, t.Any], namespace: str) -> list[tuple[str, st
     """The Secrets by which a Gateway's servers get certificates: (namespace, name, field), field '' for one that may be
     absent.
 
-    namespace: the workload's, where istiod looks for a name without one (pilot/pkg/model/credentials, ParseResourceName).
-    A CA may be in the Secret itself or in NAME-cacert. What is not a Kubernetes Secret (configmap://, builtin://) and what
-    the mode does not use is left out.
+    namespace: the workload's, where istiod looks for a name without one (pilot/pkg/model/credentials,
+    ParseResourceName). A CA may be in the Secret itself or in NAME-cacert. What is not a Kubernetes Secret
+    (configmap://, builtin://) and what the mode does not use is left out.
     """
     found: dict[tuple[str, str], str] = {}
     for index, server in enumerate((gateway.get("spec") or {}).get("servers") or []):
@@ -137,8 +137,8 @@ def tls_secrets(gateway: dict[str, t.Any], namespace: str) -> list[tuple[str, st
 class Target:
     """One object that is to be kept or released, and who owns it.
 
-    origin: why it is concerned; body: the live object, None where there is none; record, found: the Helm release that has
-    it, and where in its manifest; why: a key of RECORD_REASONS.
+    origin: why it is concerned; body: the live object, None where there is none; record, found: the Helm release that
+    has it, and where in its manifest; why: a key of RECORD_REASONS.
     """
 
     ref: Ref
@@ -234,8 +234,9 @@ def find_owners(targets: t.Sequence[Target], storage: Storage, warn: t.Callable[
             names = " and ".join(f"{r.release_namespace}/{r.release} ({r.where})" for r, _at in holding)
             raise Refusal(
                 "two_owners",
-                f"{target.ref} is in the manifests of {len(holding)} Helm releases: {names}. Expected one. Uninstalling any"
-                " of them deletes it: take it out of all but one by an upgrade, or remove the record that is left over.",
+                f"{target.ref} is in the manifests of {len(holding)} Helm releases: {names}. Expected one."
+                " Uninstalling any of them deletes it: take it out of all but one by an upgrade, or remove the record"
+                " that is left over.",
                 resource=target.ref.as_dict(), owners=[r.as_dict() for r, _at in holding],
             )  # fmt: skip
         claimed = storage.of(*target.claim) if target.claim else []
@@ -246,12 +247,14 @@ def find_owners(targets: t.Sequence[Target], storage: Storage, warn: t.Callable[
         target.record, target.found = holding[0]
         this = target.found.head
         target.why = (
-            "in_list" if target.found.in_list else "hook" if this.hook else "kept" if helm.keeps(this.policy) else "not_kept"
+            "in_list"
+            if target.found.in_list
+            else "hook" if this.hook else "kept" if helm.keeps(this.policy) else "not_kept"
         )
         if target.claim and target.claim != (target.record.release, target.record.release_namespace):
             warn(
-                f"{target.ref} says that it belongs to Helm release {target.claim[1]}/{target.claim[0]}, but it is in the"
-                f" manifest of {target.record.release_namespace}/{target.record.release} ({target.record.where})."
+                f"{target.ref} says that it belongs to Helm release {target.claim[1]}/{target.claim[0]}, but it is in"
+                f" the manifest of {target.record.release_namespace}/{target.record.release} ({target.record.where})."
             )
     for broken in storage.broken:
         warn(f"{broken.where} has Helm's labels and can't be decoded ({broken.reason}); not looked through for owners.")
@@ -259,8 +262,8 @@ def find_owners(targets: t.Sequence[Target], storage: Storage, warn: t.Callable[
 
 # -- one run ---------------------------------------------------------------------------------------------------------
 class Run:
-    """What one invocation reads, decides and writes. Writes carry the resourceVersion that was read; after a 409 all of it
-    is done again from a fresh read, and what is already as wished is then left alone."""
+    """What one invocation reads, decides and writes. Writes carry the resourceVersion that was read; after a 409 all of
+    it is done again from a fresh read, and what is already as wished is then left alone."""
 
     def __init__(self, module: t.Any, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -293,8 +296,8 @@ class Run:
             return {"changed": self.changed, **result, "diff": {"before": self.before, "after": self.after}}
         raise Refusal(
             "conflict",
-            f"{conflict.path if conflict else '?'} was changed by others during each of {TRIES} tries to write it. Find out"
-            " who does, and run again.",
+            f"{conflict.path if conflict else '?'} was changed by others during each of {TRIES} tries to write it."
+            " Find out who does, and run again.",
         )
 
     def _once(self) -> dict[str, t.Any]:
@@ -319,8 +322,8 @@ class Run:
             if target.meta.get("deletionTimestamp"):
                 raise Refusal(
                     "being_deleted",
-                    f"{target.ref} is being deleted since {target.meta['deletionTimestamp']}: that can't be taken back, it"
-                    " only waits for its finalizers. Recreate it from its source before migrating.",
+                    f"{target.ref} is being deleted since {target.meta['deletionTimestamp']}: that can't be taken"
+                    " back, it only waits for its finalizers. Recreate it from its source before migrating.",
                     resource=target.ref.as_dict(),
                 )  # fmt: skip
         guard = self._guard_wanted()
@@ -406,7 +409,8 @@ class Run:
         if other not in (None, self.wish.migration):
             raise Refusal(
                 "kept_by_other",
-                f"{target.ref} is kept by migration {other}; this one is {self.wish.migration}. Release it there first.",
+                f"{target.ref} is kept by migration {other}; this one is {self.wish.migration}. Release it there"
+                " first.",
                 resource=target.ref.as_dict(), found=other, expected=self.wish.migration,
             )  # fmt: skip
 
@@ -417,22 +421,24 @@ class Run:
             advice = "Check kind, namespace and name."
         else:
             advice = (
-                "Istio reads it from the namespace of the gateway's pods: set secrets_namespace if that is another one than"
-                " the Gateway's."
+                "Istio reads it from the namespace of the gateway's pods: set secrets_namespace if that is another one"
+                " than the Gateway's."
             )
         return Refusal(
             "not_found", f"{target.ref} ({target.origin}) does not exist. {advice}", resource=target.ref.as_dict()
         )
 
     def _refuse_reconciled(self, target: Target, record: Record) -> None:
-        """Flux's helm-controller keeps a digest of the stored manifest: an edit of a HelmRelease that is not suspended is
-        drift to it, and is undone by an upgrade from source."""
+        """Flux's helm-controller keeps a digest of the stored manifest: an edit of a HelmRelease that is not suspended
+        is drift to it, and is undone by an upgrade from source."""
         labels = target.meta.get("labels") or {}
         name, namespace = labels.get(FLUX_NAME), labels.get(FLUX_NAMESPACE)
         if not name or not namespace:
             return
         for version in FLUX_VERSIONS:
-            body = self.cluster.find(f"/apis/helm.toolkit.fluxcd.io/{version}/namespaces/{namespace}/helmreleases/{name}")
+            body = self.cluster.find(
+                f"/apis/helm.toolkit.fluxcd.io/{version}/namespaces/{namespace}/helmreleases/{name}"
+            )
             if body is not None:
                 break
         else:
@@ -441,9 +447,9 @@ class Run:
         if not (body.get("spec") or {}).get("suspend"):
             raise Refusal(
                 "owner_reconciles",
-                f"{target.ref} belongs to Flux HelmRelease {namespace}/{name}, which is not suspended: helm-controller would"
-                f" take an edit of {record.where} for drift and upgrade from source. Suspend it first (flux suspend"
-                f" helmrelease {name} -n {namespace}), or add the annotation in its spec.postRenderers.",
+                f"{target.ref} belongs to Flux HelmRelease {namespace}/{name}, which is not suspended: helm-controller"
+                f" would take an edit of {record.where} for drift and upgrade from source. Suspend it first (flux"
+                f" suspend helmrelease {name} -n {namespace}), or add the annotation in its spec.postRenderers.",
                 resource=target.ref.as_dict(), helm_release=f"{namespace}/{name}",
             )  # fmt: skip
 
@@ -462,8 +468,8 @@ class Run:
                 raise Refusal(
                     "owner_busy",
                     f"Helm release {record.release_namespace}/{record.release} is {record.status} (revision"
-                    f" {record.revision}, {record.where}): an operation on it is under way, or was killed. Wait for it or"
-                    " repair it (helm rollback, or helm uninstall once more) and run again.",
+                    f" {record.revision}, {record.where}): an operation on it is under way, or was killed. Wait for it"
+                    " or repair it (helm rollback, or helm uninstall once more) and run again.",
                     storage=record.where, found=record.status,
                 )  # fmt: skip
             for target in of_record:
@@ -478,8 +484,8 @@ class Run:
                 raise Refusal(
                     "no_backup",
                     f"{record.where} must be edited so that helm uninstall keeps"
-                    f" {', '.join(str(target.ref) for target in of_record)}. Give a journal or a backup_dir to save it to"
-                    " first.",
+                    f" {', '.join(str(target.ref) for target in of_record)}. Give a journal or a backup_dir to save it"
+                    " to first.",
                     storage=record.where,
                 )
         return edits
@@ -569,7 +575,9 @@ class Run:
             name = f"{record.where} (Helm release {record.release_namespace}/{record.release})"
             found = {str(t.ref): t.found.head.policy if t.found else None for t in of_record}
             self.before.setdefault(name, found)
-            self.after[name] = {key: helm.KEEP if self.keep else t.undo.get("record") for key, t in zip(found, of_record)}
+            self.after[name] = {
+                key: helm.KEEP if self.keep else t.undo.get("record") for key, t in zip(found, of_record)
+            }
 
 
 # -- pure parts of it ------------------------------------------------------------------------------------------------
@@ -645,7 +653,9 @@ def _encoded(record: Record, manifest: str) -> str:
     stored = helm.encode(helm.with_manifest(record.payload, manifest))
     again = helm.decode(stored)
     if again.manifest != manifest or {**again.release, "manifest": ""} != {**record.payload.release, "manifest": ""}:
-        raise Refusal("uneditable_manifest", f"{record.where}: decoded again, the edited record is not what it should be.")
+        raise Refusal(
+            "uneditable_manifest", f"{record.where}: decoded again, the edited record is not what it should be."
+        )
     return stored
 
 
@@ -662,15 +672,17 @@ def _backup_stem(record: Record) -> str:
 
 
 def save_backup(folder: str, record: Record) -> str:
-    """Writes the record as found to a new file of mode 0600 and returns its path. One that is there already is kept: the
-    resourceVersion in its name says that it is the same."""
+    """Writes the record as found to a new file of mode 0600 and returns its path. One that is there already is kept:
+    the resourceVersion in its name says that it is the same."""
     path = os.path.join(folder, f"{_backup_stem(record)}.{re.sub(r'[^A-Za-z0-9]', '_', record.resource_version)}.json")
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return path
     except OSError as exc:
-        raise Refusal("no_backup", f"backup_dir: {path} can't be written: {exc.strerror}. Nothing has been changed.") from exc
+        raise Refusal(
+            "no_backup", f"backup_dir: {path} can't be written: {exc.strerror}. Nothing has been changed."
+        ) from exc
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump({"record": record.as_dict(), "release": record.stored}, file)
         file.flush()
@@ -737,8 +749,8 @@ def _inform_release(cluster: Cluster, resources: Resources, name: str, namespace
     except helm.ReleaseError as exc:
         raise Refusal(
             exc.code,
-            f"Helm release {namespace}/{name}, revision {record.revision} ({record.where}): {exc}. helm uninstall would give"
-            " up there and delete nothing.",
+            f"Helm release {namespace}/{name}, revision {record.revision} ({record.where}): {exc}. helm uninstall"
+            " would give up there and delete nothing.",
             storage=record.where,
         ) from exc
     return {

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Setting a Service's node ports, and nothing else of it.
 
-The API server allocates node ports for the whole cluster, whatever the protocol, and says only "already allocated"; who has
-one is found from the list of all Services. Nothing tells its range but its refusal of a number outside.
+The API server allocates node ports for the whole cluster, whatever the protocol, and says only "already allocated"; who
+has one is found from the list of all Services. Nothing tells its range but its refusal of a number outside.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ INVALID_PORT = re.compile(r"spec\.(?:ports\[\d+\]\.nodePort|healthCheckNodePort)
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """One number to set. index: of the port in spec.ports, None for healthCheckNodePort; old: None where there is none."""
+    """One number to set. index: of the port in spec.ports, None for healthCheckNodePort; old: None where there is
+    none."""
 
     index: int | None
     name: str
@@ -53,8 +54,8 @@ def plan(service: dict[str, t.Any], node_ports: dict[str, int], health_check_nod
     if kind not in ("NodePort", "LoadBalancer"):
         raise Refusal(
             "wrong_type",
-            f"{name}: spec.type is {kind}, which has no node ports; expected NodePort or LoadBalancer. Change the type where"
-            " the Service comes from (its chart's values), then set the ports.",
+            f"{name}: spec.type is {kind}, which has no node ports; expected NodePort or LoadBalancer. Change the type"
+            " where the Service comes from (its chart's values), then set the ports.",
             found=kind, expected=["NodePort", "LoadBalancer"],
         )  # fmt: skip
     names = port_names(service)
@@ -80,8 +81,8 @@ def plan(service: dict[str, t.Any], node_ports: dict[str, int], health_check_nod
 def _refuse_duplicates(
     name: str, service: dict[str, t.Any], node_ports: dict[str, int], health_check_node_port: int | None
 ) -> None:
-    """One Service may have a number twice for different protocols (DNS does); anything else is refused by the API server,
-    with a status 500."""
+    """One Service may have a number twice for different protocols (DNS does); anything else is refused by the API
+    server, with a status 500."""
     taken: dict[tuple[int, str], str] = {}
     for port_name, port in zip(port_names(service), service["spec"]["ports"]):
         number = node_ports.get(port_name, port.get("nodePort"))
@@ -104,15 +105,16 @@ def _health_check(name: str, spec: dict[str, t.Any], kind: str, wanted: int) -> 
     if kind != "LoadBalancer" or policy != "Local":
         raise Refusal(
             "health_check",
-            f"{name}: healthCheckNodePort exists only with type LoadBalancer and externalTrafficPolicy Local; found type"
-            f" {kind} and {policy}. Leave health_check_node_port out, or change those where the Service comes from.",
+            f"{name}: healthCheckNodePort exists only with type LoadBalancer and externalTrafficPolicy Local; found"
+            f" type {kind} and {policy}. Leave health_check_node_port out, or change those where the Service comes"
+            " from.",
             found={"type": kind, "externalTrafficPolicy": policy},
         )
     if have is not None and have != wanted:
         raise Refusal(
             "health_check",
-            f"{name}: spec.healthCheckNodePort is {have} and can't become {wanted}: Kubernetes never changes it. It is given"
-            " when the Service is created, or when externalTrafficPolicy becomes Local.",
+            f"{name}: spec.healthCheckNodePort is {have} and can't become {wanted}: Kubernetes never changes it. It is"
+            " given when the Service is created, or when externalTrafficPolicy becomes Local.",
             found=have, expected=wanted,
         )  # fmt: skip
     return [] if have == wanted else [Change(None, HEALTH_CHECK, None, wanted)]
@@ -131,7 +133,9 @@ def holders(services: t.Iterable[dict[str, t.Any]]) -> dict[int, list[tuple[str,
     return found
 
 
-def refuse_taken(service: dict[str, t.Any], changes: t.Sequence[Change], others: dict[int, list[tuple[str, str, str]]]) -> None:
+def refuse_taken(
+    service: dict[str, t.Any], changes: t.Sequence[Change], others: dict[int, list[tuple[str, str, str]]]
+) -> None:
     """Raises Refusal port_in_use for a number that another Service has."""
     meta = service["metadata"]
     for change in changes:
@@ -139,8 +143,8 @@ def refuse_taken(service: dict[str, t.Any], changes: t.Sequence[Change], others:
             if (namespace, name) != (meta["namespace"], meta["name"]):
                 raise Refusal(
                     "port_in_use",
-                    f"{title(service)}, {change.label}: node port {change.new} is in use by Service {namespace}/{name}, port"
-                    f" {port_name}. Choose another, or free it there.",
+                    f"{title(service)}, {change.label}: node port {change.new} is in use by Service"
+                    f" {namespace}/{name}, port {port_name}. Choose another, or free it there.",
                     port=change.new, used_by={"namespace": namespace, "name": name, "port": port_name},
                 )  # fmt: skip
 
@@ -169,7 +173,10 @@ def put_back_by(obj: dict[str, t.Any]) -> list[dict[str, str]]:
         add("argocd", "Application", namespace, name)
     if annotations.get("meta.helm.sh/release-name"):
         add(
-            "helm", "release", annotations.get("meta.helm.sh/release-namespace", ""), annotations["meta.helm.sh/release-name"]
+            "helm",
+            "release",
+            annotations.get("meta.helm.sh/release-namespace", ""),
+            annotations["meta.helm.sh/release-name"],
         )
     if labels.get("install.operator.istio.io/owning-resource"):
         add(
@@ -206,16 +213,16 @@ def explained(exc: ApiError, service: dict[str, t.Any], changes: t.Sequence[Chan
         found = number[1] if number else "?"
         return Refusal(
             "port_out_of_range",
-            f"{title(service)}, {label}: found {found}, expected a number in {valid[1]}, the range that this API server gives"
-            " node ports from (--service-node-port-range).",
+            f"{title(service)}, {label}: found {found}, expected a number in {valid[1]}, the range that this API"
+            " server gives node ports from (--service-node-port-range).",
             found=int(number[1]) if number else None, expected=valid[1],
         )  # fmt: skip
     if ALLOCATED in exc.text:
         return Refusal(
             "port_in_use",
-            f"{title(service)}, {label}: node port {number[1] if number else '?'} is allocated, though no Service has it: one"
-            " that was just deleted or changed, perhaps; the API server frees such ports within minutes. Run again, or"
-            " choose another.",
+            f"{title(service)}, {label}: node port {number[1] if number else '?'} is allocated, though no Service has"
+            " it: one that was just deleted or changed, perhaps; the API server frees such ports within minutes. Run"
+            " again, or choose another.",
             port=int(number[1]) if number else None, used_by=None,
         )  # fmt: skip
     return None
@@ -275,8 +282,8 @@ def _once(
         after.update({change.name: change.new for change in changes})
         for owner in owners:
             module.warn(
-                f"{title(service)} comes from {owner['by']} ({owner['kind']} {owner['namespace']}/{owner['name']}), which"
-                " puts its own node ports back when it next writes it. Set them there too."
+                f"{title(service)} comes from {owner['by']} ({owner['kind']} {owner['namespace']}/{owner['name']}),"
+                " which puts its own node ports back when it next writes it. Set them there too."
             )
     return {
         "changed": bool(changes),
@@ -308,7 +315,9 @@ def numbers(wanted: dict[str, t.Any]) -> dict[str, int]:
     for name, value in wanted.items():
         text = str(value)
         if isinstance(value, (bool, float)) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-            raise Refusal("bad_port", f"{name}: {value!r} is not a port number. Expected a whole number from 1 to 65535.")
+            raise Refusal(
+                "bad_port", f"{name}: {value!r} is not a port number. Expected a whole number from 1 to 65535."
+            )
         found[str(name)] = int(text)
     return found
 

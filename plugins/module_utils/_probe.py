@@ -246,7 +246,7 @@ def prepare(curl: t.Any, request: Request) -> None:
         version = pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
     curl.setopt(pycurl.HTTP_VERSION, version)
     curl.setopt(pycurl.URL, url)
-    curl.setopt(pycurl.CONNECT_TO, [f"::{request.address}"] if request.address else [])
+    _set_list(curl, pycurl.CONNECT_TO, [f"::{request.address}"] if request.address else [])
     curl.unsetopt(pycurl.CUSTOMREQUEST)
     curl.setopt(pycurl.HTTPGET, 1)
     if body is not None:
@@ -259,7 +259,14 @@ def prepare(curl: t.Any, request: Request) -> None:
         curl.setopt(pycurl.NOBODY, 1)
     elif method != "GET":
         curl.setopt(pycurl.CUSTOMREQUEST, method)
-    curl.setopt(pycurl.HTTPHEADER, headers)
+    _set_list(curl, pycurl.HTTPHEADER, headers)
+
+
+def _set_list(curl: t.Any, option: int, values: list[str]) -> None:
+    if values:
+        curl.setopt(option, values)
+    else:  # an empty list would leave what was set for the request before
+        curl.unsetopt(option)
 
 
 def classify(code: int, status: int) -> str:

@@ -58,7 +58,8 @@ class Ref:
 
 
 class Resources:
-    """Where kinds are served: KNOWN, and discovery for the rest. Not thread-safe; look kinds up before going parallel."""
+    """Where kinds are served: KNOWN, and discovery for the rest. Not thread-safe; look kinds up before going
+    parallel."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster

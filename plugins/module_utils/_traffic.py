@@ -257,8 +257,9 @@ class _Client:
             return
         self.begin(lane.free.pop() if lane.free else _Slot(lane, self), due, now - due)
 
-    def begin(self, slot: _Slot, due: float, lag: float) -> None:
+    def begin(self, slot: _Slot, due: float, lag: float, retried: bool = False) -> None:
         lane = slot.lane
+        slot.retried = retried
         slot.due = due
         slot.lag = lag
         slot.pending = True
@@ -371,9 +372,8 @@ class _Client:
             return
         self.in_flight -= 1
         if slot.messages > 1 and not slot.retried:
-            again = _Slot(lane, self)  # a new connection: others that are open may have met the same end
-            again.retried = True
-            self.begin(again, slot.due, slot.lag)
+            # on a new connection: others that are open may have met the same end
+            self.begin(_Slot(lane, self), slot.due, slot.lag, retried=True)
             return
         if status not in (0, 101):
             error = f"status {status}"
@@ -633,6 +633,7 @@ class _Tally:
     first: float = 0.0
     last: float = 0.0
     milliseconds: array = field(default_factory=lambda: array("f"))
+    sent: array = field(default_factory=lambda: array("f"))
 
     def add(self, record: dict[str, t.Any]) -> None:
         when = record["t"]
@@ -643,6 +644,7 @@ class _Tally:
         self.late += "lag" in record
         self.retried += "retried" in record
         self.milliseconds.append(record["ms"])
+        self.sent.append(record["ms"] - record.get("lag", 0))
 
     def result(self) -> dict[str, t.Any]:
         ordered = sorted(self.milliseconds)
@@ -652,6 +654,7 @@ class _Tally:
             "error_rate": self.failed / self.requests if self.requests else None,
             "p50_ms": percentile(ordered, 50),
             "p99_ms": percentile(ordered, 99),
+            "p99_sent_ms": percentile(sorted(self.sent), 99),
             "late": self.late,
             "retried": self.retried,
             "first": self.first,
@@ -673,8 +676,8 @@ def summarise(
     """Counts records: over all, and by colour, route and protocol.
 
     colours: colour -> the `via` values that mean it; a record whose via is none of them is counted as `unknown`. Returns
-    {total, colours, routes, protocols (each: requests, failed, error_rate 0..1, p50_ms, p99_ms, late, retried, first,
-    last), errors: [{t, route, protocol, colour, via, error}] (the first `sample`), error_counts: {text: number}}.
+    {total, colours, routes, protocols (each: requests, failed, error_rate 0..1, p50_ms, p99_ms, p99_sent_ms, late,
+    retried, first, last), errors: [{t, route, protocol, colour, via, error}] (the first `sample`), error_counts: {text: number}}.
     Nothing recorded gives requests 0 and error_rate None.
     """
     colour_of = {via: colour for colour, vias in (colours or {}).items() for via in vias}

@@ -107,7 +107,10 @@ def parse_ports(ports: t.Mapping[t.Any, t.Any] | None, field: str) -> dict[int, 
 
 # -- Gateways --------------------------------------------------------------------------------------------------------
 def twin_spec(pair: Pair, blue: Object) -> Object:
-    """blue's spec as it must read in green's place. Raises Refusal(same_workload, bad_option, unknown_port, port_clash)."""
+    """blue's spec as it must read in green's place.
+
+    Raises Refusal(same_workload, bad_option, unknown_port, port_clash).
+    """
     if pair.spec is not None:
         return copy.deepcopy(pair.spec)
     spec = copy.deepcopy(blue.get("spec") or {})
@@ -115,15 +118,16 @@ def twin_spec(pair: Pair, blue: Object) -> Object:
     if not pair.selector:
         raise Refusal(
             "bad_option",
-            f"{where}: selector is empty, and a Gateway without one configures every gateway workload, blue too. Give the"
-            " labels of green's pods.",
+            f"{where}: selector is empty, and a Gateway without one configures every gateway workload, blue too. Give"
+            " the labels of green's pods.",
         )
     blue_selector = spec.get("selector") or {}
     if pair.selector.items() <= blue_selector.items():
         raise Refusal(
             "same_workload",
-            f"{where}: selector {pair.selector} matches blue's pods too ({title(pair.blue)} selects {blue_selector}). Two"
-            " Gateways with the same hosts at one workload hide each other: give a label that only green's pods have.",
+            f"{where}: selector {pair.selector} matches blue's pods too ({title(pair.blue)} selects {blue_selector})."
+            " Two Gateways with the same hosts at one workload hide each other: give a label that only green's pods"
+            " have.",
         )
     servers = spec.get("servers") or []
     numbers = {server["port"]["number"] for server in servers}
@@ -302,8 +306,8 @@ def plan_certificate(
 ) -> tuple[str, Object | None]:
     """What to do about one Secret: (state, object to write or None).
 
-    state: created, updated, unchanged (our copy), foreign (somebody else's; left alone), orphan (our copy, its source is
-    gone), none (an optional one that there is not). mode: copy or require. Raises Refusal(secret_missing,
+    state: created, updated, unchanged (our copy), foreign (somebody else's; left alone), orphan (our copy, its source
+    is gone), none (an optional one that there is not). mode: copy or require. Raises Refusal(secret_missing,
     secret_conflict).
     """
     here, there = title(wanted.target), title(wanted.source)
@@ -316,8 +320,8 @@ def plan_certificate(
         if mode == "require" or wanted.source == wanted.target:
             raise Refusal(
                 "secret_missing",
-                f"Secret {here}, which Gateway {gateway} names, does not exist. Istio reads it from the namespace of the"
-                " gateway's pods. Create it there"
+                f"Secret {here}, which Gateway {gateway} names, does not exist. Istio reads it from the namespace of"
+                " the gateway's pods. Create it there"
                 f"{', or let it be copied with certificates: copy' if wanted.source != wanted.target else ''}.",
                 secret=here,
             )
@@ -348,8 +352,8 @@ def plan_certificate(
         raise Refusal(
             "secret_conflict",
             f"Secret {here}, which Gateway {gateway} names, exists, is not our copy of {there}, and differs from it in"
-            f" {', '.join(_differing_keys(source, target))}. It is left alone. If it is the certificate that green is to"
-            " serve, set certificates: require; if not, delete it.",
+            f" {', '.join(_differing_keys(source, target))}. It is left alone. If it is the certificate that green is"
+            " to serve, set certificates: require; if not, delete it.",
             secret=here, source=there,
         )  # fmt: skip
     return "foreign", None
@@ -374,7 +378,7 @@ def _differing_keys(one: Object, other: Object) -> list[str]:
     return keys + (["type"] if one.get("type") != other.get("type") else [])
 
 
-# -- plans over a cluster ------------------------------------------------------------------------------------------------
+# -- plans over a cluster ----------------------------------------------------------------------------------------------
 @dataclasses.dataclass
 class Step:
     """One object and what is to be done with it. pair is None for a Secret."""
@@ -445,8 +449,8 @@ class Plans:
             if green is None:
                 raise Refusal(
                     "gateway_missing",
-                    f"Gateway {title(pair.blue)} does not exist, so {title(pair.green)} can't be made from it. Check the"
-                    " pair's namespace and name.",
+                    f"Gateway {title(pair.blue)} does not exist, so {title(pair.green)} can't be made from it. Check"
+                    " the pair's namespace and name.",
                     gateway=title(pair.blue),
                 )
             return Step("orphan", pair.green, green, green, pair)
@@ -492,8 +496,8 @@ class Plans:
             if lacking:
                 raise Refusal(
                     "secret_missing",
-                    f"Gateway {title(step.ref)} asks for client certificates, and neither Secret {namespace}/{lacking[0]} nor"
-                    f" {namespace}/{lacking[0]}-cacert holds a CA (key ca.crt or cacert).",
+                    f"Gateway {title(step.ref)} asks for client certificates, and neither Secret"
+                    f" {namespace}/{lacking[0]} nor {namespace}/{lacking[0]}-cacert holds a CA (key ca.crt or cacert).",
                     secret=f"{namespace}/{lacking[0]}-cacert",
                 )
         return steps

@@ -185,6 +185,7 @@ class Plan:
     verdict: str
     reason: str
     linked: set[str] = dataclasses.field(default_factory=set)  # its roots, or its delegates
+    ours: bool = False  # a write of ours may be in the object, so there is something to undo
 
     def skip(self, reason: str) -> None:
         self.verdict, self.reason, self.after = "skipped", reason, self.before
@@ -313,6 +314,8 @@ def inverses(plans: t.Sequence[Plan], rule: Rule) -> list[dict[str, t.Any]]:
 
     Names alone where the opposite rule is exact, which keeps 1,000 objects at some 30 kB; lists for the others.
     """
+    if not plans:
+        return []
     groups: dict[tuple[bool, Rule | None], list[Plan]] = {}
     for plan in plans:
         groups.setdefault((plan.delegate, inverse_of(plan, rule)), []).append(plan)

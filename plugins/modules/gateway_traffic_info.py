@@ -13,10 +13,10 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Reads the metrics of every running pod of a gateway workload, through the API server, and adds up what clients did.
     The gateway's own readiness checks and metrics readers are not counted.
-  - With O(previous), says whether the gateway was idle. It is if every pod is the same process as before, its counters have
-    not moved, it has no open connection, and that for O(window) seconds. What can't be known is never idle.
-  - With O(wait), looks again and again until the gateway has been idle for O(window) seconds. Without it, looks once; call it
-    again with the RV(snapshot) of the call before.
+  - With O(previous), says whether the gateway was idle. It is if every pod is the same process as before, its counters
+    have not moved, it has no open connection, and that for O(window) seconds. What can't be known is never idle.
+  - With O(wait), looks again and again until the gateway has been idle for O(window) seconds. Without it, looks once;
+    call it again with the RV(snapshot) of the call before.
   - A gateway shows few of Envoy's statistics by default. Requests and connections are known if its pods include the
     C(listener) and C(http) statistics, such as by the pod annotation C(sidecar.istio.io/statsInclusionPrefixes).
 options:
@@ -56,8 +56,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.info
 notes:
-  - Needs C(list) on C(pods) and C(get) on C(pods/proxy) in O(namespace). Without the latter, or if a NetworkPolicy keeps the
-    API server from the pods, the answer is unknown.
+  - Needs C(list) on C(pods) and C(get) on C(pods/proxy) in O(namespace). Without the latter, or if a NetworkPolicy
+    keeps the API server from the pods, the answer is unknown.
 seealso:
   - module: bluegreen.mesh.haproxy_weights
     description: Its C(scur) and C(stot) are another source.
@@ -97,7 +97,7 @@ quiet_for:
   type: float
 snapshot:
   description:
-    - To be given as O(previous) to the next call. It is the start of the quiet time, and so a new one after any traffic.
+    - To be given as O(previous) to the next call. It is the start of the quiet time, and so a new one after traffic.
   returned: success
   type: dict
 requests:
@@ -196,7 +196,9 @@ def selector_of(cluster, params):
         raise _module.Refusal("no_such_service", f"{where} does not exist.")
     labels = service["spec"].get("selector")
     if not labels:
-        raise _module.Refusal("no_selector", f"{where} has no selector: its pods can't be told. Use the option selector.")
+        raise _module.Refusal(
+            "no_selector", f"{where} has no selector: its pods can't be told. Use the option selector."
+        )
     return ",".join(f"{key}={value}" for key, value in labels.items())
 
 

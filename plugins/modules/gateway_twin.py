@@ -13,11 +13,12 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Makes for each Gateway of blue one for green, with the same hosts and TLS settings, that selects green's pods.
   - Hosts are written so that they mean the same in the new namespace; C(./HOST) becomes C(NAMESPACE/HOST).
-  - Brings along the TLS Secrets that the Gateways name, because Istio reads them from the namespace of the gateway's pods.
+  - Brings along the TLS Secrets that the Gateways name, because Istio reads them from the namespace of the gateway's
+    pods.
   - A twin follows its source. Run the module again after blue's Gateway or Secret has changed. When the source is gone,
     after the migration, the twin stays as it is.
-  - Labels and annotations of the source are not copied, because they tell Helm, Argo CD or external-dns that the object is
-    theirs. See O(labels) and O(annotations).
+  - Labels and annotations of the source are not copied, because they tell Helm, Argo CD or external-dns that the object
+    is theirs. See O(labels) and O(annotations).
   - A Gateway or Secret of green's name that this module did not make is never written. A Gateway is compared, and the
     differences are returned.
 options:
@@ -43,7 +44,8 @@ options:
         type: str
         required: true
       selector:
-        description: Labels of green's pods. Required for V(present). They must not all be labels that blue's Gateway selects.
+        description:
+          - Labels of green's pods. Required for V(present). They must not all be labels that blue's Gateway selects.
         type: dict
       ports:
         description: Server port numbers that change, as a dictionary from blue's number to green's.
@@ -60,8 +62,8 @@ options:
         type: dict
   certificates:
     description:
-      - V(copy) copies TLS Secrets that are missing in the namespace of green's pods, and refreshes copies whose source has
-        changed. A Secret there that is no copy of ours is fine if it has the same content, and refused if not.
+      - V(copy) copies TLS Secrets that are missing in the namespace of green's pods, and refreshes copies whose source
+        has changed. A Secret there that is no copy of ours is fine if it has the same content, and refused if not.
       - V(require) copies none, and fails with V(secret_missing) if one is not there.
     type: str
     choices: [copy, require]
@@ -86,8 +88,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Needs C(get), C(create), C(update) and C(delete) on C(gateways.networking.istio.io) in green's namespace, and C(get) in
-    blue's; C(get), C(create), C(update) and C(delete) on C(secrets) where green's pods are, and C(get) where blue's are.
+  - Needs C(get), C(create), C(update) and C(delete) on C(gateways.networking.istio.io) in green's namespace, and C(get)
+    in blue's; C(get), C(create), C(update) and C(delete) on C(secrets) where green's pods are, C(get) where blue's are.
     V(absent) also needs C(list) on C(gateways.networking.istio.io) in all namespaces and on C(pods) where green's are.
 seealso:
   - module: bluegreen.mesh.mesh_findings_info

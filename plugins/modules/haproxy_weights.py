@@ -14,10 +14,10 @@ description:
   - Reads and sets the weights of servers by HAProxy's runtime API, so that green gets a given share of new connections.
   - All O(backends) of all O(runtime_apis) move together. If one of them refuses, the others are put back, and the error
     says so. What was set is read back, because the runtime API gives no status.
-  - Weights are absolute. Blue servers all get one weight, green servers all get another, so that the share is right when
-    the colours have different numbers of servers. Weights are whole numbers up to 256; the share is exact when both
-    colours have the same number of servers in rotation, else it may be off by rounding. A share that rounding would miss
-    by more than half a percentage point is refused. RV(green_percent) is the share that results.
+  - Weights are absolute. Blue servers all get one weight, green servers all get another, so that the share is right
+    when the colours have different numbers of servers. Weights are whole numbers up to 256; the share is exact when
+    both colours have the same number of servers in rotation, else it may be off by rounding. A share that rounding
+    would miss by more than half a percentage point is refused. RV(green_percent) is the share that results.
   - A server that an operator has put into MAINT or DRAIN stays there. It gets its colour's weight, and is not counted.
   - Weight 0 ends no connection. Sessions that are open stay; see RV(backends[].scur).
   - HAProxy forgets these weights when it reloads. Use O(expect_green_percent) to notice.
@@ -51,13 +51,13 @@ options:
     type: int
   weights:
     description:
-      - Weights to set, instead of O(green_percent); a dictionary by backend, of dictionaries by server. Servers that are
-        not named keep theirs.
+      - Weights to set, instead of O(green_percent); a dictionary by backend, of dictionaries by server. Servers that
+        are not named keep theirs.
     type: dict
   expect_green_percent:
     description:
-      - The share that is there if nobody else changed it. If another one is found, by more than half a percentage point,
-        the module fails with V(foreign_change) and changes nothing. V(0) and V(100) are taken exactly.
+      - The share that is there if nobody else changed it. If another one is found, by more than half a percentage
+        point, the module fails with V(foreign_change) and changes nothing. V(0) and V(100) are taken exactly.
       - A backend that is at the wanted weights already is accepted, so that a run that was killed can be repeated.
     type: float
   require_health:

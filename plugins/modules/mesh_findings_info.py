@@ -11,8 +11,8 @@ short_description: Known traps of replacing an Istio gateway, found before they 
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Reads the cluster once, with a fixed number of lists, and reports everything that is known to go wrong when the given
-    gateways are replaced, each with its object, what was found, and what to do. Changes nothing.
+  - Reads the cluster once, with a fixed number of lists, and reports everything that is known to go wrong when the
+    given gateways are replaced, each with its object, what was found, and what to do. Changes nothing.
   - Does not fail because of findings. RV(errors) are those that ought to stop a migration.
   - A kind of object that may not be listed is a finding as well, V(unreadable).
   - Every code is described in C(docs/findings.md).
@@ -106,9 +106,10 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.info
 notes:
-  - Needs C(list) in all namespaces on the C(networking), C(security), C(telemetry) and C(extensions) kinds of C(istio.io), on
-    C(gateway.networking.k8s.io), on C(ingresses), C(ingressclasses), C(services) and C(nodes); and in the namespaces of both
-    sides' pods on C(pods), C(secrets) and C(horizontalpodautoscalers). Of Secrets, values are dropped as soon as they are read.
+  - Needs C(list) in all namespaces on the C(networking), C(security), C(telemetry) and C(extensions) kinds of
+    C(istio.io), on C(gateway.networking.k8s.io), on C(ingresses), C(ingressclasses), C(services) and C(nodes); and in
+    the namespaces of both sides' pods on C(pods), C(secrets) and C(horizontalpodautoscalers). Of Secrets, values are
+    dropped as soon as they are read.
 seealso:
   - module: bluegreen.mesh.gateway_twin
 """
@@ -206,14 +207,18 @@ def check_waivers(waive):
     unknown = sorted({entry for entry in waive if entry.partition(":")[0] not in findings.CODES})
     if unknown:
         raise _module.Refusal(
-            "bad_option", f"waive: no finding is called {', '.join(unknown)}. There are: {', '.join(sorted(findings.CODES))}."
+            "bad_option",
+            f"waive: no finding is called {', '.join(unknown)}. There are: {', '.join(sorted(findings.CODES))}.",
         )
 
 
 def shown(finding):
     plain = dataclasses.asdict(finding)
     where = f" {finding.field}" if finding.field else ""
-    return {**plain, "text": f"{finding.severity} {finding.code}: {finding.object}{where}: {finding.found}. {finding.fix}"}
+    return {
+        **plain,
+        "text": f"{finding.severity} {finding.code}: {finding.object}{where}: {finding.found}. {finding.fix}",
+    }
 
 
 def operation(module, cluster):

@@ -17,17 +17,17 @@ description:
     C(helm.sh/resource-policy=keep) is written to both.
   - The stored manifest is edited as text, in the one document of that object, and only if what comes out is the same
     release with just this annotation more. The record is saved first, and written only if nobody changed it meanwhile.
-  - An admission policy (C(ValidatingAdmissionPolicy)) refuses to delete what is kept, whoever asks, Helm, Flux, Argo CD, an
-    operator, the garbage collector, the deletion of the namespace, or a person. It concerns only objects that carry this
-    migration's annotation C(bluegreen.mesh/kept-by). The module waits until the API server does refuse, by dry runs of
-    the deletions.
-  - What was changed is noted on each object in the annotation C(bluegreen.mesh/kept-undo). V(released) takes away exactly
-    that; an object that was kept before stays kept.
+  - An admission policy (C(ValidatingAdmissionPolicy)) refuses to delete what is kept, whoever asks, Helm, Flux, Argo
+    CD, an operator, the garbage collector, the deletion of the namespace, or a person. It concerns only objects that
+    carry this migration's annotation C(bluegreen.mesh/kept-by). The module waits until the API server does refuse, by
+    dry runs of the deletions.
+  - What was changed is noted on each object in the annotation C(bluegreen.mesh/kept-undo). V(released) takes away
+    exactly that; an object that was kept before stays kept.
   - Nothing is changed if one of the objects can't be protected.
 notes:
   - It does not protect from edits, nor from scaling to zero.
-  - A Flux HelmRelease must be suspended before its stored manifest may be edited, or Flux would undo the edit. The module
-    fails with V(owner_reconciles) where it is not.
+  - A Flux HelmRelease must be suspended before its stored manifest may be edited, or Flux would undo the edit. The
+    module fails with V(owner_reconciles) where it is not.
 options:
   state:
     description:
@@ -44,8 +44,8 @@ options:
     description:
       - Istio Gateways, as C(NAMESPACE/NAME). With O(state=released), one that is gone is only reported.
       - The Secrets that their servers get certificates from are included, V(credentialName) and V(credentialNames) for
-        modes V(SIMPLE), V(MUTUAL) and V(OPTIONAL_MUTUAL), and for the latter two a Secret for the CA (C(NAME-cacert), or
-        V(caCertCredentialName)) where there is one.
+        modes V(SIMPLE), V(MUTUAL) and V(OPTIONAL_MUTUAL), and for the latter two a Secret for the CA (C(NAME-cacert),
+        or V(caCertCredentialName)) where there is one.
     type: list
     elements: str
   secrets_namespace:
@@ -80,13 +80,14 @@ options:
   helm_record:
     description:
       - Keep it in the stored manifest of the Helm release that owns it, too.
-      - Needs to list Secrets and ConfigMaps in all namespaces, because a release may be stored elsewhere than installed,
-        and because two releases may hold the same object.
+      - Needs to list Secrets and ConfigMaps in all namespaces, because a release may be stored elsewhere than
+        installed, and because two releases may hold the same object.
     type: bool
     default: true
   guard:
     description:
-      - V(auto) sets up the admission policy where the API server has it (Kubernetes 1.30 and later), and warns where not.
+      - V(auto) sets up the admission policy where the API server has it (Kubernetes 1.30 and later), and warns where
+        not.
       - V(required) fails where it has not. V(none) leaves the policy alone.
     type: str
     choices: [auto, required, none]
@@ -97,9 +98,10 @@ options:
     default: 60
   backup_dir:
     description:
-      - Directory on the host that the module runs on. Each Helm record is saved to a file of mode 0600 there before it is
-        edited. A record holds the release's values, which may be secret.
-      - Needed without O(journal) when a record has to be edited; with a journal the record is saved to a Secret beside it.
+      - Directory on the host that the module runs on. Each Helm record is saved to a file of mode 0600 there before it
+        is edited. A record holds the release's values, which may be secret.
+      - Needed without O(journal) when a record has to be edited; with a journal the record is saved to a Secret beside
+        it.
     type: path
 seealso:
   - module: bluegreen.mesh.resource_keep_info

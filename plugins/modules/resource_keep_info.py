@@ -11,8 +11,8 @@ short_description: What Helm would keep and delete, and who owns an object
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - For O(release), works out what C(helm uninstall) would delete, from the stored manifest of the highest revision as Helm
-    does, and what an upgrade or rollback that drops an object would do to it, from the live annotation.
+  - For O(release), works out what C(helm uninstall) would delete, from the stored manifest of the highest revision as
+    Helm does, and what an upgrade or rollback that drops an object would do to it, from the live annotation.
   - For O(gateways) and O(resources), finds the Helm release that owns each, and what protects it.
   - Nothing is changed, and Helm is not needed.
 options:
@@ -32,8 +32,8 @@ options:
     description:
       - Istio Gateways, as C(NAMESPACE/NAME). One that does not exist is only reported.
       - The Secrets that their servers get certificates from are included, V(credentialName) and V(credentialNames) for
-        modes V(SIMPLE), V(MUTUAL) and V(OPTIONAL_MUTUAL), and for the latter two a Secret for the CA (C(NAME-cacert), or
-        V(caCertCredentialName)) where there is one.
+        modes V(SIMPLE), V(MUTUAL) and V(OPTIONAL_MUTUAL), and for the latter two a Secret for the CA (C(NAME-cacert),
+        or V(caCertCredentialName)) where there is one.
     type: list
     elements: str
   secrets_namespace:
@@ -124,7 +124,8 @@ keep:
   elements: dict
   returned: O(release) is given
 delete:
-  description: What it would delete, in this order. C(in_list) marks an item of a C(List), which no annotation of its own saves.
+  description: What it would delete, in this order. C(in_list) marks an item of a C(List), which no annotation of its
+    own saves.
   type: list
   elements: dict
   returned: O(release) is given
@@ -141,8 +142,8 @@ hooks:
   returned: O(release) is given
 dropped:
   description:
-    - What an upgrade or a rollback that drops an object would do to it. Lists C(keep), C(delete) and C(missing), the latter
-      of objects that are not there.
+    - What an upgrade or a rollback that drops an object would do to it. Lists C(keep), C(delete) and C(missing), the
+      latter of objects that are not there.
   type: dict
   returned: O(release) is given
 owners:

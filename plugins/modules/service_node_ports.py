@@ -11,8 +11,8 @@ short_description: Sets a Service's node ports by port name
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Gives ports of a Service of type C(NodePort) or C(LoadBalancer) the node ports that a load balancer outside expects. No
-    other field is touched.
+  - Gives ports of a Service of type C(NodePort) or C(LoadBalancer) the node ports that a load balancer outside expects.
+    No other field is touched.
   - The numbers are tried in a dry run on the API server before anything is written. A port that another Service has is
     refused with that Service's name, and one out of the API server's range with the range, which nothing else tells.
   - All numbers are written at once, so that ports of one Service can change places.
@@ -32,8 +32,9 @@ options:
     type: dict
   health_check_node_port:
     description:
-      - The Service's C(healthCheckNodePort). It exists only with type C(LoadBalancer) and C(externalTrafficPolicy=Local), and
-        Kubernetes never changes it once it is set; another number than the present one is refused, with that reason.
+      - The Service's C(healthCheckNodePort). It exists only with type C(LoadBalancer) and
+        C(externalTrafficPolicy=Local), and Kubernetes never changes it once it is set; another number than the present
+        one is refused, with that reason.
     type: int
 seealso:
   - module: bluegreen.mesh.resource_keep
@@ -68,8 +69,8 @@ health_check_node_port:
   returned: success
 put_back_by:
   description:
-    - Who wrote the Service and will put its own ports back when it writes it again. A change warns about each; the same ports
-      must be set there.
+    - Who wrote the Service and will put its own ports back when it writes it again. A change warns about each; the same
+      ports must be set there.
   type: list
   elements: dict
   returned: success

@@ -219,6 +219,11 @@ total:
     p99_ms:
       description: 99th percentile of it.
       type: float
+    p99_sent_ms:
+      description:
+        - 99th percentile of the latency from when a request was really sent. Compare sides by this one; on a busy machine,
+          RV(total.p99_ms) is mostly the client's own lateness.
+      type: float
     late:
       description: Requests that the client itself sent more than 20 ms after they were due, because its machine was busy.
       type: int

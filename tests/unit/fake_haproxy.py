@@ -34,7 +34,9 @@ class FakeHaproxy(socketserver.ThreadingUnixStreamServer):
 
     daemon_threads = True
 
-    def __init__(self, path: str, servers: list[FakeServer], level: str = "admin", algorithm: str = "roundrobin") -> None:
+    def __init__(
+        self, path: str, servers: list[FakeServer], level: str = "admin", algorithm: str = "roundrobin"
+    ) -> None:
         super().__init__(path, _Handler)
         self.address_text = f"unix:{path}"
         self.servers = servers
@@ -97,7 +99,8 @@ class FakeHaproxy(socketserver.ThreadingUnixStreamServer):
         lines = [
             "1",
             "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight"
-            " srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state",
+            " srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state"
+            " srv_agent_state",
         ]
         for s in self.servers:
             up = 2 if s.up and not s.admin & 1 else 0
@@ -120,7 +123,9 @@ class _Handler(socketserver.StreamRequestHandler):
 def pair(backends: t.Sequence[str] = ("http", "https"), blue: int = 2, green: int = 2) -> list[FakeServer]:
     """Servers of a balancer that gives all to blue: weights as a configuration might have them."""
     return [
-        FakeServer(backend, f"node-{n}-{colour}", 100 if colour == "blue" else 0, configured=100 if colour == "blue" else 0)
+        FakeServer(
+            backend, f"node-{n}-{colour}", 100 if colour == "blue" else 0, configured=100 if colour == "blue" else 0
+        )
         for backend in backends
         for colour, count in (("blue", blue), ("green", green))
         for n in range(1, count + 1)

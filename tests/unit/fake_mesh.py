@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small mesh in which nothing is wrong, for the tests of the findings: each adds what its finding is about.
 
-Blue is Service edge/old (pods labelled app=old, service account old-sa), green will be release new in namespace gw (pods
-labelled app=new). Gateway edge/public is to become gw/public. VirtualService shop/web is on it, to Service shop/web.
+Blue is Service edge/old (pods labelled app=old, service account old-sa), green will be release new in namespace gw
+(pods labelled app=new). Gateway edge/public is to become gw/public. VirtualService shop/web is on it, and leads to
+Service shop/web.
 """
 
 from __future__ import annotations

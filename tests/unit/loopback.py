@@ -8,7 +8,7 @@
 
 Paths say what to do: /status/404, /redirect, /slow/2, /cookie, /interim, /close, /half (half a body, then the end),
 anything else is echoed with the client's name of the host. WebSocket: an answer for each message; /once closes after
-the first, /mute never answers.
+the first, /second ends at the second message without an answer, /mute never answers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import itertools
 import socket
 import ssl
 import threading
@@ -142,9 +143,9 @@ class Server:
         accept = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
         head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         connection.sendall(f"{head}Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
-        while True:
+        for number in itertools.count(1):
             first = lines.read(2)
-            if len(first) < 2 or first[0] & 15 == 8:
+            if len(first) < 2 or first[0] & 15 == 8 or (path == "/second" and number == 2):
                 return
             mask = lines.read(4)
             data = bytes(byte ^ mask[i % 4] for i, byte in enumerate(lines.read(first[1] & 127)))

@@ -29,7 +29,11 @@ def no_waiting(monkeypatch):
 
 
 def marked(ref: Ref) -> dict:
-    meta = {"name": ref.name, "annotations": {guard.KEPT_BY: "night"}, **({"namespace": ref.namespace} if ref.namespace else {})}
+    meta = {
+        "name": ref.name,
+        "annotations": {guard.KEPT_BY: "night"},
+        **({"namespace": ref.namespace} if ref.namespace else {}),
+    }
     return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta}
 
 
@@ -115,12 +119,12 @@ def test_a_policy_of_that_name_that_is_not_ours():
 def test_a_change_in_between_is_not_overwritten(act):
     cluster, this = make()
     this.ensure([GATEWAY])
-    verb = "PUT"
+    others = {guard.KEPT: f'["{guard.entry(GATEWAY)}","other","third"]'}
     cluster.on(
-        verb, f"*/{guard.POLICIES}/*",
+        "PUT", f"*/{guard.POLICIES}/*",
         lambda _r: cluster.edit(
             guard.POLICIES, "", NAME,
-            lambda body: body["metadata"]["annotations"].update({guard.KEPT: f'["{guard.entry(GATEWAY)}","other","third"]'}),
+            lambda body: body["metadata"]["annotations"].update(others),
         ),
         times=1,
     )  # fmt: skip
@@ -144,7 +148,10 @@ def test_endless_conflict():
 def test_waiting_until_it_holds():
     cluster, this = make(marked(GATEWAY), marked(SECRET), after=3)
     this.ensure([GATEWAY, SECRET])
-    objects = [(r, cluster.peek(p, r.namespace, r.name)["metadata"]["uid"]) for r, p in ((GATEWAY, "gateways"), (SECRET, "secrets"))]
+    objects = [
+        (r, cluster.peek(p, r.namespace, r.name)["metadata"]["uid"])
+        for r, p in ((GATEWAY, "gateways"), (SECRET, "secrets"))
+    ]
     this.await_active(objects, 30)
     assert cluster.requests["DELETE"] >= 4
     assert cluster.names("gateways") and cluster.names("secrets")  # dry runs, all of them

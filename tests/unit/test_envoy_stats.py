@@ -14,7 +14,7 @@ from fake_cluster import FakeCluster, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 
-# From a gateway pod of Istio 1.31 with upstream Envoy 1.40 and statsInclusionPrefixes listener,http (port 15020), shortened.
+# From a gateway pod of Istio 1.31 with upstream Envoy 1.40 and statsInclusionPrefixes listener,http, shortened.
 PAGE = """\
 # TYPE envoy_http_agent_downstream_rq_total counter
 envoy_http_agent_downstream_rq_total{} 84
@@ -81,7 +81,9 @@ def test_connection_managers_of_the_proxy_itself_say_nothing_of_clients(manager)
     assert _envoy_stats.read_pod("p", "u", True, text, ["http"]).requests is None
 
 
-@pytest.mark.parametrize("text", ["", "<html>", "# only comments\n", "envoy_http_downstream_rq_total{} NaN_\n", "envoy_http_downs"])
+@pytest.mark.parametrize(
+    "text", ["", "<html>", "# only comments\n", "envoy_http_downstream_rq_total{} NaN_\n", "envoy_http_downs"]
+)
 def test_a_page_that_tells_nothing_leaves_everything_unknown(text):
     pod = _envoy_stats.read_pod("p", "u", True, text, ["http", "tcp"])
     assert (pod.requests, pod.connections, pod.open_connections) == (None, None, None) and len(pod.unknown) == 3
@@ -171,11 +173,13 @@ def test_idle_only_if_the_same_pods_stand_still_with_nothing_open(then, now):
     assert (verdict.word == "idle") == bool(quiet)
 
 
-# -- the module ----------------------------------------------------------------------------------------------------------
+# -- the module --------------------------------------------------------------------------------------------------------
 def pod(name, phase="Running", ready="True", labels=None):
     return {
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"namespace": "istio-system", "name": name, "uid": f"uid-{name}", "labels": labels or {"app": "gw"}},
+        "metadata": {
+            "namespace": "istio-system", "name": name, "uid": f"uid-{name}", "labels": labels or {"app": "gw"},
+        },
         "status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]},
     }  # fmt: skip
 
@@ -190,7 +194,9 @@ def run(cluster, **options):
 
 
 def test_every_running_pod_is_read_once():
-    cluster = FakeCluster(pod("a"), pod("b", ready="False"), pod("done", "Succeeded"), pod("other", labels={"app": "x"}))
+    cluster = FakeCluster(
+        pod("a"), pod("b", ready="False"), pod("done", "Succeeded"), pod("other", labels={"app": "x"})
+    )
     serve(cluster, "a", page(5, connections=3))
     serve(cluster, "b", page(7, active=2))
     result = run(cluster)
@@ -223,12 +229,17 @@ def test_a_pod_that_can_not_be_read_makes_the_sum_unknown():
         serve(cluster, "b", (403, {}), port)
     result = run(cluster)
     assert result["requests"] is None and result["open_connections"] is None and result["idle"] is False
-    assert "b: its metrics can't be read" in result["unknown"][0] and "pods/proxy is not allowed" in result["unknown"][0]
+    assert (
+        "b: its metrics can't be read" in result["unknown"][0] and "pods/proxy is not allowed" in result["unknown"][0]
+    )
 
 
 def test_no_pod_is_unknown_and_not_idle():
     result = run(FakeCluster(pod("a", labels={"app": "x"})))
-    assert result["verdict"] == "unknown" and "no running pod in namespace istio-system has the labels app=gw" in result["unknown"]
+    assert (
+        result["verdict"] == "unknown"
+        and "no running pod in namespace istio-system has the labels app=gw" in result["unknown"]
+    )
 
 
 @pytest.mark.parametrize("options", [{"previous": {"a": 1}}, {"previous": {"pods": [], "since": 1}}, {"protocols": []}])

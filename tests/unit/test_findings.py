@@ -30,7 +30,7 @@ def run(fake, **options):
     return run_module(mesh_findings_info, {"pairs": [PAIR], "workloads": [WORKLOAD], **options}, fake)
 
 
-# -- the set of traps -------------------------------------------------------------------------------------------------
+# -- the set of traps --------------------------------------------------------------------------------------------------
 def test_every_trap_has_its_file_its_test_and_its_row_in_the_docs():
     files = {p.stem for p in (ROOT / "plugins/module_utils/findings").glob("*.py")} - {"__init__"}
     assert files == set(findings.CODES) and len(findings.CODES) == len(files)
@@ -45,7 +45,7 @@ def test_nothing_is_found_in_a_mesh_with_nothing_wrong():
     assert codes(mesh()) == set()
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 def test_a_fixed_number_of_lists_whatever_the_cluster_holds():
     few = cluster()
     result = run(few)
@@ -81,7 +81,8 @@ def test_a_cluster_without_istio_is_an_error():
     fake = cluster()
     fake.fail("GET", "/apis/networking.istio.io/*", 404, "NotFound")
     assert {(e["code"], e["object"]) for e in run(fake)["errors"]} >= {
-        ("unreadable", "List gateways"), ("unreadable", "List virtualservices"), ("gateway_missing", "Gateway edge/public"),
+        ("unreadable", "List gateways"), ("unreadable", "List virtualservices"),
+        ("gateway_missing", "Gateway edge/public"),
     }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def test_no_secret_value_is_kept_or_shown():
     assert set(inventory.find("secrets", ("edge", "cert"))["data"]) == {"tls.crt", "tls.key"}
 
 
-# -- waivers and options ------------------------------------------------------------------------------------------------
+# -- waivers and options -----------------------------------------------------------------------------------------------
 def test_waivers_by_code_and_by_object():
     fake = cluster(gateways=[gateway(mode="SIMPLE", credentialName="cert"), gateway("apps/one"), gateway("apps/two")])
     assert [e["object"] for e in run(fake)["errors"]] == ["Gateway apps/one", "Gateway apps/two"]
@@ -111,8 +112,8 @@ def test_errors_come_first_and_the_text_says_it_all():
     assert [f["severity"] for f in result["findings"]] == ["error", "warning"]
     assert result["errors"] == result["findings"][:1]
     assert result["findings"][1]["text"] == (
-        "warning malformed_reference: VirtualService shop/web spec.gateways[1]: 'edge/gone' means edge/gone, which does not"
-        " exist. Correct or remove it."
+        "warning malformed_reference: VirtualService shop/web spec.gateways[1]: 'edge/gone' means edge/gone, which does"
+        " not exist. Correct or remove it."
     )
 
 
@@ -139,7 +140,7 @@ def test_a_pair_without_a_workload_gets_the_only_one():
     assert pairs[0].workload == workloads[0]
 
 
-# -- small words ----------------------------------------------------------------------------------------------------------
+# -- small words -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("host", "full", "service"),
     [

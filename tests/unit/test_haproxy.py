@@ -48,7 +48,7 @@ def run(*balancers, check=False, cluster=None, **options):
     return run_module(haproxy_weights, params, cluster, check=check)
 
 
-# -- the arithmetic ---------------------------------------------------------------------------------------------------
+# -- the arithmetic ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("percent", range(101))
 @pytest.mark.parametrize("servers", [1, 2, 5, 40])
 def test_share_is_exact_for_equal_numbers_of_servers(percent, servers):
@@ -74,7 +74,9 @@ def test_no_other_pair_of_weights_is_nearer(percent, blue, green):
     assert error(b, g) <= best + 1e-6
 
 
-@pytest.mark.parametrize(("percent", "expected"), [(0, (100, 0)), (1, (99, 1)), (10, (90, 10)), (50, (50, 50)), (100, (0, 100))])
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(0, (100, 0)), (1, (99, 1)), (10, (90, 10)), (50, (50, 50)), (100, (0, 100))]
+)
 def test_usual_steps_read_well(percent, expected):
     assert _haproxy.weights_for(percent, 2, 2) == expected
 
@@ -100,7 +102,7 @@ def test_order_of_writes_never_overshoots_green_and_never_leaves_a_backend_empty
     assert state == wanted
 
 
-# -- the runtime API's language -----------------------------------------------------------------------------------------
+# -- the runtime API's language ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -113,7 +115,9 @@ def test_addresses(text, expected):
     assert _haproxy.parse_address(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "unix:", "unix:relative", "tcp:host", "tcp::9", "tcp:h:0", "tcp:h:65536", "/run/h.sock"])
+@pytest.mark.parametrize(
+    "text", ["", "unix:", "unix:relative", "tcp:host", "tcp::9", "tcp:h:0", "tcp:h:65536", "/run/h.sock"]
+)
 def test_malformed_addresses_are_refused(text):
     with pytest.raises(Refusal, match="runtime_apis"):
         _haproxy.parse_address(text)
@@ -121,7 +125,12 @@ def test_malformed_addresses_are_refused(text):
 
 def test_answers_of_several_commands_are_told_apart():
     text = "\nAbsolute weight can only be between 0 and 256 inclusive.\n\n\n1\n# a\nb\n\n"
-    assert _haproxy.split_answers(text) == ["", "Absolute weight can only be between 0 and 256 inclusive.", "", "1\n# a\nb"]
+    assert _haproxy.split_answers(text) == [
+        "",
+        "Absolute weight can only be between 0 and 256 inclusive.",
+        "",
+        "1\n# a\nb",
+    ]
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=9)), st.integers(1, 30))
@@ -131,7 +140,7 @@ def test_batches_keep_order_and_limit(commands, limit):
     assert all(len(g) == 1 or len(";".join(g)) < limit for g in groups)
 
 
-# -- reading --------------------------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 def test_reads_only_when_no_share_is_given(fakes):
     fake = fakes(pair())
     result = run(fake)
@@ -155,7 +164,7 @@ def test_share_is_null_where_backends_differ(fakes):
     assert [s["green_percent"] for s in result["shares"]] == [0, 50]
 
 
-# -- setting --------------------------------------------------------------------------------------------------------------
+# -- setting -----------------------------------------------------------------------------------------------------------
 def test_sets_all_backends_of_all_instances_and_a_second_run_changes_nothing(fakes):
     one, two = fakes(pair()), fakes(pair())
     result = run(one, two, green_percent=10)
@@ -219,7 +228,7 @@ def test_explicit_weights(fakes):
     assert fake.weights()["http/node-1-blue"] == 3 and fake.weights()["http/node-2-blue"] == 100
 
 
-# -- refusals: nothing is changed -------------------------------------------------------------------------------------------
+# -- refusals: nothing is changed --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
@@ -272,7 +281,9 @@ def test_green_without_a_health_check_is_not_up(fakes):
     for server in fake.servers:
         server.checked = False
     refused = run(fake, green_percent=1)
-    assert refused["failure"]["code"] == "green_not_up" and "UNCHECKED" in refused["msg"] and "`check`" in refused["msg"]
+    assert (
+        refused["failure"]["code"] == "green_not_up" and "UNCHECKED" in refused["msg"] and "`check`" in refused["msg"]
+    )
 
 
 def test_a_backend_is_not_left_without_a_server_that_is_up(fakes):
@@ -319,7 +330,7 @@ def test_a_socket_without_admin_level_is_refused_before_anything(fakes):
     assert run(two)["green_percent"] == 0  # reading needs no admin
 
 
-# -- foreign change -----------------------------------------------------------------------------------------------------------
+# -- foreign change ----------------------------------------------------------------------------------------------------
 def test_a_foreign_change_is_found_and_left(fakes):
     fake = fakes(pair())
     run(fake, green_percent=10)
@@ -327,7 +338,10 @@ def test_a_foreign_change_is_found_and_left(fakes):
     fake.log.clear()
     refused = run(fake, green_percent=50, expect_green_percent=10)
     assert refused["failure"]["code"] == "foreign_change"
-    assert "backend https: expected 10 % on green, found 18.18 %" in refused["msg"] and "backend http:" not in refused["msg"]
+    assert (
+        "backend https: expected 10 % on green, found 18.18 %" in refused["msg"]
+        and "backend http:" not in refused["msg"]
+    )
     assert fake.sets == []
     assert run(fake, expect_green_percent=10)["failed"]  # reading alone checks it too
 
@@ -353,7 +367,7 @@ def test_zero_is_expected_exactly(fakes):
     assert run(fake, green_percent=10, expect_green_percent=0)["failure"]["code"] == "foreign_change"
 
 
-# -- failing halfway ------------------------------------------------------------------------------------------------------------
+# -- failing halfway ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "text",
     [
@@ -371,7 +385,9 @@ def test_what_haproxy_refuses_is_an_error_and_everything_is_put_back(fakes, text
     assert result["failure"]["code"] == "set_failed"
     assert "https/node-2-green (weight 10)" in result["msg"] and text in result["msg"]
     assert one.weights() == before and two.weights() == before
-    assert result["failure"]["put_back"] == [one.address_text, two.address_text] and not result["failure"]["not_put_back"]
+    assert (
+        result["failure"]["put_back"] == [one.address_text, two.address_text] and not result["failure"]["not_put_back"]
+    )
 
 
 def test_a_write_that_is_lost_is_found_by_reading_back(fakes):
@@ -419,7 +435,7 @@ def test_an_answer_that_is_not_haproxys_is_said(tmp_path):
     assert result["failure"]["code"] == "unexpected_answer" and "400 Bad Request" in result["msg"]
 
 
-# -- journal ----------------------------------------------------------------------------------------------------------------------
+# -- journal -----------------------------------------------------------------------------------------------------------
 def test_the_journal_needs_a_cluster(fakes):
     result = run(fakes(pair()), journal={"namespace": "n", "name": "j", "epoch": 1, "phase": "cutover"})
     assert result["failed"] and "kubeconfig" in result["msg"]
@@ -486,7 +502,7 @@ def test_a_newer_run_stops_this_one_before_it_writes(fakes, journal):
     assert result["failure"]["code"] == "stale_epoch" and fake.sets == []
 
 
-# -- a real HAProxy -----------------------------------------------------------------------------------------------------------------
+# -- a real HAProxy ----------------------------------------------------------------------------------------------------
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 CONFIG = """
 global
@@ -605,7 +621,9 @@ def test_real_refusals_are_errors_and_leave_everything_as_it_was(haproxy):
     api = f"unix:{folder}/admin.sock"
     before = run(api)["diff"]
     static = run(api, backends=["http", "hashed"], green_percent=10)
-    assert static["failure"]["code"] == "set_failed" and "hashed/a-green" in static["msg"] and "static LB" in static["msg"]
+    assert (
+        static["failure"]["code"] == "set_failed" and "hashed/a-green" in static["msg"] and "static LB" in static["msg"]
+    )
     assert run(api)["diff"] == before
     assert run(api, backends=["consistent"], green_percent=10)["green_percent"] == 10
     assert run(f"unix:{folder}/user.sock", green_percent=10)["failure"]["code"] == "not_admin"
@@ -623,7 +641,9 @@ def test_real_refusals_are_errors_and_leave_everything_as_it_was(haproxy):
 def test_real_green_down_and_maintenance(haproxy):
     folder, colours = haproxy
     api = f"unix:{folder}/admin.sock"
-    _haproxy.RuntimeApi(api, 2).ask(["set server http/node-2-blue state maint", "set server https/node-1-blue state drain"])
+    _haproxy.RuntimeApi(api, 2).ask(
+        ["set server http/node-2-blue state maint", "set server https/node-1-blue state drain"]
+    )
     states = {f"{s['backend']}/{s['server']}": s["admin"] for s in run(api)["backends"]}
     assert states["http/node-2-blue"] == "maint" and states["https/node-1-blue"] == "drain"
     colours["green"].close()

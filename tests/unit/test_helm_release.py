@@ -180,7 +180,9 @@ def test_documents(manifest, style):
 
 
 def test_dashes_inside_a_text_are_no_separator():
-    manifest = "---\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  pem: |\n    -----BEGIN\n    ---\n    a\n---\nkind: B\n"
+    manifest = (
+        "---\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  pem: |\n    -----BEGIN\n    ---\n    a\n---\nkind: B\n"
+    )
     assert len(helm.documents(manifest)) == len(helm.documents(manifest, "v4")) == 2
 
 
@@ -218,9 +220,9 @@ HEADS = {
     "shallow": "metadata:\n name: public\n annotations:\n  a: b\n",
     "comment-first": "metadata:\n  # the gateway\n  name: public\n",
     "quoted": 'metadata:\n  "name": "public"\n  \'annotations\':\n    "a": b\n',
-    "multi-line-value": "metadata:\n  annotations:\n    a: |\n      helm.sh/resource-policy: no\n      b\n  name: public\n",
+    "multi-line": "metadata:\n  annotations:\n    a: |\n      helm.sh/resource-policy: no\n      b\n  name: public\n",
     "non-ascii": "metadata:\n  annotations:\n    über: '日本 🚪'\n  name: public\n",
-    "yaml-1.1-values": "metadata:\n  name: public\n  annotations: {a: '='}\n  labels: {b: 2001-99-99, c: =, d: 1_0, e: on}\n",
+    "yaml-1.1": "metadata:\n  name: public\n  annotations: {a: '='}\n  labels: {b: 2001-99-99, c: =, d: 1_0, e: on}\n",
     "flow-over-lines": "metadata: {\n  name: public,\n  annotations: {\n    a: b\n  }\n}\n",
     "anchor": "metadata: &m\n  name: public\n",
     "own-namespace": "metadata:\n  namespace: istio-system\n  name: public\n",
@@ -243,7 +245,9 @@ def test_layouts(layout, eol):
     assert helm.only_differs_by(released, edited, GATEWAY, "istio-system", "keep")
 
 
-@pytest.mark.parametrize("layout", ["deep-indent", "comment-first", "flow-annotations", "quoted", "non-ascii", "own-namespace"])
+@pytest.mark.parametrize(
+    "layout", ["deep-indent", "comment-first", "flow-annotations", "quoted", "non-ascii", "own-namespace"]
+)
 def test_release_gives_the_same_text_back(layout):
     manifest = f"apiVersion: networking.istio.io/v1\nkind: Gateway\n{HEADS[layout]}"
     edited = helm.set_policy(manifest, GATEWAY, "istio-system")
@@ -256,9 +260,12 @@ def test_a_json_document_stays_json():
     assert json.loads(edited)["metadata"] == {"annotations": {"helm.sh/resource-policy": "keep"}, "name": "public-cert"}
 
 
-@pytest.mark.parametrize(("value", "kept"), [("keep", True), ("Keep ", True), ("KEEP", True), ("delete", False), ("", False)])
+@pytest.mark.parametrize(
+    ("value", "kept"), [("keep", True), ("Keep ", True), ("KEEP", True), ("delete", False), ("", False)]
+)
 def test_policy_of_another_spelling(value, kept):
-    manifest = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: public-cert\n  annotations:\n    helm.sh/resource-policy: {value!r}\n"
+    annotation = f"helm.sh/resource-policy: {value!r}"
+    manifest = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: public-cert\n  annotations:\n    {annotation}\n"
     found = helm.locate(manifest, SECRET, "istio-system")
     assert found.head.policy == value
     assert helm.keeps(found.head.policy) is kept
@@ -273,7 +280,11 @@ def test_same_name_in_another_namespace_kind_or_group():
         line = f"  namespace: {namespace}\n" if namespace else ""
         return f"---\napiVersion: {version}\nkind: {kind}\nmetadata:\n  name: public\n{line}"
 
-    others = document("Gateway", namespace="other") + document("VirtualService") + document("Gateway", "gateway.networking.k8s.io/v1")
+    others = (
+        document("Gateway", namespace="other")
+        + document("VirtualService")
+        + document("Gateway", "gateway.networking.k8s.io/v1")
+    )
     assert helm.locate(others, GATEWAY, "istio-system") is None
     with_it = others + document("Gateway")
     assert helm.set_policy(with_it, GATEWAY, "istio-system").startswith(others)
@@ -303,7 +314,8 @@ def test_two_documents_of_one_object():
 @pytest.mark.parametrize(
     "metadata",
     [
-        "metadata:\n  name: public-cert\n  annotations: &a\n    x: y\nspec: {annotations: *a}\n",  # the alias would change too
+        # the alias would change too
+        "metadata:\n  name: public-cert\n  annotations: &a\n    x: y\nspec: {annotations: *a}\n",
         "spec: &m\n  name: public-cert\nmetadata: *m\n",
         "metadata:\n  name: public-cert\n  annotations: none\n",
         "metadata:\n  name: public-cert\n  annotations: [a]\n",
@@ -406,7 +418,11 @@ metadata: {name: reader}
     }  # fmt: skip
     plan = helm.uninstall_plan(release(manifest), lambda _version, kind: kind != "ClusterRole")
     assert plan["neither"][0]["policy"] == "retain"
-    assert [(i["namespace"], i.get("in_list")) for i in plan["delete"]] == [("", None), ("istio-system", True), ("elsewhere", None)]
+    assert [(i["namespace"], i.get("in_list")) for i in plan["delete"]] == [
+        ("", None),
+        ("istio-system", True),
+        ("elsewhere", None),
+    ]
 
 
 def test_more_than_ten_documents_are_ordered_as_text():
@@ -423,10 +439,12 @@ def test_an_empty_release():
 # -- properties ------------------------------------------------------------------------------------------------------
 scalars = st.one_of(
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20), st.booleans(), st.integers(), st.none(),
-    st.sampled_from(["keep", "yes", "---", "--- a", "# no", "a: b", "{}", "2001-01-01", "=", "~", "*a", "line\nbreak\n", "\ttab"]),
+    st.sampled_from(["keep", "yes", "---", "--- a", "# no", "a: b", "2001-01-01", "=", "~", "*a", "a\nb\n", "\t"]),
 )  # fmt: skip
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
-mappings = st.dictionaries(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1), scalars, max_size=4)
+mappings = st.dictionaries(
+    st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1), scalars, max_size=4
+)
 
 
 @st.composite
@@ -440,8 +458,9 @@ def yaml_documents(draw):
     keys = draw(st.permutations(list(metadata)))
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {k: metadata[k] for k in keys}, "data": draw(mappings)}
     return name, yaml.dump(
-        body, sort_keys=False, default_flow_style=draw(st.sampled_from([True, False, None])), allow_unicode=draw(st.booleans()),
-        width=draw(st.sampled_from([10, 80, 10000])), indent=draw(st.sampled_from([2, 4, 8])),
+        body, sort_keys=False, default_flow_style=draw(st.sampled_from([True, False, None])),
+        allow_unicode=draw(st.booleans()), width=draw(st.sampled_from([10, 80, 10000])),
+        indent=draw(st.sampled_from([2, 4, 8])),
     )  # fmt: skip
 
 
@@ -455,12 +474,17 @@ def test_any_document_is_edited_or_refused(one, other, eol):
         edited = helm.set_policy(manifest, ref, "n")
     except helm.ReleaseError:
         # only where a parser also finds nothing to edit: the other document may be of the same kind, in flow style
-        assert sum(d["kind"] == "ConfigMap" and d["metadata"]["name"] == name for d in yaml.safe_load_all(manifest)) != 1
+        assert (
+            sum(d["kind"] == "ConfigMap" and d["metadata"]["name"] == name for d in yaml.safe_load_all(manifest)) != 1
+        )
         return
     expected, found = list(yaml.safe_load_all(manifest)), list(yaml.safe_load_all(edited))
     for document in expected:
         if document["kind"] == "ConfigMap" and document["metadata"]["name"] == name:
-            document["metadata"]["annotations"] = {**(document["metadata"].get("annotations") or {}), helm.POLICY: "keep"}
+            document["metadata"]["annotations"] = {
+                **(document["metadata"].get("annotations") or {}),
+                helm.POLICY: "keep",
+            }
     assert found == expected
     assert len(edited) < len(manifest) + 80
     released = helm.unset_policy(edited, ref, "n")

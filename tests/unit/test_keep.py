@@ -79,10 +79,14 @@ def gateway(annotations=None, tls=None, name="public", **more):
 
 
 def secret(name="public-cert", annotations=None, **more):
-    return obj("v1", "Secret", name, annotations=annotations, type="kubernetes.io/tls", data={"tls.key": "c2VjcmV0"}, **more)
+    return obj(
+        "v1", "Secret", name, annotations=annotations, type="kubernetes.io/tls", data={"tls.key": "c2VjcmV0"}, **more
+    )
 
 
-def encoded(manifest=MANIFEST, version=1, status="deployed", gzipped=True, name="blue", namespace="istio-system", **more):
+def encoded(
+    manifest=MANIFEST, version=1, status="deployed", gzipped=True, name="blue", namespace="istio-system", **more
+):
     data = {
         "name": name, "namespace": namespace, "version": version, "info": {"status": status}, "manifest": manifest,
         "config": {"ratio": 1.5}, **more,
@@ -109,7 +113,9 @@ def blue(*more, records=None, objects=None, served=True, journal=True, **options
     serve_guard(cluster, served=served, **options)
     if journal:
         opened = run_module(
-            migration_journal, {"state": "open", "namespace": "bluegreen-mesh", "name": "night", "operator": "me"}, cluster
+            migration_journal,
+            {"state": "open", "namespace": "bluegreen-mesh", "name": "night", "operator": "me"},
+            cluster,
         )
         assert not opened.get("failed"), opened
     return cluster
@@ -167,7 +173,12 @@ def test_a_gateway_and_its_secret_are_kept_in_every_way():
         assert json.loads(found[_keep.UNDO]) == {"live": None, "record": None}
     manifest = manifest_of(cluster)
     assert manifest.count("helm.sh/resource-policy: keep") == 2 and "über" in manifest
-    assert manifest.replace("    helm.sh/resource-policy: keep\n", "").replace("  annotations:\n  name: public-cert", "  name: public-cert") == MANIFEST
+    assert (
+        manifest.replace("    helm.sh/resource-policy: keep\n", "").replace(
+            "  annotations:\n  name: public-cert", "  name: public-cert"
+        )
+        == MANIFEST
+    )
     assert cluster.names(guard.POLICIES) == ["bluegreen-mesh-keep-night"]
     stored = cluster.peek("secrets", "istio-system", "sh.helm.release.v1.blue.v1")
     assert stored["metadata"]["labels"]["owner"] == "helm" and stored["type"] == "helm.sh/release.v1"
@@ -223,7 +234,9 @@ def test_a_record_alone_is_the_other_half():
 
 def test_odd_spellings_are_replaced_and_come_back():
     manifest = MANIFEST.replace('    über: "1"\n', "    helm.sh/resource-policy: retain\n")
-    cluster = blue(objects=[gateway({"helm.sh/resource-policy": "Keep "}), secret()], records=[record(encoded(manifest))])
+    cluster = blue(
+        objects=[gateway({"helm.sh/resource-policy": "Keep "}), secret()], records=[record(encoded(manifest))]
+    )
     kept(cluster)
     assert annotations_of(cluster)["helm.sh/resource-policy"] == "keep"
     assert "resource-policy: retain" not in manifest_of(cluster)
@@ -373,7 +386,9 @@ def test_released_is_as_it_was_byte_for_byte(with_journal, tmp_path):
 def test_released_after_somebody_else_has_written_the_record():
     cluster = blue()
     kept(cluster)
-    value = base64.b64decode(cluster.peek("secrets", "istio-system", "sh.helm.release.v1.blue.v1")["data"]["release"]).decode()
+    value = base64.b64decode(
+        cluster.peek("secrets", "istio-system", "sh.helm.release.v1.blue.v1")["data"]["release"]
+    ).decode()
     other = helm.decode(value).release | {"config": {"ratio": 2}}
     other["manifest"] = other["manifest"].replace("namespace: istio-system", "namespace: istio-system # moved")
     new = base64.b64encode(gzip.compress(json.dumps(other).encode())).decode()
@@ -384,11 +399,19 @@ def test_released_after_somebody_else_has_written_the_record():
 
 
 def test_what_was_kept_before_stays_kept():
-    manifest = MANIFEST.replace("  name: public-cert\n", "  name: public-cert\n  annotations: {helm.sh/resource-policy: keep}\n")
-    cluster = blue(objects=[gateway(), secret(annotations={"helm.sh/resource-policy": "keep"})], records=[record(encoded(manifest))])
+    manifest = MANIFEST.replace(
+        "  name: public-cert\n", "  name: public-cert\n  annotations: {helm.sh/resource-policy: keep}\n"
+    )
+    cluster = blue(
+        objects=[gateway(), secret(annotations={"helm.sh/resource-policy": "keep"})],
+        records=[record(encoded(manifest))],
+    )
     kept(cluster)
     result = kept(cluster, state="released")
-    assert [(p["name"], p["live"], p["record"]) for p in result["protected"]] == [("public", False, False), ("public-cert", True, True)]
+    assert [(p["name"], p["live"], p["record"]) for p in result["protected"]] == [
+        ("public", False, False),
+        ("public-cert", True, True),
+    ]
     assert annotations_of(cluster, "secrets", "public-cert") == {**HELM, "helm.sh/resource-policy": "keep"}
     assert manifest_of(cluster) == manifest
 
@@ -438,7 +461,9 @@ def test_releasing_in_check_mode():
 
 
 def test_a_damaged_note_is_no_reason_to_take_anything_away():
-    cluster = blue(objects=[gateway({guard.KEPT_BY: "night", _keep.UNDO: "{", "helm.sh/resource-policy": "keep"}), secret()])
+    cluster = blue(
+        objects=[gateway({guard.KEPT_BY: "night", _keep.UNDO: "{", "helm.sh/resource-policy": "keep"}), secret()]
+    )
     kept(cluster, state="released")
     assert annotations_of(cluster) == {**HELM, "helm.sh/resource-policy": "keep"}
 
@@ -497,7 +522,9 @@ def test_a_killed_run_is_finished_by_the_next():
     assert guard.KEPT_BY in annotations_of(cluster) and "resource-policy" not in manifest_of(cluster)
     kept(cluster)
     assert manifest_of(cluster).count("resource-policy") == 2
-    assert [step["op"] for step in steps(cluster) if step["state"] == "done"] == ["helm_record"]  # the other: rolled back too
+    assert [step["op"] for step in steps(cluster) if step["state"] == "done"] == [
+        "helm_record"
+    ]  # the other: rolled back too
     kept(cluster, state="released")
     assert manifest_of(cluster) == MANIFEST and annotations_of(cluster) == HELM
 
@@ -513,7 +540,9 @@ def test_backup_files_are_for_nobody_else(tmp_path):
 
 def test_without_journal_a_backup_directory_is_needed(tmp_path):
     assert "backup_dir" in refused(blue(), "no_backup", journal=None, migration="night")
-    assert "not a directory" in refused(blue(), "no_backup_dir", journal=None, migration="night", backup_dir=str(tmp_path / "no"))
+    assert "not a directory" in refused(
+        blue(), "no_backup_dir", journal=None, migration="night", backup_dir=str(tmp_path / "no")
+    )
     assert act(blue(), check=True, journal=None, migration="night")["failure"]["code"] == "no_backup"
 
 
@@ -523,7 +552,9 @@ def test_a_conflict_is_read_again(plural, name):
     cluster = blue()
 
     def meddle(_request):
-        cluster.edit(plural, "istio-system", name, lambda body: body["metadata"].setdefault("labels", {}).update(mine="yes"))
+        cluster.edit(
+            plural, "istio-system", name, lambda body: body["metadata"].setdefault("labels", {}).update(mine="yes")
+        )
 
     cluster.on("PATCH", f"*/{plural}/{name}", meddle, times=1)
     result = kept(cluster)
@@ -571,12 +602,15 @@ def test_a_stuck_owner_that_already_keeps_it_is_no_obstacle():
     kept(cluster)
     manifest = manifest_of(cluster)
     value = base64.b64encode(encoded(manifest, status="uninstalling").encode()).decode()
-    cluster.edit("secrets", "istio-system", "sh.helm.release.v1.blue.v1", lambda body: body["data"].update(release=value))
+    cluster.edit(
+        "secrets", "istio-system", "sh.helm.release.v1.blue.v1", lambda body: body["data"].update(release=value)
+    )
     assert kept(cluster)["changed"] is False
 
 
 def test_items_of_a_list():
-    manifest = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: networking.istio.io/v1\n  kind: Gateway\n  metadata: {name: public}\n"
+    item = "- apiVersion: networking.istio.io/v1\n  kind: Gateway\n  metadata: {name: public}\n"
+    manifest = f"apiVersion: v1\nkind: List\nitems:\n{item}"
     cluster = blue(records=[record(encoded(manifest))])
     message = refused(cluster, "in_list")
     assert "Gateway istio-system/public" in message and "guard" in message
@@ -598,7 +632,9 @@ def test_a_record_near_the_limit():
 
 
 def test_a_manifest_that_can_not_be_edited():
-    manifest = MANIFEST.replace('annotations:\n    über: "1"', "annotations: &a {x: y}").replace("spec: {}", "spec: {a: *a}")
+    manifest = MANIFEST.replace('annotations:\n    über: "1"', "annotations: &a {x: y}").replace(
+        "spec: {}", "spec: {a: *a}"
+    )
     assert "Gateway public" in refused(blue(records=[record(encoded(manifest))]), "uneditable_manifest")
     broken = MANIFEST.replace("spec: {}", "spec: {")
     assert "sh.helm" in refused(blue(records=[record(encoded(broken))]), "undecodable_manifest")
@@ -609,7 +645,12 @@ def test_a_reconciling_flux_release():
 
     def helm_release(suspend):
         meta = {"name": "istio", "namespace": "bigbang"}
-        return {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": meta, "spec": {"suspend": suspend}}
+        return {
+            "apiVersion": "helm.toolkit.fluxcd.io/v2",
+            "kind": "HelmRelease",
+            "metadata": meta,
+            "spec": {"suspend": suspend},
+        }
 
     objects = [gateway(labels=labels), secret(labels=labels)]
     assert "bigbang/istio" in refused(blue(helm_release(False), objects=objects), "owner_reconciles")
@@ -619,7 +660,9 @@ def test_a_reconciling_flux_release():
 
 def test_what_another_migration_keeps():
     for state in ("kept", "released"):
-        assert "other" in refused(blue(objects=[gateway({guard.KEPT_BY: "other"}), secret()]), "kept_by_other", state=state)
+        assert "other" in refused(
+            blue(objects=[gateway({guard.KEPT_BY: "other"}), secret()]), "kept_by_other", state=state
+        )
 
 
 def test_what_does_not_exist():
@@ -673,8 +716,13 @@ def test_tls_secrets():
     }  # fmt: skip
     assert secrets_of(mode="SIMPLE", credentialNames=["rsa", "ecdsa"]) == {("ns", "rsa"): True, ("ns", "ecdsa"): True}
     assert secrets_of(mode="SIMPLE", credentialName="kubernetes://other/a") == {("other", "a"): True}
-    for tls in ({"mode": "PASSTHROUGH", "credentialName": "a"}, {"mode": "ISTIO_MUTUAL"}, {"credentialName": "a"},
-                {"mode": "SIMPLE", "credentialName": "configmap://a"}, {"mode": "SIMPLE", "serverCertificate": "/a"}):  # fmt: skip
+    for tls in (
+        {"mode": "PASSTHROUGH", "credentialName": "a"},
+        {"mode": "ISTIO_MUTUAL"},
+        {"credentialName": "a"},
+        {"mode": "SIMPLE", "credentialName": "configmap://a"},
+        {"mode": "SIMPLE", "serverCertificate": "/a"},
+    ):
         assert secrets_of(**tls) == {}
     assert _keep.tls_secrets({}, "ns") == []
 
@@ -725,7 +773,9 @@ def test_info_on_a_release():
 
 
 def test_info_shows_that_a_live_annotation_does_not_help_uninstall():
-    cluster = blue(objects=[gateway({"helm.sh/resource-policy": "keep"}), secret(annotations={"helm.sh/resource-policy": "Keep"})])
+    cluster = blue(
+        objects=[gateway({"helm.sh/resource-policy": "keep"}), secret(annotations={"helm.sh/resource-policy": "Keep"})]
+    )
     result = info(cluster, release={"name": "blue", "namespace": "istio-system"})
     assert "Gateway public" in names(result["delete"])
     assert names(result["dropped"]["keep"]) == ["Gateway public"]

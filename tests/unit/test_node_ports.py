@@ -31,7 +31,7 @@ def service(name="green", namespace="istio-gateway", ports=None, meta=None, **sp
         "spec": {
             "type": "NodePort", "selector": {"app": name}, **spec,
             "ports": [
-                {"name": port, "port": number, "protocol": "TCP", "targetPort": number, **({"nodePort": node} if node else {})}
+                {"name": port, "port": number, "protocol": "TCP", "targetPort": number, "nodePort": node}
                 for port, (number, node) in ports.items()
             ],
         },
@@ -110,7 +110,9 @@ def test_check_mode():
     predicted = act(cluster, check=True, node_ports={"http2": 31081})
     assert cluster.writes == 0
     result = act(cluster, node_ports={"http2": 31081})
-    assert {k: v for k, v in predicted.items() if k != "invocation"} == {k: v for k, v in result.items() if k != "invocation"}
+    assert {k: v for k, v in predicted.items() if k != "invocation"} == {
+        k: v for k, v in result.items() if k != "invocation"
+    }
     assert refused(cluster, "port_out_of_range", check=True, node_ports={"http2": 40000})
 
 
@@ -167,7 +169,9 @@ def test_types_without_node_ports(kind):
 
 
 def test_duplicates():
-    assert "http2 and https" in refused(FakeCluster(service()), "duplicate_port", node_ports={"http2": 31000, "https": 31000})
+    assert "http2 and https" in refused(
+        FakeCluster(service()), "duplicate_port", node_ports={"http2": 31000, "https": 31000}
+    )
     assert "swap" in refused(FakeCluster(service()), "duplicate_port", node_ports={"http2": 30444})
     dns = service(ports={"udp": (53, 30053), "tcp": (53, 30054)})
     dns["spec"]["ports"][0]["protocol"] = "UDP"
@@ -188,7 +192,9 @@ def test_a_service_that_is_not_there():
 def test_health_check_node_port():
     assert "type NodePort and Cluster" in refused(FakeCluster(service()), "health_check", health_check_node_port=32000)
     cluster_policy = service(type="LoadBalancer")
-    assert "LoadBalancer and Cluster" in refused(FakeCluster(cluster_policy), "health_check", health_check_node_port=32000)
+    assert "LoadBalancer and Cluster" in refused(
+        FakeCluster(cluster_policy), "health_check", health_check_node_port=32000
+    )
     local = service(type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=32000)
     result = act(FakeCluster(local), health_check_node_port=32000)
     assert result["changed"] is False and result["health_check_node_port"] == 32000
@@ -206,7 +212,10 @@ def test_health_check_node_port():
 @pytest.mark.parametrize(
     ("meta", "expected"),
     [
-        ({"annotations": {"meta.helm.sh/release-name": "r", "meta.helm.sh/release-namespace": "n"}}, ("helm", "release", "n", "r")),
+        (
+            {"annotations": {"meta.helm.sh/release-name": "r", "meta.helm.sh/release-namespace": "n"}},
+            ("helm", "release", "n", "r"),
+        ),
         (
             {"labels": {"helm.toolkit.fluxcd.io/name": "r", "helm.toolkit.fluxcd.io/namespace": "n"}},
             ("flux", "HelmRelease", "n", "r"),
@@ -216,7 +225,10 @@ def test_health_check_node_port():
             ("flux", "Kustomization", "n", "r"),
         ),
         ({"annotations": {"argocd.argoproj.io/tracking-id": "app:/Service:a/b"}}, ("argocd", "Application", "", "app")),
-        ({"annotations": {"argocd.argoproj.io/tracking-id": "team_app:/Service:a/b"}}, ("argocd", "Application", "team", "app")),
+        (
+            {"annotations": {"argocd.argoproj.io/tracking-id": "team_app:/Service:a/b"}},
+            ("argocd", "Application", "team", "app"),
+        ),
         (
             {
                 "labels": {
@@ -226,7 +238,10 @@ def test_health_check_node_port():
             },
             ("istio-operator", "IstioOperator", "n", "cp"),
         ),
-        ({"ownerReferences": [{"kind": "Gateway", "name": "g", "controller": True}]}, ("controller", "Gateway", "istio-gateway", "g")),
+        (
+            {"ownerReferences": [{"kind": "Gateway", "name": "g", "controller": True}]},
+            ("controller", "Gateway", "istio-gateway", "g"),
+        ),
     ],
 )
 def test_who_puts_it_back(meta, expected):
@@ -239,7 +254,12 @@ def test_who_puts_it_back(meta, expected):
 
 
 def test_nobody_puts_it_back():
-    assert act(FakeCluster(service(meta={"labels": {"app.kubernetes.io/instance": "x"}})), node_ports={"http2": 31081})["put_back_by"] == []
+    assert (
+        act(FakeCluster(service(meta={"labels": {"app.kubernetes.io/instance": "x"}})), node_ports={"http2": 31081})[
+            "put_back_by"
+        ]
+        == []
+    )
 
 
 # -- others write, too -----------------------------------------------------------------------------------------------
@@ -268,7 +288,9 @@ def test_the_recorded_inverse_undoes_it():
         assert act(cluster, node_ports=wanted, journal=JOURNAL)["changed"]
     (step,) = json.loads(cluster.peek("configmaps", "bluegreen-mesh", "night")["data"]["steps"])
     assert step["state"] == "done" and step["inverse"]["module"] == "service_node_ports"
-    result = run_module(service_node_ports, {**step["inverse"]["params"], "journal": {**JOURNAL, "phase": "rollback"}}, cluster)
+    result = run_module(
+        service_node_ports, {**step["inverse"]["params"], "journal": {**JOURNAL, "phase": "rollback"}}, cluster
+    )
     assert result["changed"] and ports_of(cluster) == {"status-port": 30022, "http2": 30081, "https": 30444}
     run_module(migration_journal, {**opening, "operator": "you", "takeover": True}, cluster)
     assert "you" in refused(cluster, "stale_epoch", node_ports={"http2": 31081}, journal=JOURNAL)

@@ -65,7 +65,7 @@ def states(result):
     return [g["state"] for g in result["gateways"]], [s["state"] for s in result["secrets"]]
 
 
-# -- the spec ---------------------------------------------------------------------------------------------------------
+# -- the spec ----------------------------------------------------------------------------------------------------------
 def test_a_twin_has_blues_servers_greens_selector_and_none_of_blues_owners(cluster):
     result = run(cluster, labels=["team"])
     assert result["changed"] and states(result) == (["created"], ["created"])
@@ -96,7 +96,8 @@ def test_no_secret_value_is_shown(cluster):
 
 @pytest.mark.parametrize(
     ("host", "expected"),
-    [("./a.test", "istio-system/a.test"), ("*/a.test", "*/a.test"), ("apps/a.test", "apps/a.test"), ("a.test", "a.test"),
+    [("./a.test", "istio-system/a.test"), ("*/a.test", "*/a.test"), ("apps/a.test", "apps/a.test"),
+     ("a.test", "a.test"),
      ("*", "*"), ("./*", "istio-system/*"), ("*.lab.test", "*.lab.test")],
 )  # fmt: skip
 def test_hosts_keep_their_meaning(host, expected):
@@ -161,7 +162,7 @@ def test_differences_name_the_path():
     ]  # fmt: skip
 
 
-# -- refusals ---------------------------------------------------------------------------------------------------------------
+# -- refusals ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
@@ -213,11 +214,13 @@ def test_missing_permission_is_said(cluster):
     assert result["failure"]["status"] == 403 and "not allowed" in result["msg"] and cluster.writes == 0
 
 
-# -- Secrets ----------------------------------------------------------------------------------------------------------------
+# -- Secrets -----------------------------------------------------------------------------------------------------------
 def test_the_copy_has_type_and_data_and_says_what_it_is(cluster):
     cluster.edit("secrets", "istio-system", "public-cert", lambda s: s["metadata"].update(labels={"owner": "helm"}))
     run(cluster)
-    source, made = cluster.peek("secrets", "istio-system", "public-cert"), cluster.peek("secrets", "istio-gateway", "public-cert")
+    source, made = cluster.peek("secrets", "istio-system", "public-cert"), cluster.peek(
+        "secrets", "istio-gateway", "public-cert"
+    )
     assert (made["type"], made["data"]) == (source["type"], source["data"])
     assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
     assert made["metadata"]["annotations"] == {
@@ -257,7 +260,9 @@ def test_a_missing_secret_is_named_with_its_namespace(mode):
     cluster = FakeCluster(BLUE, secret("istio-gateway/unrelated"))
     result = run(cluster, certificates=mode)
     assert result["failure"]["code"] == "secret_missing"
-    assert "istio-gateway/public-cert" in result["msg"] and result["failure"]["secrets"] == ["istio-gateway/public-cert"]
+    assert "istio-gateway/public-cert" in result["msg"] and result["failure"]["secrets"] == [
+        "istio-gateway/public-cert"
+    ]
     assert cluster.writes == 0
 
 
@@ -283,10 +288,19 @@ def test_secrets_come_from_and_go_to_the_pods_namespaces():
 
 
 def test_two_sources_for_one_copy_are_refused(cluster):
-    cluster.add(gateway("apps/web", servers=[server(mode="SIMPLE", credentialName="public-cert")]), secret("apps/public-cert"))
-    second = {"blue": "apps/web", "green": "apps/web2", "selector": GREEN_LABELS, "green_workload_namespace": "istio-gateway"}
+    cluster.add(
+        gateway("apps/web", servers=[server(mode="SIMPLE", credentialName="public-cert")]), secret("apps/public-cert")
+    )
+    second = {
+        "blue": "apps/web",
+        "green": "apps/web2",
+        "selector": GREEN_LABELS,
+        "green_workload_namespace": "istio-gateway",
+    }
     result = run(cluster, PAIR, second)
-    assert result["failure"]["code"] == "secret_conflict" and "apps/public-cert" in result["msg"] and cluster.writes == 0
+    assert (
+        result["failure"]["code"] == "secret_conflict" and "apps/public-cert" in result["msg"] and cluster.writes == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -333,7 +347,7 @@ def test_credentials(tls, names):
     assert [c.name for c in _twin.credentials({"servers": [server(**tls)]})] == names
 
 
-# -- conflicts ----------------------------------------------------------------------------------------------------------------
+# -- conflicts ---------------------------------------------------------------------------------------------------------
 def test_a_change_under_its_hands_is_followed(cluster):
     run(cluster)
     cluster.edit("gateways", "istio-system", "public", lambda g: g["spec"]["servers"].pop())
@@ -356,7 +370,7 @@ def test_endless_conflicts_are_refused_with_the_objects_name(cluster):
     assert result["failure"]["code"] == "conflict" and "istio-gateway/public-ingressgateway" in result["msg"]
 
 
-# -- absent ---------------------------------------------------------------------------------------------------------------------
+# -- absent ------------------------------------------------------------------------------------------------------------
 def pod(namespace, name, labels):
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name, "labels": labels}}
 
@@ -388,12 +402,14 @@ def test_a_copy_that_greens_pods_need_for_another_gateway_stays(cluster):
     assert "public-cert" in cluster.names("secrets", "istio-gateway")
 
 
-# -- journal ----------------------------------------------------------------------------------------------------------------------
+# -- journal -----------------------------------------------------------------------------------------------------------
 JOURNAL = {"namespace": "bluegreen-mesh", "name": "m", "epoch": 1, "phase": "deploy"}
 
 
 def opened(cluster):
-    result = run_module(migration_journal, {"namespace": "bluegreen-mesh", "name": "m", "state": "open", "operator": "o"}, cluster)
+    result = run_module(
+        migration_journal, {"namespace": "bluegreen-mesh", "name": "m", "state": "open", "operator": "o"}, cluster
+    )
     assert not result.get("failed"), result
     return {**JOURNAL, "epoch": result["epoch"]}
 

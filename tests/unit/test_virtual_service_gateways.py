@@ -375,6 +375,50 @@ def test_what_changed_under_our_hands_leads_back_to_what_it_was_then(cluster):
     assert gateways(cluster, "blue") == [BLUE, GREEN]
 
 
+def undo_names(cluster):
+    steps = run_module(migration_journal, {"name": "demo", "undo_from": "bind"}, cluster)["undo"]
+    assert {step["state"] for step in steps} <= {"done"}
+    return sorted(name for step in steps for name in step["inverse"]["params"].get("names", ()))
+
+
+def test_what_has_failed_is_not_to_be_undone(cluster):
+    journal = with_journal(cluster)
+    cluster.fail("PATCH", "*/virtualservices/blue", 422, "Invalid", "no", times=1)
+    run(cluster, journal=journal, delegates=False)
+    assert undo_names(cluster) == ["istio-system/short", "team-b/leaf", "team/green", "team/root"]
+
+
+def test_when_all_has_failed_there_is_nothing_to_undo(cluster):
+    journal = with_journal(cluster)
+    cluster.fail("PATCH", "*/virtualservices/*", 403, "Forbidden", "no")
+    assert run(cluster, journal=journal)["failed"] and undo_names(cluster) == []
+
+
+def test_what_may_have_been_written_although_it_failed_is_to_be_undone(cluster):
+    def lost(request):
+        cluster.raw(*request)
+        return 504, {"reason": "Timeout"}
+
+    journal = with_journal(cluster)
+    cluster.on("PATCH", "*/virtualservices/blue", lost, times=1)
+    assert run(cluster, journal=journal, names=["team/blue"])["failed"]
+    assert undo_names(cluster) == ["team/blue"]
+    undo(cluster, journal)
+    assert gateways(cluster, "blue") == [BLUE]
+
+
+def test_what_was_written_by_a_try_whose_answer_was_lost_is_to_be_undone(cluster):
+    def repeated(request):
+        cluster.raw(*request)
+        return 409, {"reason": "Conflict"}
+
+    journal = with_journal(cluster)
+    cluster.on("PATCH", "*/virtualservices/blue", repeated, times=1)
+    assert names(run(cluster, journal=journal, names=["team/blue"]), "unchanged") == ["blue"]
+    undo(cluster, journal)
+    assert gateways(cluster, "blue") == [BLUE]
+
+
 def test_a_run_that_changes_nothing_records_nothing(cluster):
     run(cluster)
     journal = with_journal(cluster)

@@ -26,9 +26,8 @@ class Identity:
     account: str
 
     def matches(self, field: str, value: str) -> bool:
-        """field: principals, namespaces or serviceAccounts. The trust domain is left open: it is the same on both sides;
-        and so is an account that is not known.
-        """
+        """field: principals, namespaces or serviceAccounts. The trust domain is left open, since it is the same on both
+        sides; and so is an account that is not known."""
         if field == "namespaces":
             return _like(value, self.namespace)
         if not self.account:
@@ -55,8 +54,8 @@ def check(inventory: Inventory) -> list[Finding]:
                             Finding(
                                 CODE, ERROR, named(policy), f"spec.rules[{i}].{field}",
                                 f"{', '.join(blue)} is blue's identity ({workload.name}), not green's",
-                                "Name green's identity beside it, at the source of this policy, and drop blue's after the"
-                                " cleanup.",
+                                "Name green's identity beside it, at the source of this policy, and drop blue's after"
+                                " the cleanup.",
                             )
                         )  # fmt: skip
     return found

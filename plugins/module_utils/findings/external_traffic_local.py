@@ -30,8 +30,8 @@ def check(inventory: Inventory) -> list[Finding]:
                     Finding(
                         CODE, WARNING, named(service), "spec.externalTrafficPolicy",
                         f"Local, and {len(without)} of {len(nodes)} nodes have no ready pod of it: {shown}",
-                        "Let the balancer check the health of each node (healthCheckNodePort), run a pod on every node that"
-                        " it uses, or use Cluster.",
+                        "Let the balancer check the health of each node (healthCheckNodePort), run a pod on every node"
+                        " that it uses, or use Cluster.",
                     )
                 )  # fmt: skip
     return found

@@ -30,7 +30,7 @@ def check(inventory: Inventory) -> list[Finding]:
                     Finding(
                         CODE, WARNING, named(hpa), "spec.minReplicas",
                         f"{low} of at most {high}; blue of {workload.name} has {'?' if now is None else now} now",
-                        f"Set minReplicas to what blue needs for all traffic{f' ({now})' if now else ''} until the cleanup.",
+                        f"Until the cleanup, set minReplicas to what blue needs for all traffic{f' ({now})' * bool(now)}.",
                     )
                 )  # fmt: skip
     return found

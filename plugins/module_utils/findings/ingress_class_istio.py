@@ -22,9 +22,9 @@ def check(inventory: Inventory) -> list[Finding]:
     return [
         Finding(
             CODE, ERROR, named(ingress), "spec.ingressClassName",
-            f"class {name} is served by the pods that meshConfig.ingressSelector selects (if not set, istio: ingressgateway)",
-            "Replace it by a Gateway and a VirtualService before the cutover, or waive this if other pods serve it; then"
-            " meshConfig.ingressSelector and ingressService have to follow by hand.",
+            f"class {name} is served by the pods of meshConfig.ingressSelector (if not set, istio: ingressgateway)",
+            "Replace it by a Gateway and a VirtualService before the cutover. Waive this if other pods serve it, or if"
+            " meshConfig.ingressSelector and ingressService are going to follow.",
         )
         for ingress in inventory["ingresses"]
         if (name := _class(ingress)) in classes | {"istio"}

@@ -31,8 +31,8 @@ def check(inventory: Inventory) -> list[Finding]:
         first = next(w for w in inventory.workloads if number in w.node_ports.values())
         found.append(
             Finding(
-                CODE, ERROR, f"Service {title(first.green)}", "spec.ports[].nodePort", f"{number} is wanted twice: {users}",
-                "Give every port a NodePort of its own.",
+                CODE, ERROR, f"Service {title(first.green)}", "spec.ports[].nodePort",
+                f"{number} is wanted twice: {users}", "Give every port a NodePort of its own.",
             )
         )  # fmt: skip
     return found

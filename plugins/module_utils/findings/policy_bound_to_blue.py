@@ -45,7 +45,7 @@ def check(inventory: Inventory) -> list[Finding]:
                     Finding(
                         CODE, severity, named(policy), _field(policy),
                         f"it applies to blue's pods of {workload.name} and not to green's; {lost}",
-                        f"Create the same for pods with labels {workload.green_labels} in namespace {workload.green[0]}.",
+                        f"Create the same for pods labelled {workload.green_labels} in namespace {workload.green[0]}.",
                     )
                 )  # fmt: skip
     return found

@@ -39,7 +39,8 @@ def _missing(inventory: Inventory, gateway: dict[str, t.Any], namespace: str) ->
         ref: Ref = (namespace, credential.name)
         if not credential.optional and not inventory.find("secrets", ref):
             yield Finding(
-                CODE, ERROR, f"Secret {title(ref)}", "metadata.name", f"{named(gateway)} names it, and it does not exist",
+                CODE, ERROR, f"Secret {title(ref)}", "metadata.name",
+                f"{named(gateway)} names it, and it does not exist",
                 f"Create it in namespace {namespace}, where the gateway's pods are, or correct credentialName.",
             )  # fmt: skip
     for name in missing_ca(spec, lambda name: inventory.find("secrets", (namespace, name))):

@@ -26,7 +26,8 @@ def check(inventory: Inventory) -> list[Finding]:
                     for key, value in _lost(inventory, match or {}, pairs):
                         found.append(
                             Finding(
-                                CODE, ERROR, named(vs), f"{field}.{key}", f"{value} is met by blue's pods and not by green's",
+                                CODE, ERROR, named(vs), f"{field}.{key}",
+                                f"{value} is met by blue's pods and not by green's",
                                 "Add a match for green's, or drop this condition: a gateway's routes are told apart by"
                                 " match.gateways.",
                             )

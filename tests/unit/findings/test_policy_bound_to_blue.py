@@ -68,7 +68,8 @@ def test_target_refs_reach_their_own_namespace():
     refs = [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "k8s"}]
     labels = {"app": "old", "gateway.networking.k8s.io/gateway-name": "k8s"}
     inventory = mesh(
-        ("pods", pod("edge/old-1", labels)), ("authorization_policies", policy("AuthorizationPolicy", "edge/p", targetRefs=refs)),
+        ("pods", pod("edge/old-1", labels)),
+        ("authorization_policies", policy("AuthorizationPolicy", "edge/p", targetRefs=refs)),
     )  # fmt: skip
     assert only(trap, inventory).field == "spec.targetRefs"
     assert trap.check(mesh(("authorization_policies", policy("AuthorizationPolicy", "edge/p", targetRefs=refs)))) == []

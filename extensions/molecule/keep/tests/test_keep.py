@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What real deletions do to what is kept: helm uninstall, kubectl, a namespace's end, an upgrade that drops it.
 
-The tests build on each other, in their order. A: kept in every way; B: by the guard alone; C: by the live annotation alone.
+The tests build on each other, in their order. A: kept in every way; B: by the guard alone; C: by the live annotation
+alone.
 """
 
 from __future__ import annotations
@@ -40,7 +41,12 @@ def run(module: str, tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any
     arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
     command = [sys.executable, "-m", f"ansible_collections.bluegreen.mesh.plugins.modules.{module}", str(arguments)]
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": COLLECTIONS}, stdout=subprocess.PIPE, text=True, timeout=120, check=False
+        command,
+        env={**os.environ, "PYTHONPATH": COLLECTIONS},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
     )
     return json.loads(done.stdout)
 
@@ -97,7 +103,9 @@ def test_helm_still_reads_its_record(host: t.Any) -> None:
     assert manifest.rc == 0 and manifest.stdout.count("helm.sh/resource-policy: keep") == 3
     original = host.run(f"helm get manifest blue --namespace {B}").stdout
     assert "resource-policy" not in original
-    lines = [line for line in manifest.stdout.splitlines() if "resource-policy" not in line and line != "  annotations:"]
+    lines = [
+        line for line in manifest.stdout.splitlines() if "resource-policy" not in line and line != "  annotations:"
+    ]
     assert lines == [line for line in original.replace(B, A).splitlines() if line != "  annotations:"]
 
 
@@ -115,7 +123,9 @@ def test_uninstall_completes_and_leaves_what_is_kept(host: t.Any, cluster: Clust
     assert host.run(f"helm list --all --namespace {A} --short").stdout.strip() == ""
 
 
-def test_the_guard_alone_makes_uninstall_fail_and_loses_nothing(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+def test_the_guard_alone_makes_uninstall_fail_and_loses_nothing(
+    host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
     kept = {path: uid(cluster, path) for path in (gateway(B), secret(B))}
     done = host.run(f"helm uninstall blue --namespace {B}")
     assert done.rc != 0 and "failed to delete release" in done.stderr, done.stderr
@@ -160,7 +170,9 @@ def test_the_end_of_a_namespace_waits_for_what_is_kept(host: t.Any, cluster: Clu
     assert before and uid(cluster, secret(A)) == before
 
 
-def test_the_recorded_inverse_releases_and_the_guard_goes(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+def test_the_recorded_inverse_releases_and_the_guard_goes(
+    host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
     epoch = run("migration_journal", tmp_path, **JOURNAL, state="open", takeover=True)["epoch"]
     steps = run("migration_journal", tmp_path, **JOURNAL, undo_from="keep")["undo"]
     assert {step["op"] for step in steps} == {"resource_keep", "helm_record"}

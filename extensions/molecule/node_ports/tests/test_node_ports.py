@@ -30,9 +30,19 @@ def run(tmp_path: pathlib.Path, name: str = "green", **params: t.Any) -> dict[st
     arguments = tmp_path / "arguments.json"
     connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab", "namespace": "mesh-ports", "name": name}
     arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    command = [sys.executable, "-m", "ansible_collections.bluegreen.mesh.plugins.modules.service_node_ports", str(arguments)]
+    command = [
+        sys.executable,
+        "-m",
+        "ansible_collections.bluegreen.mesh.plugins.modules.service_node_ports",
+        str(arguments),
+    ]
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": COLLECTIONS}, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+        command,
+        env={**os.environ, "PYTHONPATH": COLLECTIONS},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
     )
     return json.loads(done.stdout)
 
@@ -64,7 +74,11 @@ def test_a_port_that_is_given_up_is_free(cluster: Cluster, tmp_path: pathlib.Pat
     assert run(tmp_path, node_ports={"http2": 31982})["changed"]
     assert run(tmp_path, name="balanced", node_ports={"http2": 31944})["changed"]
     taken = run(tmp_path, node_ports={"http2": 31944})
-    assert taken["failed"] and taken["failure"]["used_by"] == {"namespace": "mesh-ports", "name": "balanced", "port": "http2"}
+    assert taken["failed"] and taken["failure"]["used_by"] == {
+        "namespace": "mesh-ports",
+        "name": "balanced",
+        "port": "http2",
+    }
     assert ports(cluster)["http2"] == 31982
 
 
@@ -84,5 +98,5 @@ def test_a_service_that_changes_in_between_is_read_again(cluster: Cluster, tmp_p
     patch = [{"op": "replace", "path": "/metadata/resourceVersion", "value": stale["metadata"]["resourceVersion"]}]
     with pytest.raises(Exception, match="409 Conflict"):  # what the module relies on
         cluster.patch(path_of("v1", "services", "mesh-ports", "green"), patch, kind="json")
-    assert run(tmp_path, node_ports={"http2": 31981})["changed"]
+    assert run(tmp_path, node_ports={"http2": 31985})["changed"]
     assert service(cluster)["metadata"]["labels"]["touched"] == "yes"
