@@ -299,16 +299,14 @@ def weights_for(percent: int, blue: int, green: int) -> tuple[int, int]:
         raise ValueError("no server")
     if percent in (0, 100):
         return (100, 0) if percent == 0 else (0, 100)
-    best: tuple[float, int, int, int] | None = None
     ratio = percent * blue / ((100 - percent) * green)  # green weight / blue weight
-    for b in range(1, MAX_WEIGHT + 1):
-        g = min(MAX_WEIGHT, max(1, round(b * ratio)))
-        error = round(abs(100 * green * g / (green * g + blue * b) - percent), 6)
-        candidate = (error, abs(b + g - 100), b, g)
-        if best is None or candidate < best:
-            best = candidate
-    assert best is not None
-    return best[2], best[3]
+    pairs = [(b, min(MAX_WEIGHT, max(1, round(b * ratio)))) for b in range(1, MAX_WEIGHT + 1)]
+
+    def rank(pair: tuple[int, int]) -> tuple[float, int]:
+        b, g = pair
+        return round(abs(100 * green * g / (green * g + blue * b) - percent), 6), abs(b + g - 100)
+
+    return min(pairs, key=rank)
 
 
 def plan_percent(servers: t.Sequence[Server], percent: int) -> dict[str, int]:

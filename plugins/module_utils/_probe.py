@@ -33,6 +33,7 @@ try:
 except ImportError:  # reported by the modules, as ansible-test asks
     import traceback
 
+    pycurl = None
     IMPORT_ERROR = traceback.format_exc()
 
 PROTOCOLS = ("http1", "h2", "grpc", "websocket", "tls_passthrough", "tcp")

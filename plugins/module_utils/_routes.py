@@ -29,13 +29,13 @@ PLAIN = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"))
 
 
 # -- host names --------------------------------------------------------------------------------------------------------
-def subset(host: str, other: str) -> bool:
-    """Whether every name that `host` stands for is one of `other` (either may begin with a `*`)."""
-    if other.startswith("*"):
-        if host.startswith("*") and len(host) < len(other):
-            return False
-        return host.lstrip("*").endswith(other[1:]) if host.startswith("*") else host.endswith(other[1:])
-    return host == other
+def subset(inner: str, outer: str) -> bool:
+    """Whether every name that `inner` stands for is one of `outer` (either may begin with a `*`)."""
+    if not outer.startswith("*"):
+        return inner == outer
+    if inner.startswith("*"):
+        return len(inner) >= len(outer) and inner[1:].endswith(outer[1:])
+    return inner.endswith(outer[1:])
 
 
 def intersection(hosts: t.Iterable[str], others: t.Sequence[str]) -> list[str]:
@@ -143,7 +143,7 @@ def regex_samples(pattern: str) -> list[str]:
     prefix = re.sub(r"\\(.)", r"\1", literal.group(1)) if literal else ""
     # A quantifier behind it takes the last character back; the alternatives try both.
     bases = [prefix, prefix[:-1]] if prefix else [""]
-    endings = ("", "/", FILLER, "/" + FILLER, "1", "/1", "a", ".html")
+    endings = ("", "/", FILLER, "/" + FILLER, "1", "/1", "a", ".html", "a.html")
     try:
         return [base + end for base in bases for end in endings if re.fullmatch(pattern, base + end)]
     except re.error:

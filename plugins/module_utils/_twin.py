@@ -490,8 +490,7 @@ class Plans:
             )
         held = {step.ref: step.after for step in steps}
         for step in gateways:
-            assert step.pair is not None
-            namespace = step.pair.green_workload_namespace
+            namespace = step.pair.green_workload_namespace if step.pair else ""
             lacking = missing_ca((step.after or {}).get("spec") or {}, lambda name: held.get((namespace, name)))
             if lacking:
                 raise Refusal(
@@ -552,9 +551,8 @@ def inverse(step: Step) -> dict[str, t.Any] | None:
         if step.state == "created":
             return {"module": "gateway_twin", "params": {"state": "absent", "copies": [title(step.ref)]}}
         return None
-    if step.state == "created":
+    if step.before is None:
         return {"module": "gateway_twin", "params": {"state": "absent", "pairs": [step.pair.params()]}}
-    assert step.before is not None
     params = {"state": "present", "certificates": "copy" if step.state == "removed" else "require"}
     return {
         "module": "gateway_twin",

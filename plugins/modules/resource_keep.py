@@ -28,6 +28,9 @@ notes:
   - It does not protect from edits, nor from scaling to zero.
   - A Flux HelmRelease must be suspended before its stored manifest may be edited, or Flux would undo the edit. The
     module fails with V(owner_reconciles) where it is not.
+  - Needs the verbs C(get), C(patch) and C(delete) on what is kept (the last for dry runs only), C(list) on Secrets and
+    ConfigMaps and C(patch) on those that hold Helm's records, and C(get), C(create), C(update) and C(delete) on
+    C(validatingadmissionpolicies) and C(validatingadmissionpolicybindings).
 options:
   state:
     description:
@@ -223,9 +226,14 @@ missing:
   elements: dict
   returned: O(state=released)
 failure:
-  description: What went wrong, for programs. RV(failure.code) is a stable word.
+  description: What went wrong, for programs, with what the message names.
   type: dict
   returned: failure
+  contains:
+    code:
+      description: A stable word, such as V(two_owners).
+      type: str
+      returned: always
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep, _module
@@ -234,7 +242,7 @@ SPEC = {
     "state": {"type": "str", "choices": ["kept", "released"], "default": "kept"},
     "migration": {"type": "str"},
     "gateways": {"type": "list", "elements": "str"},
-    "secrets_namespace": {"type": "str"},
+    "secrets_namespace": {"type": "str", "no_log": False},
     "resources": {
         "type": "list",
         "elements": "dict",

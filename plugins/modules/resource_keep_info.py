@@ -61,6 +61,8 @@ options:
         description: Name.
         type: str
         required: true
+notes:
+  - Needs the verb C(list) on Secrets and ConfigMaps, and C(get) on the objects.
 seealso:
   - module: bluegreen.mesh.resource_keep
 extends_documentation_fragment:
@@ -226,9 +228,14 @@ missing:
   elements: dict
   returned: O(gateways) or O(resources) is given
 failure:
-  description: What went wrong, for programs. RV(failure.code) is a stable word.
+  description: What went wrong, for programs, with what the message names.
   type: dict
   returned: failure
+  contains:
+    code:
+      description: A stable word, such as V(undecodable_release).
+      type: str
+      returned: always
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep, _module
@@ -239,7 +246,7 @@ SPEC = {
         "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}},
     },
     "gateways": {"type": "list", "elements": "str"},
-    "secrets_namespace": {"type": "str"},
+    "secrets_namespace": {"type": "str", "no_log": False},
     "resources": {
         "type": "list",
         "elements": "dict",

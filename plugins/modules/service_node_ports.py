@@ -36,8 +36,10 @@ options:
         C(externalTrafficPolicy=Local), and Kubernetes never changes it once it is set; another number than the present
         one is refused, with that reason.
     type: int
+notes:
+  - Needs the verbs C(get), C(patch) and C(list) on Services, the last in all namespaces.
 seealso:
-  - module: bluegreen.mesh.resource_keep
+  - module: bluegreen.mesh.gateway_info
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.journal
@@ -92,9 +94,14 @@ put_back_by:
       type: str
       returned: always
 failure:
-  description: What went wrong, for programs. RV(failure.code) is a stable word.
+  description: What went wrong, for programs, with what the message names.
   type: dict
   returned: failure
+  contains:
+    code:
+      description: A stable word, such as V(port_in_use).
+      type: str
+      returned: always
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _node_ports

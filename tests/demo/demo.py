@@ -39,22 +39,40 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
 MINIMUM_RATE = 300.0  # requests a second that the run must have carried to count
 
 
+class Screen:
+    """What a person wants to see of a run: what was changed, where, and what the roles have to say."""
+
+    def __init__(self) -> None:
+        self.task = ""
+
+    def line(self, text: str) -> None:
+        if text.startswith("TASK ["):
+            self.task = text[6:].split("]")[0].replace("bluegreen.mesh.", "")
+        elif text.startswith("changed:"):
+            item = text.partition("=> (item=")[2].strip().rstrip(")")
+            print(f"  changed  {self.task}{': ' + item if item else ''}", flush=True)
+        elif said := re.match(r'\s+"msg": "(.*)"', text):
+            print(f"           {said[1]}", flush=True)
+
+
 def play(name: str, *argv: str) -> tuple[float, int]:
     """One ansible-playbook run, shown as it goes. Returns (seconds, changed). Raises SystemExit if it fails."""
     begin = time.time()
     command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", *argv]
-    env = {**os.environ, "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_FORCE_COLOR": str(int(sys.stdout.isatty()))}
-    output = []
+    env = {**os.environ, "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    output: list[str] = []
+    screen = Screen()
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
         assert run.stdout
         with open(LOG, "a", encoding="utf-8") as log:
             log.write(f"\n$ {' '.join(command)}\n")
             for line in run.stdout:
                 log.write(line)
+                log.flush()
                 output.append(line)
-                if line.strip() and not line.startswith("PLAY"):
-                    print("  " + line, end="", flush=True)
+                screen.line(line)
     if run.returncode:
+        print("".join(output[-60:]))
         raise SystemExit(f"demo: {name} failed; the whole output is in {LOG.relative_to(ROOT)}")
     changed = sum(int(n) for n in re.findall(r"changed=(\d+)", "".join(output)))
     return time.time() - begin, changed

@@ -1,0 +1,103 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Findings go when their cause goes; what may not be read is one; and nothing is sent but lists."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing as t
+
+import pytest
+import yaml
+
+COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
+sys.path.insert(0, COLLECTIONS)
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+
+NAMESPACE = "mesh-findings"
+RBAC = "rbac.authorization.k8s.io/v1"
+PAIRS = [{"blue": "mesh-findings/old", "green": "mesh-findings-new/new", "ports": {"8443": 443}}]
+WORKLOADS = [
+    {
+        "name": "main",
+        "blue": {"namespace": NAMESPACE, "service": "old"},
+        "green": {"namespace": "mesh-findings-new", "release": "new", "labels": {"app": "mesh-findings-new"}},
+    }
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster(os.environ["KUBECONFIG"], "lab")
+
+
+def run(tmp_path: pathlib.Path, kubeconfig: str | None = None) -> dict[str, t.Any]:
+    """The module, as a process of its own."""
+    arguments = tmp_path / "arguments.json"
+    connection = {"kubeconfig": kubeconfig or os.environ["KUBECONFIG"], "context": "lab"}
+    options = {**connection, "pairs": PAIRS, "workloads": WORKLOADS}
+    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options}), encoding="utf-8")
+    module = "ansible_collections.bluegreen.mesh.plugins.modules.mesh_findings_info"
+    done = subprocess.run(
+        [sys.executable, "-m", module, str(arguments)],
+        env={**os.environ, "PYTHONPATH": COLLECTIONS},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return json.loads(done.stdout)
+
+
+def objects(result: dict[str, t.Any], code: str) -> list[str]:
+    return [finding["object"] for finding in result["findings"] if finding["code"] == code]
+
+
+def test_a_finding_goes_with_its_cause(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    before = run(tmp_path)
+    assert objects(before, "app_owned_gateway") == ["Gateway mesh-findings/own"]
+    assert objects(before, "export_to_hides") == ["Service mesh-findings/hidden", "VirtualService mesh-findings/web"]
+    cluster.delete(path_of("networking.istio.io/v1", "gateways", NAMESPACE, "own"))
+    opened = {"spec": {"exportTo": ["*"]}}
+    cluster.patch(path_of("networking.istio.io/v1", "virtualservices", NAMESPACE, "web"), opened)
+    after = run(tmp_path)
+    assert objects(after, "app_owned_gateway") == []
+    assert objects(after, "export_to_hides") == ["Service mesh-findings/hidden"]
+    assert len(after["findings"]) == len(before["findings"]) - 2
+
+
+def reader(cluster: Cluster, tmp_path: pathlib.Path, rules: list[dict[str, t.Any]]) -> str:
+    """A kubeconfig for a user with these rights alone."""
+    role = {"kind": "ClusterRole", "name": NAMESPACE, "apiGroup": "rbac.authorization.k8s.io"}
+    subject = {"kind": "ServiceAccount", "name": "reader", "namespace": NAMESPACE}
+    meta = {"metadata": {"name": NAMESPACE}}
+    cluster.create(path_of("v1", "serviceaccounts", NAMESPACE), {"metadata": {"name": "reader"}})
+    cluster.create(path_of(RBAC, "clusterroles"), {**meta, "rules": rules})
+    cluster.create(path_of(RBAC, "clusterrolebindings"), {**meta, "roleRef": role, "subjects": [subject]})
+    path = path_of("v1", "serviceaccounts", NAMESPACE, "reader", "token")
+    token = cluster.create(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+    config = yaml.safe_load(pathlib.Path(os.environ["KUBECONFIG"]).read_text(encoding="utf-8"))
+    config["users"] = [{"name": u["name"], "user": {"token": token["status"]["token"]}} for u in config["users"]]
+    written = tmp_path / "kubeconfig"
+    written.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return str(written)
+
+
+def test_the_documented_rights_but_one_are_enough_to_find_the_rest(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    groups = {kind.versions[0][0].rpartition("/")[0] for kind in _inventory.KINDS}
+    plurals = {kind.versions[0][1] for kind in _inventory.KINDS} - {"secrets"}
+    kubeconfig = reader(
+        cluster, tmp_path, [{"apiGroups": sorted(groups), "resources": sorted(plurals), "verbs": ["list"]}]
+    )
+    allowed, restricted = run(tmp_path), run(tmp_path, kubeconfig)
+    assert objects(restricted, "unreadable") == ["List secrets in mesh-findings", "List secrets in mesh-findings-new"]
+    assert {f["code"] for f in restricted["findings"]} == {f["code"] for f in allowed["findings"]} - {
+        "secret_missing"
+    } | {"unreadable"}

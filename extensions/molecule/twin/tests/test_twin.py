@@ -1,0 +1,131 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API server has after twins were written, how they follow their source, and how they are undone.
+
+The tests build on each other, in their order.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
+sys.path.insert(0, COLLECTIONS)
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+
+API = "networking.istio.io/v1"
+OLD, NEW = "mesh-twin-old", "mesh-twin-new"
+PAIR = {
+    "blue": f"{OLD}/site", "green": f"{NEW}/site", "selector": {"app": NEW}, "ports": {"8080": 80, "8443": 443},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster(os.environ["KUBECONFIG"], "lab")
+
+
+def run(tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
+    """The module, as a process of its own."""
+    arguments = tmp_path / "arguments.json"
+    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab"}
+    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
+    module = "ansible_collections.bluegreen.mesh.plugins.modules.gateway_twin"
+    done = subprocess.run(
+        [sys.executable, "-m", module, str(arguments)],
+        env={**os.environ, "PYTHONPATH": COLLECTIONS},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return json.loads(done.stdout)
+
+
+def gateways(cluster: Cluster) -> dict[str, t.Any]:
+    return {g["metadata"]["name"]: g for g in cluster.list(path_of(API, "gateways", NEW))}
+
+
+def secrets(cluster: Cluster) -> dict[str, t.Any]:
+    return {s["metadata"]["name"]: s for s in cluster.list(path_of("v1", "secrets", NEW))}
+
+
+def states(result: dict[str, t.Any]) -> tuple[list[str], dict[str, str]]:
+    return [g["state"] for g in result["gateways"]], {s["secret"]: s["state"] for s in result["secrets"]}
+
+
+def test_the_twin_reads_as_it_should(cluster: Cluster) -> None:
+    assert list(gateways(cluster)) == ["site"]  # the refused runs have left nothing
+    twin = gateways(cluster)["site"]
+    servers = twin["spec"]["servers"]
+    assert twin["spec"]["selector"] == {"app": NEW}
+    assert [s["port"]["number"] for s in servers] == [80, 443, 9443]
+    assert servers[0]["hosts"] == [f"{OLD}/own.twin.test", "*/all.twin.test"]
+    assert servers[1]["tls"] == {"mode": "SIMPLE", "credentialName": "site"}
+    assert twin["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "bluegreen.mesh", "team": "edge"}
+    assert twin["metadata"]["annotations"] == {"bluegreen.mesh/twin-of": f"{OLD}/site"}
+
+
+def test_the_secrets_came_along(cluster: Cluster) -> None:
+    copies = secrets(cluster)
+    assert set(copies) == {"site", "mutual", "mutual-cacert", "taken"}
+    for name in ("site", "mutual", "mutual-cacert"):
+        source = cluster.get(path_of("v1", "secrets", OLD, name))
+        assert (copies[name]["type"], copies[name]["data"]) == (source["type"], source["data"])
+        assert copies[name]["metadata"]["annotations"]["bluegreen.mesh/source-uid"] == source["metadata"]["uid"]
+        assert "owner" not in copies[name]["metadata"]["labels"]
+    assert base64.b64decode(copies["taken"]["data"]["cert"]) == b"not x"
+
+
+def test_it_follows_its_source(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    renewed = {"stringData": {"tls.crt": "a newer certificate"}}
+    cluster.patch(path_of("v1", "secrets", OLD, "site"), renewed)
+    patch = [{"op": "add", "path": "/spec/servers/1/hosts/-", "value": "new.twin.test"}]
+    cluster.patch(path_of(API, "gateways", OLD, "site"), patch, kind="json")
+    assert states(run(tmp_path, pairs=[PAIR], labels=["team"])) == (
+        ["updated"],
+        {f"{NEW}/site": "updated", f"{NEW}/mutual": "unchanged", f"{NEW}/mutual-cacert": "unchanged"},
+    )
+    assert base64.b64decode(secrets(cluster)["site"]["data"]["tls.crt"]) == b"a newer certificate"
+    assert gateways(cluster)["site"]["spec"]["servers"][1]["hosts"][-1] == "new.twin.test"
+    assert run(tmp_path, pairs=[PAIR], labels=["team"])["changed"] is False
+
+
+def test_what_is_not_ours_is_compared_and_left(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    body = gateways(cluster)["site"]
+    spec = {**body["spec"], "servers": body["spec"]["servers"][:1]}
+    foreign = {"apiVersion": API, "kind": "Gateway", "metadata": {"name": "foreign", "namespace": NEW}, "spec": spec}
+    version = cluster.create(path_of(API, "gateways", NEW), foreign)["metadata"]["resourceVersion"]
+    result = run(tmp_path, pairs=[{**PAIR, "green": f"{NEW}/foreign"}])
+    assert result["changed"] is False and result["gateways"][0]["state"] == "foreign"
+    assert [d["field"] for d in result["gateways"][0]["differences"]] == ["spec.servers"]
+    assert gateways(cluster)["foreign"]["metadata"]["resourceVersion"] == version
+
+
+def test_a_missing_namespace_is_named(tmp_path: pathlib.Path) -> None:
+    pair = {**PAIR, "green": "mesh-twin-nowhere/site"}
+    result = run(tmp_path, pairs=[pair])
+    assert (
+        result["failed"] and result["failure"]["code"] == "namespace_missing" and "mesh-twin-nowhere" in result["msg"]
+    )
+
+
+def test_the_journals_inverses_undo_it_all(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    journal = cluster.get(path_of("v1", "configmaps", OLD, "twin"))
+    steps = json.loads(journal["data"]["steps"])
+    assert {step["state"] for step in steps} == {"done"} and "private key" not in journal["data"]["steps"]
+    assert sorted(step["key"] for step in steps) == [f"{NEW}/{n}" for n in ("mutual", "mutual-cacert", "site", "site")]
+    for step in reversed(steps):
+        assert step["inverse"]["module"] == "gateway_twin"
+        assert "failed" not in run(tmp_path, **step["inverse"]["params"])
+    assert list(gateways(cluster)) == ["foreign"] and list(secrets(cluster)) == ["taken"]

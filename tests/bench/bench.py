@@ -1,0 +1,180 @@
+"""Ratios, side by side in one run on one machine; absolute times are printed and mean little elsewhere.
+
+Binding: our module in one task, with its journal, beside a kubernetes.core.k8s loop (30 measured, extrapolated) and beside
+bare pooled PATCHes of the same objects. Verifying: our module beside `curl --parallel` on the same list of requests.
+Writes .cache/bench/report.json; ends with status 1 if a bound of the README does not hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+
+FOLDER = ROOT / ".cache" / "bench"
+AUDIT = Path(os.environ["LAB_STATE"]) / "logs" / "audit.log"
+PATH = path_of("networking.istio.io/v1", "virtualservices", "bulk")
+BLUE, GREEN = "istio-system/public", "istio-gateway/public-ingressgateway"
+LOOPED = 30
+ROUNDS = 3
+PROBES = 5000
+
+
+def play(name: str, **extra: object) -> dict:
+    """Runs a playbook of this folder. Returns {task name: (seconds, result)}."""
+    env = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", f"tests/bench/{name}.yml", "-e", json.dumps(extra)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"bench: {name} failed\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}")
+    tasks = json.loads(done.stdout)["plays"][0]["tasks"]
+    return {task["task"]["name"]: (seconds(task["task"]["duration"]), task["hosts"]["lab"]) for task in tasks}
+
+
+def seconds(duration: dict) -> float:
+    start, end = (time_of(duration[key]) for key in ("start", "end"))
+    return end - start
+
+
+def time_of(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def prepare() -> None:
+    """Everything up to green, by the collection itself."""
+    command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", "playbooks/migrate.yml", "-t", "preflight,keep,bind,deploy"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"bench: the migration up to deploy failed\n{done.stdout[-3000:]}")
+
+
+def bare(cluster: Cluster, gateways: dict[str, list[str]]) -> float:
+    """PATCHes and nothing else: the bodies are ready, the connections pooled, as many threads as our module uses."""
+    work = [(f"{PATH}/{name}", {"spec": {"gateways": value}}) for name, value in gateways.items()]
+    begin = time.monotonic()
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(lambda item: cluster.patch(*item), work):
+            pass
+    return time.monotonic() - begin
+
+
+def audited(offset: int) -> int:
+    """Requests of our module in the audit log since offset, awaited until the log has caught up with a marker of ours."""
+    marker = f"/api/v1/namespaces/bench-{time.time_ns()}"
+    subprocess.run(["kubectl", "get", "--raw", marker], capture_output=True, check=False)
+    while True:
+        text = AUDIT.read_bytes()[offset:].decode()
+        if marker in text:
+            break
+        time.sleep(0.1)
+    events = [json.loads(line) for line in text.splitlines()]
+    return sum(e["userAgent"] == "bluegreen.mesh" and e["stage"] == "ResponseComplete" for e in events)
+
+
+def binding(cluster: Cluster, count: int) -> dict:
+    ours, pooled, requests = [], [], []
+    one = {item["metadata"]["name"]: [BLUE] for item in cluster.list(PATH)}
+    both = {name: [BLUE, GREEN] for name in one}
+    play("bind", bench_state="unbound")
+    loop = play("loop", bench_objects=[{"name": name, "gateways": both[name]} for name in sorted(one)[:LOOPED]])
+    looped = loop["Bind each"][0] / LOOPED
+    for _ in range(ROUNDS):
+        bare(cluster, one)
+        pooled.append(bare(cluster, both))
+        play("bind", bench_state="unbound")
+        offset = AUDIT.stat().st_size
+        tasks = play("bind", bench_state="bound")
+        took, result = tasks["Bind all"]
+        changed = len(result["virtual_services"]["changed"])
+        if changed != count:
+            raise SystemExit(f"bench: {changed} VirtualServices were bound, expected {count}")
+        ours.append(took)
+        requests.append(result["api_requests"])
+        in_log = audited(offset)
+    mine, plain = statistics.median(ours), statistics.median(pooled)
+    return {
+        "virtual_services": count, "k8s_loop_seconds_each": round(looped, 3),
+        "k8s_loop_seconds_extrapolated": round(looped * count, 1), "bare_pooled_seconds": round(plain, 2),
+        "module_task_seconds": round(mine, 2), "times_faster_than_loop": round(looped * count / mine, 1),
+        "times_bare": round(mine / plain, 2), "api_requests_reported": max(requests),
+        "api_requests_audited_with_journal_open": in_log,
+    }  # fmt: skip
+
+
+def curl(requests: list[dict]) -> float:
+    """curl's requests a second on the same list, with as many transfers at once."""
+    config = FOLDER / "curl.cfg"
+    lines = []
+    for item in requests:
+        host, port, address = item["host"], item["node_port"], item["address"]
+        lines += [
+            "next" if lines else "", "silent", f'url = "https://{host}:{port}{item["path"]}"', "insecure",
+            'output = "/dev/null"', f'connect-to = "{host}:{port}:{address}:{port}"',
+            "http1.1" if item["protocol"] == "http1" else "http2",
+        ]  # fmt: skip
+        lines += [f'header = "{key}: {value}"' for key, value in item["headers"].items()]
+    config.write_text("\n".join(lines) + "\n")
+    begin = time.monotonic()
+    subprocess.run(["curl", "--parallel", "--parallel-max", "64", "--config", str(config)], check=True, capture_output=True)
+    return len(requests) / (time.monotonic() - begin)
+
+
+def verifying() -> dict:
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        tasks = play("verify", bench_count=PROBES // 6 + 1)  # two nodes, blue twice and green once on each
+        probed = tasks["Probe"][1]
+        if not probed["verified"]:
+            raise SystemExit(f"bench: not all equal: {probed['counts']}")
+        took = tasks["Probe"][0]
+        sides = [tasks["Look at both sides"][1]["gateways"][i] for i in (0, 0, 1)]
+        routes = [r for r in tasks["Work out the routes"][1]["routes"] if r["virtual_service"].startswith("bulk/")]
+        requests = [
+            {**route, "node_port": side["node_ports"][str(route["port"])], "address": address}
+            for route in routes[: PROBES // 6 + 1] for side in sides for address in side["addresses"]
+        ]  # fmt: skip
+        if len(requests) != probed["requests"]:
+            raise SystemExit(f"bench: curl would send {len(requests)}, the module sent {probed['requests']}")
+        ours.append((len(requests) / probed["seconds"], len(requests) / took))
+        theirs.append(curl(requests))
+    rate, task_rate = (statistics.median(column) for column in zip(*ours))
+    return {
+        "requests": len(requests), "module_requests_per_second": round(rate),
+        "module_task_requests_per_second": round(task_rate), "curl_requests_per_second": round(statistics.median(theirs)),
+        "times_curl": round(rate / statistics.median(theirs), 2),
+    }  # fmt: skip
+
+
+def main() -> int:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    prepare()
+    cluster = Cluster(os.environ["KUBECONFIG"], "lab")
+    count = len(cluster.list(PATH, {"labelSelector": ""}))
+    report = {"binding": binding(cluster, count), "verifying": verifying()}
+    bind, verify = report["binding"], report["verifying"]
+    bounds = {
+        "at least 100 times faster than a kubernetes.core.k8s loop": bind["times_faster_than_loop"] >= 100,
+        "within 1.5 times of bare pooled PATCHes": bind["times_bare"] <= 1.5,
+        "at most one API request for each object and 10 more": bind["api_requests_reported"] <= count + 10,
+        "at least curl's rate": verify["times_curl"] >= 1,
+    }
+    report["bounds"] = bounds
+    (FOLDER / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report, indent=1))
+    return 0 if all(bounds.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
