@@ -28,9 +28,9 @@ MASKS = (
     r"\b[0-9a-fA-F]{16,}\b",  # trace ids, digests
 )
 HEADERS = (
-    "content-type", "location", "set-cookie", "cache-control", "strict-transport-security", "server", "www-authenticate",
-    "content-encoding", "vary", "access-control-allow-origin", "x-frame-options", "content-security-policy", "allow",
-    "grpc-encoding",
+    "content-type", "location", "set-cookie", "cache-control", "strict-transport-security", "server",
+    "www-authenticate", "content-encoding", "vary", "access-control-allow-origin", "x-frame-options",
+    "content-security-policy", "allow", "grpc-encoding",
 )  # fmt: skip
 FIELDS = ("status", "location", "http_version", "certificate", "grpc_status", "headers", "body")
 MARK = b"*"
@@ -73,7 +73,9 @@ class Verdict:
     noise: list[str] = field(default_factory=list)
 
 
-def judge(blue: dict[str, list[Answer]], green: dict[str, list[Answer]], rules: Rules, private: bool = False) -> Verdict:
+def judge(
+    blue: dict[str, list[Answer]], green: dict[str, list[Answer]], rules: Rules, private: bool = False
+) -> Verdict:
     """Compares all of blue's answers to one request with all of green's. blue, green: by address; neither may be empty.
 
     unreachable: no connection, or no answer in time, on one address at least; whose it is stands in `differences`.
@@ -86,14 +88,18 @@ def judge(blue: dict[str, list[Answer]], green: dict[str, list[Answer]], rules: 
         for node, found in answers.items():
             failed = next((answer for answer in found if answer.error == "unreachable"), None)
             if failed is not None:
-                lost.append({"node": node, "field": "connection", "blue": None, "green": None, side: _short(failed.detail)})
+                lost.append(
+                    {"node": node, "field": "connection", "blue": None, "green": None, side: _short(failed.detail)}
+                )
     if lost:
         return Verdict("unreachable", lost)
     reference = [answer for answers in blue.values() for answer in answers]
     verdict = Verdict("equal")
     own = _unstable(reference, rules)
     if own:
-        verdict.differences = [{"node": next(iter(blue)), "field": name, "blue": words, "green": None} for name, words in own]
+        verdict.differences = [
+            {"node": next(iter(blue)), "field": name, "blue": words, "green": None} for name, words in own
+        ]
         verdict.verdict = "different"
         return verdict
     bodies = _Bodies(reference, rules) if "body" in rules.fields else None
@@ -163,7 +169,8 @@ def _one(pairs: t.Iterable[tuple[str, str]], name: str) -> str | None:
 
 
 def _header(answer: Answer, name: str, rules: Rules) -> str | None:
-    """A header's value as it is compared: masked; of cookies, names and attributes only, since values are each client's."""
+    """A header's value as it is compared: masked; of cookies, names and attributes only, since values are each
+    client's."""
     values = [value for key, value in answer.headers if key == name]
     if not values:
         return None
@@ -243,6 +250,8 @@ def _short(text: str) -> str:
 
 def _difference(node: str, name: str, blue: t.Any, green: t.Any, secret: bool = False) -> dict[str, t.Any]:
     if secret:
-        blue, green = (None if v is None else f"sha256:{hashlib.sha256(str(v).encode()).hexdigest()[:12]}" for v in (blue, green))
+        blue, green = (
+            None if v is None else f"sha256:{hashlib.sha256(str(v).encode()).hexdigest()[:12]}" for v in (blue, green)
+        )
     shown = (_short(v) if isinstance(v, str) else v for v in (blue, green))
     return {"node": node, "field": name, **dict(zip(("blue", "green"), shown))}

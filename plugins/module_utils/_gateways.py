@@ -8,9 +8,9 @@ Plain functions over objects; only read() and istio_list() at the end ask a clus
 How a Gateway's server port becomes a NodePort. A server port N that is a port of a Service which selects the gateway's
 pods means that Service's targetPort; otherwise the pods listen on N itself (istiod, pilot/pkg/model/gateway.go,
 resolvePorts; a Service labelled experimental.istio.io/disable-gateway-port-translation does not take part). So the
-old charts' server port 8443 is reached through Service port 443 -> targetPort 8443, and the newer charts' server port 443
-through Service port 443 whatever its targetPort. Backwards: the pods' listening port is found first, and every Service
-port whose targetPort is that port reaches the server.
+old charts' server port 8443 is reached through Service port 443 -> targetPort 8443, and the newer charts' server port
+443 through Service port 443 whatever its targetPort. Backwards: the pods' listening port is found first, and every
+Service port whose targetPort is that port reaches the server.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def near(name: str, existing: t.Iterable[str]) -> list[str]:
 
 
 def selects(selector: dict[str, str] | None, labels: dict[str, str]) -> bool:
-    """An empty selector selects nothing: that is so for Services, and a Gateway without one is for no pods in particular."""
+    """An empty selector selects nothing: that is so for Services, and a Gateway without one is for no pods in
+    particular."""
     return bool(selector) and all(labels.get(name) == value for name, value in selector.items())
 
 
@@ -95,7 +96,8 @@ def services_of(pods: t.Iterable[Object], services: t.Iterable[Object], gateway:
         if pods:
             space = service["metadata"]["namespace"]
             fits = any(
-                pod["metadata"]["namespace"] == space and selects(selector, pod["metadata"].get("labels") or {}) for pod in pods
+                pod["metadata"]["namespace"] == space and selects(selector, pod["metadata"].get("labels") or {})
+                for pod in pods
             )
         else:
             fits = selects(((gateway or {}).get("spec") or {}).get("selector"), selector or {})
@@ -155,7 +157,9 @@ def nodes_serving(services: t.Sequence[Object], pods: t.Sequence[Object], nodes:
     exposed = [s for s in services if s["spec"].get("type") in ("NodePort", "LoadBalancer")]
     if not exposed:
         return []
-    with_pod = {pod["spec"].get("nodeName") for pod in pods if is_ready(pod) and not pod["metadata"].get("deletionTimestamp")}
+    with_pod = {
+        pod["spec"].get("nodeName") for pod in pods if is_ready(pod) and not pod["metadata"].get("deletionTimestamp")
+    }
     local = any(s["spec"].get("externalTrafficPolicy") == "Local" for s in exposed)
     excluded = "node.kubernetes.io/exclude-from-external-load-balancers"
     return sorted(
@@ -197,10 +201,13 @@ def credential_names(server: Object) -> list[str]:
 
 
 def secrets_wanted(gateway: Object, pods: t.Sequence[Object]) -> list[tuple[str, str]]:
-    """(namespace, name) of the Secrets that the Gateway's pods read: from their own namespace, not from the Gateway's."""
+    """(namespace, name) of the Secrets that the Gateway's pods read: from their own namespace, not from the
+    Gateway's."""
     spaces = sorted({pod["metadata"]["namespace"] for pod in pods}) or [gateway["metadata"]["namespace"]]
     names = dict.fromkeys(
-        name.removeprefix("kubernetes://") for s in (gateway.get("spec") or {}).get("servers") or () for name in credential_names(s)
+        name.removeprefix("kubernetes://")
+        for s in (gateway.get("spec") or {}).get("servers") or ()
+        for name in credential_names(s)
     )
     return [(space, name) for name in names for space in spaces]
 
@@ -267,11 +274,15 @@ def describe(
             }
             for pod in own
         ],
-        "workload_namespaces": sorted({pod["metadata"]["namespace"] for pod in own} or {s["metadata"]["namespace"] for s in serving}),
+        "workload_namespaces": sorted(
+            {pod["metadata"]["namespace"] for pod in own} or {s["metadata"]["namespace"] for s in serving}
+        ),
         "certificates": list(certificates),
         "node_ports": {str(s["port"]): s["node_port"] for s in servers if s["node_port"]},
         "nodes_serving": [
-            {"name": node["metadata"]["name"], "addresses": addresses(node)} for node in nodes if node["metadata"]["name"] in on
+            {"name": node["metadata"]["name"], "addresses": addresses(node)}
+            for node in nodes
+            if node["metadata"]["name"] in on
         ],
         "addresses": [a for node in nodes if node["metadata"]["name"] in on for a in addresses(node)[:1]],
     }
@@ -354,8 +365,8 @@ def read(cluster: t.Any, wanted: t.Sequence[str], nodes: bool = True) -> World:
 
 
 def read_certificates(cluster: t.Any, world: World) -> dict[str, list[Object]]:
-    """The certificates of each chosen Gateway, by NAMESPACE/NAME; one GET for each Secret. Not being allowed to read one
-    is told in its `error` and stops nothing."""
+    """The certificates of each chosen Gateway, by NAMESPACE/NAME; one GET for each Secret. Not being allowed to read
+    one is told in its `error` and stops nothing."""
     wanted = {key_of(gateway): secrets_wanted(gateway, world.pods_of(gateway)) for gateway in world.gateways}
     every = sorted({item for items in wanted.values() for item in items})
     got = dict(zip(every, cluster.parallel(lambda item: cluster.find(path_of("v1", "secrets", *item)), every)))

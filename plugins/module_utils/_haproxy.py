@@ -287,7 +287,7 @@ def share(servers: t.Iterable[Server], weights: dict[str, int] | None = None, li
 
 
 # -- planning ----------------------------------------------------------------------------------------------------
-def weights_for(percent: int, blue: int, green: int) -> tuple[int, int]:
+def weights_for(percent: float, blue: int, green: int) -> tuple[int, int]:
     """(weight of each blue server, weight of each green server) that give green `percent` of new connections.
 
     blue, green: how many servers in rotation each colour has. A share is n*w / sum of n*w, and weights are whole
@@ -309,7 +309,7 @@ def weights_for(percent: int, blue: int, green: int) -> tuple[int, int]:
     return min(pairs, key=rank)
 
 
-def plan_percent(servers: t.Sequence[Server], percent: int) -> dict[str, int]:
+def plan_percent(servers: t.Sequence[Server], percent: float) -> dict[str, int]:
     """The weight of every blue and green server of one backend at one instance, by name, for green's share.
 
     Servers that an operator took out get their colour's weight too, so that they come back in step, but do not count.
@@ -323,8 +323,8 @@ def plan_percent(servers: t.Sequence[Server], percent: int) -> dict[str, int]:
         empty = "green" if percent and not count["green"] else "blue"
         raise Refusal(
             "no_server",
-            f"{where}: {percent} % on green needs a {empty} server in rotation, and all of them are in MAINT or DRAIN."
-            " Set them ready first (set server BACKEND/SERVER state ready).",
+            f"{where}: {percent:g} % on green needs a {empty} server in rotation, and all of them are in MAINT or"
+            " DRAIN. Set them ready first (set server BACKEND/SERVER state ready).",
             backend=servers[0].backend,
         ) from None
     weights = {s.name: blue if s.colour == "blue" else green for s in servers if s.colour}
@@ -332,7 +332,7 @@ def plan_percent(servers: t.Sequence[Server], percent: int) -> dict[str, int]:
     if actual is None or abs(actual - percent) > TOLERANCE:
         raise Refusal(
             "unrepresentable",
-            f"{where}: {percent} % on green can't be had with {count['blue']} blue and {count['green']} green servers"
+            f"{where}: {percent:g} % on green can't be had with {count['blue']} blue and {count['green']} green servers"
             f" and weights up to {MAX_WEIGHT}; the nearest is {actual} %. Ask for a share nearer to 50, or bring the"
             " numbers of servers in rotation closer together.",
             backend=servers[0].backend, nearest=actual,
@@ -496,12 +496,8 @@ class Balancer:
                         )  # fmt: skip
         return groups
 
-    def plan(
-        self, groups: dict[Key, list[Server]], percent: int | None, weights: dict[str, t.Any] | None,
-        require_health: bool,
-    ) -> Plan:  # fmt: skip
-        """What every server's weight is to be. Raises Refusal before anything is written: see check_shape() and
-        check_change()."""
+    def plan(self, groups: dict[Key, list[Server]], percent: float | None, weights: dict[str, t.Any] | None) -> Plan:
+        """What every server's weight is to be. Raises Refusal(bad_option), or as check_shape() and the plans do."""
         unknown = sorted(set(weights or {}) - set(self._backends))
         if unknown:
             raise Refusal("bad_option", f"weights: {', '.join(unknown)} is not among backends ({self._backends}).")
@@ -515,13 +511,14 @@ class Balancer:
                 wanted[key] = plan_weights(servers, weights.get(key[1], {}))
             elif percent is not None:
                 wanted[key] = plan_percent(servers, percent)
-        for key, group_plan in wanted.items():
-            if ordered(groups[key], group_plan):
-                check_change(groups[key], group_plan, require_health)
         return wanted
 
-    def require_admin(self) -> None:
-        """Raises Refusal(not_admin) when an instance would not take a weight from us."""
+    def check(self, groups: dict[Key, list[Server]], wanted: Plan, require_health: bool) -> None:
+        """Before anything is written: raises Refusal(not_admin) when an instance would not take a weight from us, or as
+        check_change() does."""
+        for key, plan in wanted.items():
+            if ordered(groups[key], plan):
+                check_change(groups[key], plan, require_health)
         for address, api in self._apis.items():
             level = api.level()
             if level != "admin":

@@ -134,9 +134,9 @@ class Loop:
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self.multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        # One request at a time on an HTTP/2 connection. libcurl (8.23, seen) repeats WINDOW_UPDATE for streams that wait,
-        # and with several of them Envoy takes that for a flood (http2.inbound_window_update_frames_flood) and closes the
-        # connection under its requests. See interleave() for how connections are reused all the same.
+        # One request at a time on an HTTP/2 connection. libcurl (8.23, seen) repeats WINDOW_UPDATE for streams that
+        # wait, and with several of them Envoy takes that for a flood (http2.inbound_window_update_frames_flood) and
+        # closes the connection under its requests. See interleave() for how connections are reused all the same.
         self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
         self.multi.setopt(pycurl.M_MAXCONNECTS, connections)
         self._epoll = hasattr(select, "epoll")
@@ -473,9 +473,9 @@ def ask(
     """Sends every request, at most `concurrency` at once, and calls emit(request, answer) once for each.
 
     requests is consumed as slots become free, so it may be a long generator; its order decides how well connections are
-    reused, see interleave(). Answers come in no particular order. timeout: seconds for one request, connection included.
-    With ca_file certificates are verified, otherwise only reported. Raises nothing for an unreachable server: that is
-    an Answer.
+    reused, see interleave(). Answers come in no particular order. timeout: seconds for one request, connection
+    included. With ca_file certificates are verified, otherwise only reported. Raises nothing for an unreachable server:
+    that is an Answer.
     """
     engine = _Engine(emit, max(1, concurrency), timeout, ca_file)
     try:

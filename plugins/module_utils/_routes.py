@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which requests follow from Gateways and VirtualServices: for each route one that reaches it, or why there is none.
 
-The rules are istiod's, as of 1.31: pilot/pkg/networking/core/gateway.go (virtual hosts, TLS), core/route/route.go (order
-and matching), pilot/pkg/model/virtualservice.go (delegates), push_context.go (exportTo), pkg/config/host (host names).
-A request is only taken for a route if evaluating the whole virtual host with it, in Envoy's order, ends at that route;
-so a route that another one shadows is noticed instead of probing the other one twice.
+The rules are istiod's, as of 1.31: pilot/pkg/networking/core/gateway.go (virtual hosts, TLS), core/route/route.go
+(order and matching), pilot/pkg/model/virtualservice.go (delegates), push_context.go (exportTo), pkg/config/host (host
+names). A request is only taken for a route if evaluating the whole virtual host with it, in Envoy's order, ends at that
+route; so a route that another one shadows is noticed instead of probing the other one twice.
 
-Not modelled: several Gateway objects that share one plain-text port of one workload (their virtual hosts are merged; here
-each is looked at alone), EnvoyFilters, and policies. Those change what blue answers, and blue's answer is what counts.
+Not modelled: several Gateway objects that share one plain-text port of one workload (their virtual hosts are merged;
+here each is looked at alone), EnvoyFilters, and policies. Those change what blue answers, and blue's answer is what
+counts.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def intersection(hosts: t.Iterable[str], others: t.Sequence[str]) -> list[str]:
 
 
 def server_hosts(server: Object, gateway_namespace: str, vs_namespace: str | None) -> list[str]:
-    """A server's hosts without their namespace part; those only that VirtualServices of vs_namespace may use (None: all).
+    """A server's hosts without their namespace part; those only that VirtualServices of vs_namespace may use (None:
+    all).
 
     `host` and `*/host` are for every namespace, `./host` for the gateway's own, `ns/host` for that one.
     """
@@ -99,7 +101,8 @@ def string_matches(match: Object | None, value: str | None, ignore_case: bool = 
 
 
 def matches(match: Object | None, ask: Ask) -> bool:
-    """Whether an HTTPMatchRequest (None: no conditions) lets a request in. Gateways, port and source are not looked at."""
+    """Whether an HTTPMatchRequest (None: no conditions) lets a request in. Gateways, port and source are not looked
+    at."""
     if not match:
         return True
     if match.get("uri") and not string_matches(match["uri"], ask.path, bool(match.get("ignoreUriCase"))):
@@ -178,7 +181,9 @@ def key_of(obj: Object) -> str:
 def exported_to(vs: Object, namespace: str) -> bool:
     """exportTo as seen from a workload's namespace. Absent means everywhere (the mesh's default may differ)."""
     exports = (vs.get("spec") or {}).get("exportTo") or ["*"]
-    return "*" in exports or ("~" not in exports and namespace in (vs["metadata"]["namespace"] if e == "." else e for e in exports))
+    return "*" in exports or (
+        "~" not in exports and namespace in (vs["metadata"]["namespace"] if e == "." else e for e in exports)
+    )
 
 
 def rules_of(vs: Object, by_key: dict[str, Object]) -> tuple[list[Rule], list[tuple[str, str, str]]]:
@@ -220,7 +225,8 @@ def _with_gateways(match: Object | None, namespace: str) -> Object:
 
 
 def merge_matches(roots: list[Object], leaves: list[Object]) -> list[Object] | None:
-    """mergeHTTPMatchRequests: each of the delegate's matches within each root match that holds it; None on a conflict."""
+    """mergeHTTPMatchRequests: each of the delegate's matches within each root match that holds it; None on a
+    conflict."""
     if not roots or not leaves:
         return leaves or roots
     merged: list[Object] = []
@@ -244,7 +250,9 @@ def _conflict(root: Object, leaf: Object) -> bool:
             return True
     for name in ("headers", "withoutHeaders", "queryParams"):
         outer = root.get(name) or {}
-        if any(_string_conflict(outer.get(key), value) for key, value in (leaf.get(name) or {}).items() if key in outer):
+        if any(
+            _string_conflict(outer.get(key), value) for key, value in (leaf.get(name) or {}).items() if key in outer
+        ):
             return True
     if bool(root.get("ignoreUriCase")) != bool(leaf.get("ignoreUriCase")):
         return True
@@ -304,7 +312,9 @@ def check_samples(samples: t.Sequence[Object]) -> None:
                 " gateways, and it is sent several times to both. If it may be, set unsafe: true."
             )
         if sample["protocol"] == "grpc" and sample["path"] not in ("/", GRPC_HEALTH) and not sample["unsafe"]:
-            raise ValueError(f"{where}: {sample['path']} is a gRPC method other than the health check. Set unsafe: true.")
+            raise ValueError(
+                f"{where}: {sample['path']} is a gRPC method other than the health check. Set unsafe: true."
+            )
 
 
 def plan(
@@ -323,13 +333,24 @@ def plan(
     used: set[int] = set()
     for gateway in gateways:
         workload = workloads.get(key_of(gateway)) or Workload(gateway["metadata"]["namespace"])
-        planner = _Planner(gateway, workload, ordered, by_key, _Services(services), samples, wildcard_label, found, used)
+        planner = _Planner(
+            gateway, workload, ordered, by_key, _Services(services), samples, wildcard_label, found, used
+        )
         planner.run()
     for vs in ordered:
         spec = vs.get("spec") or {}
         if not is_delegate(vs) and all(resolve(name, "") == MESH for name in spec.get("gateways") or [MESH]):
             found.unprobed.append(
-                _unprobed(MESH, key_of(vs), None, spec["hosts"], "", "mesh_only", "it is for sidecars, not for a gateway", False)
+                _unprobed(
+                    MESH,
+                    key_of(vs),
+                    None,
+                    spec["hosts"],
+                    "",
+                    "mesh_only",
+                    "it is for sidecars, not for a gateway",
+                    False,
+                )
             )
     found.unused = [index for index in range(len(samples)) if index not in used]
     _number(found.routes)
@@ -337,7 +358,14 @@ def plan(
 
 
 def _unprobed(
-    gateway: str, vs: str, port: int | None, hosts: t.Sequence[str], label: str, reason: str, detail: str, reachable: bool
+    gateway: str,
+    vs: str,
+    port: int | None,
+    hosts: t.Sequence[str],
+    label: str,
+    reason: str,
+    detail: str,
+    reachable: bool,
 ) -> Object:
     host = ",".join(hosts)
     at = f"{gateway}:{port}" if port else gateway
@@ -361,10 +389,13 @@ class _Services:
     """Finds out which protocol the service behind a route speaks."""
 
     def __init__(self, services: t.Sequence[Object]) -> None:
-        self._ports: dict[str, list[Object]] = {key_of(svc): (svc.get("spec") or {}).get("ports") or [] for svc in services}
+        self._ports: dict[str, list[Object]] = {
+            key_of(svc): (svc.get("spec") or {}).get("ports") or [] for svc in services
+        }
 
     def protocol(self, action: Object, namespace: str) -> str:
-        """Istio's word for it in lower case (grpc, http2, ...), from appProtocol or the port's name; "" if not known."""
+        """Istio's word for it in lower case (grpc, http2, ...), from appProtocol or the port's name; "" if not
+        known."""
         targets = action.get("route") or ()
         target = max(targets, key=lambda one: one.get("weight") or 0, default={})
         destination = target.get("destination") or {}
@@ -381,8 +412,8 @@ class _Planner:
     """One Gateway."""
 
     def __init__(
-        self, gateway: Object, workload: Workload, ordered: list[Object], by_key: dict[str, Object], services: _Services,
-        samples: t.Sequence[Object], wildcard_label: str, found: Found, used: set[int],
+        self, gateway: Object, workload: Workload, ordered: list[Object], by_key: dict[str, Object],
+        services: _Services, samples: t.Sequence[Object], wildcard_label: str, found: Found, used: set[int],
     ) -> None:  # fmt: skip
         self.gateway = gateway
         self.name = key_of(gateway)
@@ -445,7 +476,8 @@ class _Planner:
         hosts: dict[str, list[Entry]] = {}
         for vs in self.bound:
             common = intersection(
-                server_hosts(server, self.namespace, vs["metadata"]["namespace"]), [h.lower() for h in vs["spec"]["hosts"]]
+                server_hosts(server, self.namespace, vs["metadata"]["namespace"]),
+                [h.lower() for h in vs["spec"]["hosts"]],
             )
             if not common:
                 continue
@@ -491,7 +523,8 @@ class _Planner:
         return entries
 
     def _source(self, match: Object | None) -> bool:
-        """sourceMatchHTTP: a list of gateways decides alone; otherwise the labels and namespace of the gateway's pods."""
+        """sourceMatchHTTP: a list of gateways decides alone; otherwise the labels and namespace of the gateway's
+        pods."""
         if not match:
             return True
         if match.get("gateways"):
@@ -515,7 +548,14 @@ class _Planner:
                 continue
             protocol = self._protocol(entry, scheme)
             if protocol == "grpc":
-                health = Ask(GRPC_HEALTH, "POST", {**ask.headers, "content-type": "application/grpc"}, ask.query, ask.authority, scheme)
+                health = Ask(
+                    GRPC_HEALTH,
+                    "POST",
+                    {**ask.headers, "content-type": "application/grpc"},
+                    ask.query,
+                    ask.authority,
+                    scheme,
+                )
                 if self._winner(entries, health) is entry:
                     ask = Ask(GRPC_HEALTH, "POST", ask.headers, ask.query, ask.authority, scheme)
                 else:
@@ -538,7 +578,11 @@ class _Planner:
         match = entry.match or {}
         uri = match.get("uri") or {}
         if "regex" in uri:
-            paths = ["/"] if uri["regex"] in (".*", "/.*") else [p for p in regex_samples(uri["regex"]) if p.startswith("/")]
+            paths = (
+                ["/"]
+                if uri["regex"] in (".*", "/.*")
+                else [p for p in regex_samples(uri["regex"]) if p.startswith("/")]
+            )
             if not paths:
                 return None, "regex_path", f"no path is known that {uri['regex']!r} matches; give a sample"
         elif "exact" in uri:
@@ -546,9 +590,15 @@ class _Planner:
         else:
             prefix = uri.get("prefix") or "/"
             paths = [prefix, prefix + ("" if prefix.endswith("/") else "/") + FILLER]
-        methods = [method for method in SAFE_METHODS if not match.get("method") or string_matches(match["method"], method)]
+        methods = [
+            method for method in SAFE_METHODS if not match.get("method") or string_matches(match["method"], method)
+        ]
         if not methods:
-            return None, "unsafe_method", f"its method is {next(iter(match['method'].values()))}; give a sample if it may be sent"
+            return (
+                None,
+                "unsafe_method",
+                f"its method is {next(iter(match['method'].values()))}; give a sample if it may be sent",
+            )
         headers: dict[str, str] = {}
         for name, wanted in (match.get("headers") or {}).items():
             value = value_for(wanted)
@@ -581,7 +631,11 @@ class _Planner:
             blocked = winner
         if blocked is None:
             return None, "no_request", "no request is known that fulfils its conditions; give a sample"
-        return None, "shadowed", f"{blocked.label} of {blocked.virtual_service} answers first; if not always, give a sample"
+        return (
+            None,
+            "shadowed",
+            f"{blocked.label} of {blocked.virtual_service} answers first; if not always, give a sample",
+        )
 
     @staticmethod
     def _winner(entries: list[Entry], ask: Ask) -> Entry | None:
@@ -614,7 +668,13 @@ class _Planner:
         for sni, (entry,) in hosts.items():
             concrete = self._concrete(sni)
             if concrete is None:
-                self._miss(server, sni, entry, "wildcard_host", f"which names under {sni} are in use is not known; give samples")
+                self._miss(
+                    server,
+                    sni,
+                    entry,
+                    "wildcard_host",
+                    f"which names under {sni} are in use is not known; give samples",
+                )
             else:
                 self._route(server, "https", concrete, Ask(authority=concrete), "tls_passthrough", entry, "answer")
         for host in server_hosts(server, self.namespace, None):
@@ -640,7 +700,9 @@ class _Planner:
     # -- probes that belong to no route --------------------------------------------------------------------------------
     def _redirect(self, server: Object, host: str) -> None:
         concrete = self._concrete(host) or (UNKNOWN_HOST if host == "*" else host.replace("*", FILLER, 1))
-        self._route(server, "http", concrete, Ask(authority=concrete, scheme="http"), "http1", None, "redirect", "httpsRedirect")
+        self._route(
+            server, "http", concrete, Ask(authority=concrete, scheme="http"), "http1", None, "redirect", "httpsRedirect"
+        )
 
     def _bare_host(self, server: Object, scheme: str, protocol: str, host: str, hosts: dict[str, t.Any]) -> None:
         """A name that the Gateway has and no VirtualService: 404, or no TLS, on both sides."""
@@ -649,7 +711,9 @@ class _Planner:
         name = host.replace("*", FILLER, 1)
         if virtual_host_of(hosts, name) is None:
             expect = "refused" if protocol == "tls_passthrough" else "not_found"
-            self._route(server, scheme, name, Ask(authority=name, scheme=scheme), protocol, None, expect, "no_virtual_service")
+            self._route(
+                server, scheme, name, Ask(authority=name, scheme=scheme), protocol, None, expect, "no_virtual_service"
+            )
 
     def _unknown_host(self, server: Object, scheme: str, protocol: str) -> None:
         port = server["port"]["number"]
@@ -699,7 +763,14 @@ class _Planner:
         label: str = "", sample: Object | None = None,
     ) -> None:  # fmt: skip
         port = server["port"]["number"]
-        words = (f"{self.name}:{port}", host, entry.virtual_service if entry else "", entry.label if entry else "", label, protocol)
+        words = (
+            f"{self.name}:{port}",
+            host,
+            entry.virtual_service if entry else "",
+            entry.label if entry else "",
+            label,
+            protocol,
+        )
         route = {
             "id": " ".join(word for word in words if word),
             "gateway": self.name,
@@ -744,10 +815,13 @@ class _Planner:
                 self.served.add(key_of(vs))
 
     def _unserved(self, vs: Object) -> None:
-        """It names the gateway, and yet no server of it takes any of its hosts, or every match is for other gateways."""
+        """It names the gateway, and yet no server of it takes any of its hosts, or every match is for other
+        gateways."""
         space = vs["metadata"]["namespace"]
         servers = (self.gateway.get("spec") or {}).get("servers") or ()
-        if not any(intersection(server_hosts(server, self.namespace, space), vs["spec"]["hosts"]) for server in servers):
+        if not any(
+            intersection(server_hosts(server, self.namespace, space), vs["spec"]["hosts"]) for server in servers
+        ):
             self._note(vs, None, "", "host_not_served", "no server of the gateway has any of its hosts", False)
         else:
             self._note(vs, None, "", "other_gateways", "its matches are for other gateways, ports or sources", False)

@@ -10,8 +10,8 @@ that can't be sent in time is a failed request, never one less.
 One line of JSON for each request, in the order in which they ended:
 {"t": <unix time when due>, "route": <target>, "protocol": ..., "via": <what via_pattern caught, or null>,
  "status": <HTTP status, 101 for a WebSocket message, 0 for none>, "ms": <from due to answered>}
-and, only where there is something to say, "error": <why it counts as failed>, "lag": <ms that we ourselves sent it late>,
-"retried": true (sent again because the connection ended between two WebSocket messages, as a client would).
+and, only where there is something to say, "error": <why it counts as failed>, "lag": <ms that we ourselves sent it
+late>, "retried": true (sent again because the connection ended between two WebSocket messages, as a client would).
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def plan_of(params: dict[str, t.Any]) -> Plan:
     for name in ("rate", "max_seconds", "connection_lifetime", "timeout"):
         if not params[name] > 0:
             raise ValueError(f"{name} is {params[name]:g}; it must be above 0.")
-    targets = [_target_of(f"targets[{index}] ({options['name']})", options) for index, options in enumerate(params["targets"])]
+    targets = [
+        _target_of(f"targets[{index}] ({options['name']})", options) for index, options in enumerate(params["targets"])
+    ]
     if not targets:
         raise ValueError("targets is empty; name at least one.")
     name, times = Counter(target.name for target in targets).most_common(1)[0]
@@ -208,7 +210,9 @@ class _Client:
         self.upgraded: deque[_Slot] = deque()
         self.lines: list[str] = []
         self.stopping = False
-        self.epoch = time.time() - time.monotonic()  # records carry wall time; a step of the clock must not bend latencies
+        self.epoch = (
+            time.time() - time.monotonic()
+        )  # records carry wall time; a step of the clock must not bend latencies
 
     def stop(self, *_signal: t.Any) -> None:
         self.stopping = True
@@ -675,10 +679,10 @@ def summarise(
 ) -> dict[str, t.Any]:
     """Counts records: over all, and by colour, route and protocol.
 
-    colours: colour -> the `via` values that mean it; a record whose via is none of them is counted as `unknown`. Returns
-    {total, colours, routes, protocols (each: requests, failed, error_rate 0..1, p50_ms, p99_ms, p99_sent_ms, late,
-    retried, first, last), errors: [{t, route, protocol, colour, via, error}] (the first `sample`), error_counts: {text: number}}.
-    Nothing recorded gives requests 0 and error_rate None.
+    colours: colour -> the `via` values that mean it; a record whose via is none of them is counted as `unknown`.
+    Returns {total, colours, routes, protocols (each: requests, failed, error_rate 0..1, p50_ms, p99_ms, p99_sent_ms,
+    late, retried, first, last), errors: [{t, route, protocol, colour, via, error}] (the first `sample`), error_counts:
+    {text: number}}. Nothing recorded gives requests 0 and error_rate None.
     """
     colour_of = {via: colour for colour, vias in (colours or {}).items() for via in vias}
     total = _Tally()

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks blue and green for every route on every node, round after round, until each has passed often enough or time is up."""
+"""Asks blue and green for every route on every node, round after round, until each has passed often enough or time is
+up."""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ Ask = t.Callable[[t.Iterable[Request], t.Callable[[Request, Answer], None]], Non
 
 @dataclass(frozen=True)
 class Side:
-    """Where a colour's gateways are. addresses: of its nodes; ports: gateway server port -> the port to connect to on each
-    of them, or "host:port" to connect there and nowhere else."""
+    """Where a colour's gateways are. addresses: of its nodes; ports: gateway server port -> the port to connect to on
+    each of them, or "host:port" to connect there and nowhere else."""
 
     addresses: tuple[str, ...]
     ports: dict[str, str]
@@ -58,7 +59,9 @@ def request_of(route: Route) -> Request:
     """
     missing = [name for name in ("id", "host", "port", "scheme", "protocol") if not route.get(name)]
     if missing:
-        raise ValueError(f"route {route.get('id', route)!r} has no {', '.join(missing)}; pass what route_info returned.")
+        raise ValueError(
+            f"route {route.get('id', route)!r} has no {', '.join(missing)}; pass what route_info returned."
+        )
     protocol = route["protocol"]
     method = route.get("method") or "GET"
     path = route.get("path") or "/"
@@ -66,7 +69,9 @@ def request_of(route: Route) -> Request:
         raise ValueError(f"route {route['id']!r}: protocol {protocol!r} is not one of {', '.join(_probe.PROTOCOLS)}.")
     safe = path == _probe.GRPC_HEALTH if protocol == "grpc" else method in _probe.SAFE_METHODS or protocol == "tcp"
     if not safe and not route.get("unsafe"):
-        raise ValueError(f"route {route['id']!r}: {method} {path} may change something; it is sent only with unsafe: true.")
+        raise ValueError(
+            f"route {route['id']!r}: {method} {path} may change something; it is sent only with unsafe: true."
+        )
     headers = [(name, str(value)) for name, value in (route.get("headers") or {}).items()]
     authority = route.get("authority") or route["host"]
     if authority != route["host"]:
@@ -101,7 +106,9 @@ class _Case:
         one = self.request
         for _time in range(BLUE_ASKED):
             for address in self.blue:
-                yield Request((index, "blue", address), one.url, address, one.protocol, one.method, one.headers, one.body)
+                yield Request(
+                    (index, "blue", address), one.url, address, one.protocol, one.method, one.headers, one.body
+                )
         for address in self.green:
             yield Request((index, "green", address), one.url, address, one.protocol, one.method, one.headers, one.body)
 
@@ -128,8 +135,8 @@ def options_of(params: dict[str, t.Any]) -> Options:
 
 
 def verify(
-    routes: t.Sequence[Route], unprobed: t.Sequence[Route], blue: Side, green: Side, rules: Rules, options: Options, ask: Ask,
-    clock: t.Callable[[], float] = time.monotonic, sleep: t.Callable[[float], None] = time.sleep,
+    routes: t.Sequence[Route], unprobed: t.Sequence[Route], blue: Side, green: Side, rules: Rules, options: Options,
+    ask: Ask, clock: t.Callable[[], float] = time.monotonic, sleep: t.Callable[[float], None] = time.sleep,
 ) -> dict[str, t.Any]:  # fmt: skip
     """Returns {verified, counts, routes, requests, rounds, seconds, rate}; see route_verify's RETURN.
 
@@ -139,7 +146,9 @@ def verify(
     results: list[dict[str, t.Any]] = []
     cases: list[_Case] = []
     for route in routes:
-        case = _Case(route, request_of(route), blue.targets(route["port"]), green.targets(route["port"]), _private(route))
+        case = _Case(
+            route, request_of(route), blue.targets(route["port"]), green.targets(route["port"]), _private(route)
+        )
         lacking = [name for name, targets in (("blue", case.blue), ("green", case.green)) if not targets]
         if lacking:
             words = f"no port of {' and '.join(lacking)} is known for server port {route['port']}"
@@ -178,7 +187,8 @@ def verify(
 
 
 def _round(cases: list[_Case], pending: list[int], rules: Rules, options: Options, ask: Ask) -> int:
-    """Asks once for all pending routes and judges each as soon as its last answer is there. Returns how many were sent."""
+    """Asks once for all pending routes and judges each as soon as its last answer is there. Returns how many were
+    sent."""
     requests = [request for index in pending for request in cases[index].requests(index)]
 
     def arrived(request: Request, answer: Answer) -> None:
@@ -196,7 +206,9 @@ def _round(cases: list[_Case], pending: list[int], rules: Rules, options: Option
 def _judge(case: _Case, rules: Rules) -> None:
     blue, green = case.answers["blue"], case.answers["green"]
     first = next(iter(blue.values()))
-    case.verdict = _compare.judge({**blue, **({"earlier": case.earlier} if case.earlier else {})}, green, rules, case.private)
+    case.verdict = _compare.judge(
+        {**blue, **({"earlier": case.earlier} if case.earlier else {})}, green, rules, case.private
+    )
     if case.earlier and case.verdict.verdict == "different":
         # Blue may have changed for good meanwhile: then its earlier answers must not be held against green, nor for it.
         alone = _compare.judge(blue, green, rules, case.private)

@@ -12,12 +12,13 @@ version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Reads Istio Gateways and what they stand on. Changes nothing.
-  - A server port of a Gateway means, as for Istio, the C(targetPort) of the Service port of the same number, if a Service of
-    the gateway's pods has one, and otherwise the port that the pods listen on. NodePorts are found from there backwards.
-    So a server on port 8443 is reached through Service port 443 with C(targetPort) 8443.
-  - Asks for one list each of Gateways, Services and Nodes, one list of Pods for each different selector, and each TLS Secret.
-  - Needs C(list) on C(gateways.networking.istio.io), C(services), C(nodes) and C(pods). C(get) on C(secrets) is only needed to
-    describe certificates; of a Secret, nothing but the certificate is read.
+  - A server port of a Gateway means, as for Istio, the C(targetPort) of the Service port of the same number, if a
+    Service of the gateway's pods has one, and otherwise the port that the pods listen on. NodePorts are found from
+    there backwards. So a server on port 8443 is reached through Service port 443 with C(targetPort) 8443.
+  - Asks for one list each of Gateways, Services and Nodes, one list of Pods for each different selector, and each TLS
+    Secret.
+  - Needs C(list) on C(gateways.networking.istio.io), C(services), C(nodes) and C(pods). C(get) on C(secrets) is only
+    needed to describe certificates; of a Secret, nothing but the certificate is read.
 options:
   gateways:
     description: The Gateways to look at, as C(NAMESPACE/NAME). If empty, all.
@@ -88,7 +89,8 @@ gateways:
           description: The port that the pods listen on for it.
           type: int
         service_ports:
-          description: The Service ports that reach it, each with C(service), C(name), C(port), C(target_port), C(node_port).
+          description: The Service ports that reach it, each with C(service), C(name), C(port), C(target_port),
+            C(node_port).
           type: list
           elements: dict
         node_port:
@@ -144,8 +146,9 @@ gateways:
           type: str
     nodes_serving:
       description:
-        - Nodes, with C(name) and C(addresses), that the load balancer should send to. With C(externalTrafficPolicy) V(Local) the
-          nodes that have a ready pod, else all that are ready and not excluded from load balancers by label.
+        - Nodes, with C(name) and C(addresses), that the load balancer should send to. With C(externalTrafficPolicy)
+          V(Local) the nodes that have a ready pod, else all that are ready and not excluded from load balancers by
+          label.
       type: list
       elements: dict
     addresses:
@@ -171,7 +174,9 @@ def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
     return {
         "changed": False,
         "gateways": [
-            _gateways.describe(gateway, world.pods, world.services, world.nodes, certificates[_gateways.key_of(gateway)])
+            _gateways.describe(
+                gateway, world.pods, world.services, world.nodes, certificates[_gateways.key_of(gateway)]
+            )
             for gateway in world.gateways
         ],
         "nodes": [

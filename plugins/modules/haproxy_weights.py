@@ -46,9 +46,9 @@ options:
     required: true
   green_percent:
     description:
-      - Share of new connections for green, in percent.
+      - Share of new connections for green, in percent, such as the RV(green_percent) of an earlier call.
       - Without it, and without O(weights), the module only reads.
-    type: int
+    type: float
   weights:
     description:
       - Weights to set, instead of O(green_percent); a dictionary by backend, of dictionaries by server. Servers that
@@ -224,16 +224,16 @@ def record(journal, params, groups, wanted):
 def operation(module, _cluster):
     params = module.params
     if params["green_percent"] is not None and not 0 <= params["green_percent"] <= 100:
-        raise _module.Refusal("bad_option", f"green_percent: {params['green_percent']} is not between 0 and 100.")
+        raise _module.Refusal("bad_option", f"green_percent: {params['green_percent']:g} is not between 0 and 100.")
     if params["expect_green_percent"] is not None and not 0 <= params["expect_green_percent"] <= 100:
         raise _module.Refusal(
-            "bad_option", f"expect_green_percent: {params['expect_green_percent']} is not between 0 and 100."
+            "bad_option", f"expect_green_percent: {params['expect_green_percent']:g} is not between 0 and 100."
         )
     balancer = _haproxy.Balancer(
         params["runtime_apis"], params["backends"], params["blue_servers"], params["green_servers"], params["timeout"]
     )
     groups = balancer.read()
-    wanted = balancer.plan(groups, params["green_percent"], params["weights"], params["require_health"])
+    wanted = balancer.plan(groups, params["green_percent"], params["weights"])
     if params["expect_green_percent"] is not None:
         checked = [_haproxy.check_expected(s, params["expect_green_percent"], wanted.get(k)) for k, s in groups.items()]
         wrong = [text for text in checked if text]
@@ -248,7 +248,7 @@ def operation(module, _cluster):
     before = _haproxy.weights_of(groups)
     planned = _haproxy.weights_of(groups, wanted)
     if count:
-        balancer.require_admin()
+        balancer.check(groups, wanted, params["require_health"])
         if module.check_mode:
             groups = _haproxy.with_weights(groups, wanted)
         else:
@@ -277,7 +277,7 @@ def main():
             "backends": {"type": "list", "elements": "str", "required": True},
             "blue_servers": {"type": "str", "required": True},
             "green_servers": {"type": "str", "required": True},
-            "green_percent": {"type": "int"},
+            "green_percent": {"type": "float"},
             "weights": {"type": "dict"},
             "expect_green_percent": {"type": "float"},
             "require_health": {"type": "bool", "default": True},

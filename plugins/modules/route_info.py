@@ -11,16 +11,17 @@ short_description: Every route that clients can reach through Istio Gateways, an
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Works out from Gateways, VirtualServices and Services which requests reach which route, and for which routes it knows no
-    request. Sends nothing to the gateways and changes nothing; M(bluegreen.mesh.route_verify) does the probing.
-  - It follows Istio in host forms (C(ns/host), C(./host), wildcards), C(exportTo), delegates, gateways at match level, and
-    conditions on path, method, headers, query, authority, port, scheme and source. A request is only taken for a route if
-    no earlier route would answer it.
+  - Works out from Gateways, VirtualServices and Services which requests reach which route, and for which routes it
+    knows no request. Sends nothing to the gateways and changes nothing; M(bluegreen.mesh.route_verify) does the
+    probing.
+  - It follows Istio in host forms (C(ns/host), C(./host), wildcards), C(exportTo), delegates, gateways at match level,
+    and conditions on path, method, headers, query, authority, port, scheme and source. A request is only taken for a
+    route if no earlier route would answer it.
   - Over HTTPS each route is asked for by HTTP/2, and the first route of each host also by HTTP/1.1. Routes to a
     Service whose port is gRPC (C(appProtocol) or name) get the standard health check, if it reaches them.
   - Besides routes, there is one probe for each host of a server that redirects to HTTPS, for each host that
-    a Gateway has and no VirtualService, and for a host unknown to each server port, because what blue refuses green must
-    refuse.
+    a Gateway has and no VirtualService, and for a host unknown to each server port, because what blue refuses green
+    must refuse.
   - Only GET, HEAD, OPTIONS and gRPC health checks are planned. Everything else needs a sample with C(unsafe).
   - Needs C(list) on C(gateways.networking.istio.io), C(virtualservices.networking.istio.io), C(services) and C(pods).
 options:
@@ -123,8 +124,8 @@ routes:
       description: The VirtualService, as C(NAMESPACE/NAME), or null for probes that belong to none.
       type: str
     route:
-      description: Place in the VirtualService, for example C(http[2].match[0]), or V(httpsRedirect), V(no_virtual_service),
-        V(unknown_host).
+      description: Place in the VirtualService, for example C(http[2].match[0]), or V(httpsRedirect),
+        V(no_virtual_service), V(unknown_host).
       type: str
     host:
       description: Host that is connected for, and SNI.
@@ -145,7 +146,8 @@ routes:
       description: SNI, or null without TLS.
       type: str
     authority:
-      description: The C(Host) that is sent; mostly the same as C(host). It has no port, as behind a load balancer on 80 and 443.
+      description: The C(Host) that is sent; mostly the same as C(host). It has no port, as behind a load balancer on 80
+        and 443.
       type: str
     method:
       description: Method.
@@ -160,8 +162,8 @@ routes:
       description: Query parameters that the route asks for.
       type: dict
     expect:
-      description: What should come back, for readers; V(answer), V(redirect), V(not_found) or V(refused). What counts is what
-        blue answers.
+      description: What should come back, for readers; V(answer), V(redirect), V(not_found) or V(refused). What counts
+        is what blue answers.
       type: str
 unprobed:
   description: Routes without a probe.
@@ -250,7 +252,9 @@ def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
         params["samples"], params["wildcard_label"],
     )  # fmt: skip
     for index in found.unused:
-        module.warn(f"samples[{index}] ({params['samples'][index]['host']}): no gateway asked for has a route for this host")
+        module.warn(
+            f"samples[{index}] ({params['samples'][index]['host']}): no gateway asked for has a route for this host"
+        )
     reachable = sum(item["reachable"] for item in found.unprobed)
     return {
         "changed": False,

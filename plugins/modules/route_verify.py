@@ -14,8 +14,8 @@ description:
   - Sends the requests that M(bluegreen.mesh.route_info) found to every node of blue and of green, at the same time, and
     compares the answers. Changes nothing in the cluster.
   - Blue is asked twice. Headers and lines of the body in which blue's own answers differ say nothing and are left out.
-    When blue's answers differ in status, redirect, certificate or protocol, the route counts as different, because there
-    is nothing to measure against.
+    When blue's answers differ in status, redirect, certificate or protocol, the route counts as different, because
+    there is nothing to measure against.
   - A refused handshake or a closed connection is an answer, and green must give the same. No connection at all, and no
     answer within O(timeout), is V(unreachable) and never passes.
   - Requests carry the user agent C(bluegreen.mesh/probe), so that access logs can tell them from clients'.
@@ -30,8 +30,8 @@ options:
     type: path
   unprobed:
     description:
-      - Routes without a probe, as RV(bluegreen.mesh.route_info#module:unprobed) has them. Those that clients may reach are
-        counted as V(not_probed).
+      - Routes without a probe, as RV(bluegreen.mesh.route_info#module:unprobed) has them. Those that clients may reach
+        are counted as V(not_probed).
     type: list
     elements: dict
     default: []
@@ -46,7 +46,8 @@ options:
         elements: str
         default: []
       ports:
-        description: Dictionary from a Gateway's server port to the NodePort, or to C(HOST:PORT) to connect there instead.
+        description: Dictionary from a Gateway's server port to the NodePort, or to C(HOST:PORT) to connect there
+          instead.
         type: dict
         required: true
   green:
@@ -88,7 +89,8 @@ options:
     type: list
     elements: str
     default: [content-type, location, set-cookie, cache-control, strict-transport-security, server, www-authenticate,
-      content-encoding, vary, access-control-allow-origin, x-frame-options, content-security-policy, allow, grpc-encoding]
+      content-encoding, vary, access-control-allow-origin, x-frame-options, content-security-policy, allow,
+      grpc-encoding]
   ignore_headers:
     description: Headers to leave out of O(headers).
     type: list
@@ -100,7 +102,8 @@ options:
     elements: str
     default: []
   default_masks:
-    description: Whether to mask UUIDs, ISO 8601 times, IPv4 addresses (with port), and hexadecimal words of 16 digits or more.
+    description: Whether to mask UUIDs, ISO 8601 times, IPv4 addresses (with port), and hexadecimal words of 16 digits
+      or more.
     type: bool
     default: true
   ca_file:
@@ -115,7 +118,7 @@ options:
     choices: [different, unreachable, not_probed]
     default: [different, unreachable]
 requirements:
-  - pycurl >= 7.46 (Python) with libcurl >= 8.11
+  - pycurl >= 7.49 (Python)
 extends_documentation_fragment:
   - bluegreen.mesh.cluster.info
 """

@@ -11,14 +11,14 @@ short_description: Keep requests of a constant rate going, and count how they fa
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Starts a client in the background that sends requests at a constant rate through the load balancer, as clients do, and
-    writes down every one of them. The other states read what it wrote, while it runs or after.
+  - Starts a client in the background that sends requests at a constant rate through the load balancer, as clients do,
+    and writes down every one of them. The other states read what it wrote, while it runs or after.
   - The schedule does not wait for answers. A request's latency counts from when it was due, so that a stall is seen as
     slow requests and not as fewer. A request that can't be sent in time is a failed one.
   - The client outlives the task and the playbook, and always ends by itself after O(max_seconds).
   - As browsers do, the client sends a GET or HEAD again when a connection that it reused turns out to be closed. It
-    honours C(Connection) C(close) and HTTP/2 GOAWAY. A WebSocket message is sent again, once and on a new connection, when the
-    connection had answered before and ended under this message; RV(total.retried) counts those.
+    honours C(Connection) C(close) and HTTP/2 GOAWAY. A WebSocket message is sent again, once and on a new connection,
+    when the connection had answered before and ended under this message; RV(total.retried) counts those.
   - Runs on the machine that the task runs on, which must be Linux.
 options:
   state:
@@ -59,7 +59,8 @@ options:
         choices: [http1, h2, grpc, websocket, tls_passthrough]
         default: http1
       connect_to:
-        description: Where to connect, as C(IP:PORT), whatever O(targets[].url) says. If not given, the name is resolved.
+        description: Where to connect, as C(IP:PORT), whatever O(targets[].url) says. If not given, the name is
+          resolved.
         type: str
         default: ''
       expect_status:
@@ -85,14 +86,14 @@ options:
         default: 0
       via_pattern:
         description:
-          - Regular expression, looked for in the body of the answer and then in its headers. What its first group catches
-            is recorded, to tell later which side answered; see O(colours).
+          - Regular expression, looked for in the body of the answer and then in its headers. What its first group
+            catches is recorded, to tell later which side answered; see O(colours).
         type: str
         default: ''
       body_base64:
         description:
-          - For V(grpc) the message with its five byte frame, for V(websocket) the message, in Base64. Other protocols send no
-            body.
+          - For V(grpc) the message with its five byte frame, for V(websocket) the message, in Base64. Other protocols
+            send no body.
         type: str
         default: ''
   rate:
@@ -134,7 +135,7 @@ options:
     type: dict
     default: {}
 requirements:
-  - pycurl >= 7.46 (Python) with libcurl >= 8.11, for O(state=started)
+  - pycurl >= 7.49 (Python), for O(state=started)
 extends_documentation_fragment:
   - bluegreen.mesh.cluster.attributes
 """
@@ -179,7 +180,8 @@ running:
   returned: success
   type: bool
 ended:
-  description: Why the client is not running, V(stopped), V(max_seconds), V(died) (it did not say why), or V(never started).
+  description: Why the client is not running, V(stopped), V(max_seconds), V(never started), or V(died) when it did not
+    say why.
   returned: when it is not running
   type: str
 pid:
@@ -200,7 +202,8 @@ seconds_since_last:
   type: float
 total:
   description:
-    - Counts over all. With no requests, RV(total.requests) is 0 and the rate and latencies are null, never a good value.
+    - Counts over all. With no requests, RV(total.requests) is 0 and the rate and latencies are null, never a good
+      value.
   returned: states read and stopped
   type: dict
   contains: &tally
@@ -221,11 +224,12 @@ total:
       type: float
     p99_sent_ms:
       description:
-        - 99th percentile of the latency from when a request was really sent. Compare sides by this one; on a busy machine,
-          RV(total.p99_ms) is mostly the client's own lateness.
+        - 99th percentile of the latency from when a request was really sent. Compare sides by this one; on a busy
+          machine, RV(total.p99_ms) is mostly the client's own lateness.
       type: float
     late:
-      description: Requests that the client itself sent more than 20 ms after they were due, because its machine was busy.
+      description: Requests that the client itself sent more than 20 ms after they were due, because its machine was
+        busy.
       type: int
     retried:
       description: WebSocket messages that were sent again on a new connection.
@@ -307,7 +311,9 @@ def operate(module: AnsibleModule, _cluster: None) -> dict[str, t.Any]:
     if params["state"] == "stopped" and _traffic.running(state):
         changed = True
         if not module.check_mode and not _traffic.stop(state, state["timeout"] + 15):
-            raise _module.Refusal("not_stopped", f"the client {state['pid']} of {folder} did not end; see client.log there.")
+            raise _module.Refusal(
+                "not_stopped", f"the client {state['pid']} of {folder} did not end; see client.log there."
+            )
         state = _traffic.read_state(folder)
     if params["last_seconds"] is not None:
         since = time.time() - params["last_seconds"]
@@ -342,7 +348,9 @@ def _start(module: AnsibleModule, folder: str, state: dict[str, t.Any] | None) -
     if module.check_mode:
         return {"changed": True, **_traffic.describe(state)}
     if running and not _traffic.stop(state, state["timeout"] + 15):
-        raise _module.Refusal("not_stopped", f"the client {state['pid']} of {folder} did not end; see client.log there.")
+        raise _module.Refusal(
+            "not_stopped", f"the client {state['pid']} of {folder} did not end; see client.log there."
+        )
     try:
         state = _traffic.start(folder, plan)
     except (RuntimeError, OSError) as exc:

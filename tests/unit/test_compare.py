@@ -58,7 +58,9 @@ def test_each_field_that_differs_is_named(changes, name):
     assert found["field"] == name and found["node"] == "g"
 
 
-@pytest.mark.parametrize("field", ["status", "location", "http_version", "certificate", "grpc_status", "headers", "body"])
+@pytest.mark.parametrize(
+    "field", ["status", "location", "http_version", "certificate", "grpc_status", "headers", "body"]
+)
 def test_fields_can_be_left_out(field):
     rules = Rules(fields=(field,))
     other = answer(
@@ -72,7 +74,11 @@ def test_fields_can_be_left_out(field):
 
 def test_unreachable_is_neither_equal_nor_different():
     lost = Answer(error="unreachable", detail="Connection refused")
-    for blue, green, side in (([BASE, BASE], lost, "green"), ([BASE, lost], BASE, "blue"), ([lost, lost], lost, "blue")):
+    for blue, green, side in (
+        ([BASE, BASE], lost, "green"),
+        ([BASE, lost], BASE, "blue"),
+        ([lost, lost], lost, "blue"),
+    ):
         verdict = compare(blue, green)
         assert verdict.verdict == "unreachable"
         assert verdict.differences[0][side] == "Connection refused"
@@ -120,7 +126,9 @@ def test_default_masks_hide_what_is_each_gateways_own():
         return f"IP={ip}\nX-Request-Id={uid}\nat {when}\nX-B3-Traceid={trace}\nHost=shop\n".encode()
 
     one = body("10.244.1.5", "0b1f6a3e-1111-4222-8333-444455556666", "2026-01-02T03:04:05.678Z", "a" * 32)
-    two = body("10.244.2.77:8080", "ffffffff-aaaa-4222-8333-444455556666", "2026-02-02 03:04:05+01:00", "0123456789abcdef")
+    two = body(
+        "10.244.2.77:8080", "ffffffff-aaaa-4222-8333-444455556666", "2026-02-02 03:04:05+01:00", "0123456789abcdef"
+    )
     assert compare([answer(body=one), answer(body=one)], answer(body=two)).verdict == "equal"
     other = two.replace(b"Host=shop", b"Host=shop2")
     assert compare([answer(body=one), answer(body=one)], answer(body=other)).verdict == "different"

@@ -190,7 +190,8 @@ def serve(cluster, name, answer, port=15020):
 
 
 def run(cluster, **options):
-    return run_module(gateway_traffic_info, {"namespace": "istio-system", "selector": "app=gw", **options}, cluster)
+    params = {"namespace": "istio-system", "selector": "app=gw", **options}
+    return run_module(gateway_traffic_info, {k: v for k, v in params.items() if v is not None}, cluster)
 
 
 def test_every_running_pod_is_read_once():
@@ -240,6 +241,40 @@ def test_no_pod_is_unknown_and_not_idle():
         result["verdict"] == "unknown"
         and "no running pod in namespace istio-system has the labels app=gw" in result["unknown"]
     )
+
+
+def service(selector):
+    return {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "istio-system", "name": "gw"},
+        "spec": {"selector": selector},
+    }  # fmt: skip
+
+
+def test_a_service_names_the_pods():
+    cluster = FakeCluster(pod("a"), pod("b", labels={"app": "x"}), service({"app": "gw"}))
+    serve(cluster, "a", page(5))
+    result = run(cluster, selector=None, service="gw")
+    assert [p["name"] for p in result["pods"]] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "code"), [(None, "no_selector"), ({}, "no_selector"), ("none", "no_such_service")]
+)
+def test_a_service_that_names_none_is_refused(selector, code):
+    cluster = FakeCluster(pod("a"), *([] if selector == "none" else [service(selector)]))
+    assert run(cluster, selector=None, service="gw")["failure"]["code"] == code
+
+
+def test_waiting_ends_with_idleness_or_with_the_time(monkeypatch):
+    monkeypatch.setattr(gateway_traffic_info, "LOOK_SECONDS", 0.01)
+    cluster = FakeCluster(pod("a"))
+    counts = iter([1, 2, 3, 3, 3])
+    path = "/api/v1/namespaces/istio-system/pods/a:15020/proxy/stats/prometheus"
+    cluster.on("GET", path, lambda _request: (200, page(next(counts)).encode()))
+    assert run(cluster, wait=30)["verdict"] == "idle" and next(counts) == 3
+    busy = FakeCluster(pod("a"))
+    serve(busy, "a", page(5, active=1))
+    assert run(busy, wait=1)["verdict"] == "busy" and busy.requests["GET"] > 4
 
 
 @pytest.mark.parametrize("options", [{"previous": {"a": 1}}, {"previous": {"pods": [], "since": 1}}, {"protocols": []}])

@@ -20,12 +20,16 @@ def gateway(name="public", namespace="istio-system", servers=None, selector=None
         "apiVersion": "networking.istio.io/v1",
         "kind": "Gateway",
         "metadata": {"namespace": namespace, "name": name},
-        "spec": {"selector": {"app": "public-ingressgateway"} if selector is None else selector, "servers": servers or [HTTP, HTTPS]},
+        "spec": {
+            "selector": {"app": "public-ingressgateway"} if selector is None else selector,
+            "servers": servers or [HTTP, HTTPS],
+        },
     }
 
 
 HTTP = {
-    "port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*.lab.test"], "tls": {"httpsRedirect": True},
+    "port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*.lab.test"],
+    "tls": {"httpsRedirect": True},
 }  # fmt: skip
 HTTPS = {
     "port": {"number": 8443, "name": "https", "protocol": "HTTPS"}, "hosts": ["*.lab.test"],
@@ -192,7 +196,11 @@ def test_gateway_info(cluster):
     assert found["addresses"] == ["172.30.0.11"] and found["workload_namespaces"] == ["istio-system"]
     assert [server["https_redirect"] for server in found["servers"]] == [True, False]
     (certificate,) = found["certificates"]
-    assert certificate["sans"] == ["*.lab.test", "lab.test"] and not certificate["expired"] and certificate["error"] is None
+    assert (
+        certificate["sans"] == ["*.lab.test", "lab.test"]
+        and not certificate["expired"]
+        and certificate["error"] is None
+    )
     assert len(certificate["sha256"]) == 64
     assert "c2VjcmV0" not in json.dumps(result) and "secret key" not in json.dumps(result)
 

@@ -16,8 +16,9 @@ import time
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _haproxy
+from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import State
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
-from ansible_collections.bluegreen.mesh.plugins.modules import haproxy_weights
+from ansible_collections.bluegreen.mesh.plugins.modules import haproxy_weights, migration_journal
 from fake_cluster import CONNECTION, FakeCluster, run_module
 from fake_haproxy import FakeHaproxy, FakeServer, pair
 from hypothesis import given
@@ -219,6 +220,15 @@ def test_servers_in_maint_and_drain_stay_there_get_the_weight_and_do_not_count(f
     assert all("state" not in command for command in fake.sets)
     assert {s["server"]: s["admin"] for s in result["backends"] if s["backend"] == "http"}["node-1-green"] == "maint"
     assert [s["admin"] for s in result["backends"] if s["admin"] != "ready"] == ["maint", "drain"]
+
+
+def test_a_share_that_was_returned_can_be_set_again(fakes):
+    fake = fakes(pair(["http"], blue=3, green=2))
+    fake.set_all({"http/node-1-green": 40, "http/node-2-green": 40})
+    found = run(fake, backends=["http"])["green_percent"]
+    assert found == 21.05
+    run(fake, backends=["http"], green_percent=60)
+    assert run(fake, backends=["http"], green_percent=found)["green_percent"] == pytest.approx(found, abs=0.1)
 
 
 def test_explicit_weights(fakes):
@@ -486,6 +496,20 @@ def test_the_inverse_restores_every_instance_to_its_own_weights(fakes, journal):
         result = run_module(haproxy_weights, inverse["params"])
         assert not result.get("failed") and result["changed"]
     assert (one.weights(), two.weights()) == before
+
+
+def test_the_real_journal_keeps_the_first_inverse(fakes):
+    fake, cluster = fakes(pair()), FakeCluster()
+    opened = {"namespace": "bluegreen-mesh", "name": "m", "state": "open", "operator": "o"}
+    epoch = run_module(migration_journal, opened, cluster)["epoch"]
+    before = fake.weights()
+    for percent in (1, 10, 100):
+        result = run(fake, green_percent=percent, journal={**JOURNAL, "epoch": epoch}, cluster=cluster)
+        assert result["changed"] and not result.get("failed")
+    steps = State.parse(cluster.peek("configmaps", "bluegreen-mesh", "m")["data"]).steps
+    assert [(s["op"], s["state"], s["phase"]) for s in steps] == [("weights", "done", "cutover")]
+    assert run_module(haproxy_weights, steps[0]["inverse"]["params"])["changed"]
+    assert fake.weights() == before
 
 
 def test_nothing_is_recorded_when_nothing_changes_or_in_check_mode(fakes, journal):

@@ -171,6 +171,7 @@ def test_line_breaks_in_base64_are_taken_as_go_takes_them():
         "---  \r\na: 1\r\n---\t\r\nb: 2\r\n",
         "--- # first\na: 1\n---   # second\nb: 2\n",
         "a: 1\n   \n---\nb: 2",
+        "---\n---a: 1\n---\nb: 2\n",
         "# only a comment\n---\na: 1\n---\nb: 2\n",
     ],
 )
@@ -358,6 +359,9 @@ def test_the_assertion_sees_any_other_difference():
     assert not differs(edited + "---\nkind: More\nmetadata: {name: x}\n")
     assert not differs(edited.replace("credentialName: public-cert", "credentialName: other"))
     assert not differs(helm.set_policy(edited, SECRET, "istio-system"))
+    later = helm.set_policy(BLUE, SECRET, "istio-system")
+    assert helm.only_differs_by(BLUE, later, SECRET, "istio-system", "keep")
+    assert not helm.only_differs_by(BLUE, later.replace("30443", "30444"), SECRET, "istio-system", "keep")
 
 
 # -- what Helm would do ----------------------------------------------------------------------------------------------

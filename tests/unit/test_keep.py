@@ -563,6 +563,31 @@ def test_a_conflict_is_read_again(plural, name):
     assert all(step["state"] == "done" for step in steps(cluster))
 
 
+def test_an_upgrade_in_between_is_not_overwritten():
+    cluster = blue()
+    upgraded = base64.b64encode(encoded(MANIFEST.replace("über", "new")).encode()).decode()
+
+    def upgrade(_request):
+        change = {"release": upgraded}
+        cluster.edit("secrets", "istio-system", "sh.helm.release.v1.blue.v1", lambda body: body["data"].update(change))
+
+    cluster.on("PATCH", "*/secrets/sh.helm.release.v1.blue.v1", upgrade, times=1)
+    kept(cluster)
+    assert 'new: "1"' in manifest_of(cluster) and manifest_of(cluster).count("resource-policy") == 2
+
+
+def test_the_first_note_of_what_was_before_counts():
+    cluster = blue()
+    kept(cluster)
+    cluster.edit(
+        "gateways", "istio-system", "public",
+        lambda body: body["metadata"]["annotations"].update({"helm.sh/resource-policy": "retain"}),
+    )  # fmt: skip
+    assert kept(cluster)["changed"]
+    kept(cluster, state="released")
+    assert annotations_of(cluster) == HELM
+
+
 def test_endless_conflict_names_the_object():
     cluster = blue()
     cluster.fail("PATCH", "*/gateways/public", 409, "Conflict")

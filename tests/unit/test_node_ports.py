@@ -125,6 +125,8 @@ def test_two_ports_change_places():
 def test_a_port_of_another_service():
     message = refused(serve(FakeCluster(service(), BLUE)), "port_in_use", node_ports={"https": 30443})
     assert "30443" in message and "Service istio-system/blue, port https" in message
+    namesake = service("green", "other", {"http2": (80, 30090)})
+    assert "other/green" in refused(serve(FakeCluster(service(), namesake)), "port_in_use", node_ports={"https": 30090})
     balancer = service("lb", "other", type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=32000)
     message = refused(serve(FakeCluster(service(), balancer)), "port_in_use", node_ports={"https": 32000})
     assert "other/lb, port healthCheckNodePort" in message
@@ -267,7 +269,7 @@ def test_a_change_in_between():
     cluster = serve(FakeCluster(service()))
     cluster.on(
         "PATCH", "*/services/green",
-        lambda _r: cluster.edit("services", "istio-gateway", "green", lambda b: b["spec"]["ports"].reverse()), times=1,
+        lambda _r: cluster.edit("services", "istio-gateway", "green", lambda b: b["spec"]["ports"].insert(0, b["spec"]["ports"].pop())), times=1,
     )  # fmt: skip
     assert act(cluster, node_ports={"http2": 31081})["changed"]
     assert ports_of(cluster) == {"status-port": 30022, "http2": 31081, "https": 30444}

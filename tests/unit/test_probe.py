@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine against real sockets on loopback. HTTP/2 and gRPC need a server of their own: extensions/molecule/verify."""
+"""The engine against real sockets on loopback. HTTP/2 and gRPC need a server of their own:
+extensions/molecule/verify."""
 
 from __future__ import annotations
 
@@ -64,11 +65,25 @@ def test_methods_headers_and_bodies_do_not_leak_into_the_next_request(server):
         Request("post", "http://shop.test/3", server.address, method="POST", body=b"x", headers=(("X-A", "1"),)),
         Request("get2", "http://shop.test/4", server.address),
         Request("put", "http://shop.test/5", server.address, method="PUT", body=b"yy"),
-        Request("options", "http://shop.test/6", server.address, method="OPTIONS", headers=(("Host", "other.test"), ("X-Empty", ""))),
+        Request(
+            "options",
+            "http://shop.test/6",
+            server.address,
+            method="OPTIONS",
+            headers=(("Host", "other.test"), ("X-Empty", "")),
+        ),
         Request("get3", "http://shop.test/7", server.address),
     ]
     answers = ask(*requests, concurrency=1)
-    assert [method for method, _path, _headers in server.requests] == ["HEAD", "GET", "POST", "GET", "PUT", "OPTIONS", "GET"]
+    assert [method for method, _path, _headers in server.requests] == [
+        "HEAD",
+        "GET",
+        "POST",
+        "GET",
+        "PUT",
+        "OPTIONS",
+        "GET",
+    ]
     assert answers["head"].body == b"" and answers["head"].status == 200
     by_path = {path: headers for _method, path, headers in server.requests}
     assert by_path["/3"]["x-a"] == "1" and "x-a" not in by_path["/4"]
@@ -179,7 +194,9 @@ def test_more_requests_than_slots_are_all_answered_over_reused_connections(serve
 
 
 def test_a_failing_request_does_not_disturb_the_others(server):
-    requests = [Request(i, "http://a.test/close" if i % 3 == 0 else f"http://a.test/{i}", server.address) for i in range(60)]
+    requests = [
+        Request(i, "http://a.test/close" if i % 3 == 0 else f"http://a.test/{i}", server.address) for i in range(60)
+    ]
     answers = ask(*requests, concurrency=8)
     assert Counter(answer.error for answer in answers.values()) == {"": 40, "closed": 20}
 
@@ -208,4 +225,14 @@ def test_interleaving_keeps_every_request_and_spreads_groups(pairs, width):
 
 def test_interleaving_lets_groups_take_turns():
     requests = [Request(f"{host}{i}", f"http://{host}.test/", "x") for host in "abc" for i in range(3)]
-    assert [request.key for request in _probe.interleave(requests, 2)] == ["a0", "b0", "a1", "b1", "a2", "b2", "c0", "c1", "c2"]
+    assert [request.key for request in _probe.interleave(requests, 2)] == [
+        "a0",
+        "b0",
+        "a1",
+        "b1",
+        "a2",
+        "b2",
+        "c0",
+        "c1",
+        "c2",
+    ]

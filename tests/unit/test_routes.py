@@ -45,13 +45,18 @@ def vs(name="app", namespace="default", hosts=("app.lab.test",), gateways=(REF,)
 
 def service(name="app", namespace="default", port=80, port_name="http", **more):
     ports = [{"port": port, "name": port_name, **more}]
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name}, "spec": {"ports": ports}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"ports": ports},
+    }
 
 
 def sample(host, **changes):
     return {
-        "host": host, "path": "/", "method": "GET", "headers": {}, "query": {}, "protocol": "", "body": "", "gateway": "",
-        "port": None, "unsafe": False, **changes,
+        "host": host, "path": "/", "method": "GET", "headers": {}, "query": {}, "protocol": "", "body": "",
+        "gateway": "", "port": None, "unsafe": False, **changes,
     }  # fmt: skip
 
 
@@ -59,7 +64,9 @@ def plan(*objects, gateways=None, workload=None, samples=(), label=""):
     gateways = gateways or [gateway()]
     virtual_services = [o for o in objects if o["kind"] == "VirtualService"]
     services = [o for o in objects if o["kind"] == "Service"]
-    workloads = {_routes.key_of(g): workload or Workload("istio-system", {"app": "gw"}, {8443: 30443}) for g in gateways}
+    workloads = {
+        _routes.key_of(g): workload or Workload("istio-system", {"app": "gw"}, {8443: 30443}) for g in gateways
+    }
     return _routes.plan(gateways, virtual_services, services, workloads, samples, label)
 
 
@@ -228,7 +235,7 @@ def test_safe_methods(method):
 
 
 def test_authority():
-    (route, _http1) = own(plan(vs(http=[{"match": [{"authority": {"exact": "app.lab.test:443"}}], "route": TO}])))
+    route, _http1 = own(plan(vs(http=[{"match": [{"authority": {"exact": "app.lab.test:443"}}], "route": TO}])))
     assert (route["host"], route["authority"]) == ("app.lab.test", "app.lab.test:443")
 
 
@@ -256,14 +263,24 @@ def test_each_request_reaches_its_own_route():
 
 
 def test_nothing_behind_a_catch_all_is_reached():
-    found = plan(vs(http=[{"match": [{"uri": {"prefix": "/"}}], "route": TO}, {"match": [{"uri": {"prefix": "/a"}}], "route": TO}]))
+    found = plan(
+        vs(
+            http=[
+                {"match": [{"uri": {"prefix": "/"}}], "route": TO},
+                {"match": [{"uri": {"prefix": "/a"}}], "route": TO},
+            ]
+        )
+    )
     assert reasons(found) == {("app.lab.test", "http[1].match[0]"): ("shadowed", False)}
 
 
 def test_a_catch_all_of_an_older_virtual_service_goes_behind_the_others():
     old = vs("old", created="2026-01-01T00:00:00Z")
     new = vs("new", created="2026-02-01T00:00:00Z", http=[{"match": [{"uri": {"prefix": "/a"}}], "route": TO}])
-    assert asked(plan(old, new)) == [("app.lab.test", "http[0].match[0]", "GET", "/a"), ("app.lab.test", "http[0]", "GET", "/")]
+    assert asked(plan(old, new)) == [
+        ("app.lab.test", "http[0].match[0]", "GET", "/a"),
+        ("app.lab.test", "http[0]", "GET", "/"),
+    ]
 
 
 def test_the_second_catch_all_of_a_host_is_shadowed():
@@ -291,7 +308,9 @@ def test_the_second_catch_all_of_a_host_is_shadowed():
 def test_no_request_is_taken_for_a_route_that_another_one_answers(matches):
     """Every planned request, evaluated anew in Envoy's order, ends at the route that it was planned for."""
     found = plan(vs(http=[{"match": [match], "route": TO} for match in matches]))
-    built = next((i + 1 for i, match in enumerate(matches) if _routes.catches_all(match)), len(matches))  # istiod ends there
+    built = next(
+        (i + 1 for i, match in enumerate(matches) if _routes.catches_all(match)), len(matches)
+    )  # istiod ends there
     for route in own(found):
         ask = Ask(route["path"], route["method"], route["headers"], route["query"], route["authority"], "https")
         hits = [i for i, match in enumerate(matches[:built]) if _routes.matches(match, ask)]
@@ -345,7 +364,11 @@ def test_a_delegates_headers_are_added_to_its_roots():
 
 @pytest.mark.parametrize(
     ("others", "reason"),
-    [([], "delegate_missing"), ([delegate(exportTo=["."])], "not_exported"), ([vs("pages", "team", hosts=["b.test"])], "delegate_missing")],
+    [
+        ([], "delegate_missing"),
+        ([delegate(exportTo=["."])], "not_exported"),
+        ([vs("pages", "team", hosts=["b.test"])], "delegate_missing"),
+    ],
 )
 def test_delegates_that_do_not_count(others, reason):
     found = plan(root({"uri": {"prefix": "/shop"}}), *others)
@@ -354,7 +377,10 @@ def test_delegates_that_do_not_count(others, reason):
 
 def test_a_delegates_service_is_looked_for_in_its_own_namespace():
     found = plan(
-        root({"uri": {"prefix": "/"}}), delegate(), service(namespace="team", port_name="grpc"), service(port_name="http")
+        root({"uri": {"prefix": "/"}}),
+        delegate(),
+        service(namespace="team", port_name="grpc"),
+        service(port_name="http"),
     )
     assert own(found)[0]["protocol"] == "grpc"
 
@@ -384,7 +410,14 @@ def test_grpc_routes_that_the_health_check_does_not_reach_are_asked_by_get():
 
 
 def test_the_heaviest_destination_counts():
-    http = [{"route": [{"destination": {"host": "a"}, "weight": 10}, {"destination": {"host": "b.other.svc.cluster.local"}, "weight": 90}]}]
+    http = [
+        {
+            "route": [
+                {"destination": {"host": "a"}, "weight": 10},
+                {"destination": {"host": "b.other.svc.cluster.local"}, "weight": 90},
+            ]
+        }
+    ]
     found = plan(vs(http=http), service("a"), service("b", "other", port_name="grpc"))
     assert own(found)[0]["protocol"] == "grpc"
 
@@ -430,7 +463,9 @@ def test_tcp():
     assert [(r["protocol"], r["scheme"], r["host"]) for r in own(found)] == [("tcp", "tls", "db.lab.test")]
 
 
-@pytest.mark.parametrize(("mode", "reason"), [("MUTUAL", "client_certificate"), ("AUTO_PASSTHROUGH", "auto_passthrough")])
+@pytest.mark.parametrize(
+    ("mode", "reason"), [("MUTUAL", "client_certificate"), ("AUTO_PASSTHROUGH", "auto_passthrough")]
+)
 def test_servers_that_we_can_not_be_a_client_of(mode, reason):
     found = plan(vs(), gateways=[gateway(server(mode=mode))])
     assert not own(found)
@@ -528,7 +563,12 @@ def test_subset_is_istios(host, other, expected):
 
 def test_the_most_specific_host_wins():
     hosts = ["*", "*.b.c", "*.c", "a.b.c"]
-    assert [_routes.virtual_host_of(hosts, name) for name in ("a.b.c", "x.b.c", "x.c", "x.y")] == ["a.b.c", "*.b.c", "*.c", "*"]
+    assert [_routes.virtual_host_of(hosts, name) for name in ("a.b.c", "x.b.c", "x.c", "x.y")] == [
+        "a.b.c",
+        "*.b.c",
+        "*.c",
+        "*",
+    ]
     assert _routes.virtual_host_of(["a.b"], "x.y") is None
 
 
@@ -549,7 +589,11 @@ def test_route_info_reads_and_changes_nothing():
     }  # fmt: skip
     many = [vs(f"v{i}", hosts=[f"h{i}.lab.test"]) for i in range(50)]
     cluster = FakeCluster().add(gateway(), pod, front, service(), *many, vs("hidden", exportTo=["istio-system"]))
-    result = run_module(route_info, {"gateways": [REF], "samples": [{"host": "h1.lab.test", "path": "/s"}, {"host": "no.test"}]}, cluster)
+    result = run_module(
+        route_info,
+        {"gateways": [REF], "samples": [{"host": "h1.lab.test", "path": "/s"}, {"host": "no.test"}]},
+        cluster,
+    )
     assert not result.get("failed"), result
     assert result["counts"] == {"routes": 103, "unprobed": 0, "unreachable": 1}
     assert result["routes"][0]["node_port"] == 30443

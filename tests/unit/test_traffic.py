@@ -123,7 +123,9 @@ def test_tls_is_verified_with_a_ca_file(tmp_path):
 
 
 def test_websocket_messages_share_connections(server):
-    records = client(target(server, protocol="websocket", via_pattern="^(blue)", body_base64="aGk="), rate=100, lifetime=10)
+    records = client(
+        target(server, protocol="websocket", via_pattern="^(blue)", body_base64="aGk="), rate=100, lifetime=10
+    )
     assert all(record["status"] == 101 and record["via"] == "blue" and "error" not in record for record in records)
     assert len(records) / 10 <= len(server.requests) <= len(records) / 10 + 3
 
@@ -173,7 +175,9 @@ def probe(**params):
 
 def started(server, tmp_path, **changes):
     options = {"state": "started", "dir": str(tmp_path / "t"), "rate": 100, "max_seconds": 30, "timeout": 2}
-    options["targets"] = [{"name": "a", "url": "http://a.test/x", "connect_to": server.address, "via_pattern": r"^(\w+)"}]
+    options["targets"] = [
+        {"name": "a", "url": "http://a.test/x", "connect_to": server.address, "via_pattern": r"^(\w+)"}
+    ]
     return probe(**{**options, **changes})
 
 
@@ -200,7 +204,9 @@ def test_started_read_stopped(server, tmp_path, running):
     assert seen["running"] and not seen["changed"]
     assert seen["colours"]["blue"]["requests"] == seen["total"]["requests"]
     assert seen["colours"]["green"]["error_rate"] is None
-    assert probe(state="stopped", dir=folder, check=True)["changed"] and _traffic.start_ticks(running["pid"]) is not None
+    assert (
+        probe(state="stopped", dir=folder, check=True)["changed"] and _traffic.start_ticks(running["pid"]) is not None
+    )
     ended = probe(state="stopped", dir=folder)
     assert ended["changed"] and not ended["running"] and ended["ended"] == "stopped"
     assert ended["total"]["requests"] == len(server.requests) and ended["total"]["failed"] == 0
@@ -273,7 +279,8 @@ def lines_of(times, timeout=2.0):
     ordered = sorted(times, key=lambda pair: pair[0] + pair[1])
     assert all(took <= timeout for _when, took in times)
     return b"".join(
-        json.dumps({"t": when, "route": "a", "protocol": "h2", "via": "x", "status": 200, "ms": took * 1000}).encode() + b"\n"
+        json.dumps({"t": when, "route": "a", "protocol": "h2", "via": "x", "status": 200, "ms": took * 1000}).encode()
+        + b"\n"
         for when, took in ordered
     )
 
@@ -320,7 +327,12 @@ def test_counts_by_colour_route_and_protocol():
     total = found["total"]
     assert (total["requests"], total["failed"], total["late"], total["first"], total["last"]) == (3, 1, 1, 0.5, 2.0)
     assert (total["p50_ms"], total["p99_ms"], total["p99_sent_ms"]) == (20.0, 30.0, 20.0)
-    assert {colour: one["requests"] for colour, one in found["colours"].items()} == {"blue": 1, "green": 1, "red": 0, "unknown": 1}
+    assert {colour: one["requests"] for colour, one in found["colours"].items()} == {
+        "blue": 1,
+        "green": 1,
+        "red": 0,
+        "unknown": 1,
+    }
     assert found["routes"]["b"]["error_rate"] == 1.0 and found["protocols"]["grpc"]["failed"] == 1
     assert found["errors"] == [
         {"t": 0.5, "route": "b", "protocol": "grpc", "via": None, "error": "status 503", "colour": "unknown"}

@@ -19,8 +19,8 @@ GREEN = _verify.Side(("10.0.0.1", "10.0.0.2"), {"443": "30444"})
 
 def route(name="r", **changes):
     return {
-        "id": name, "host": f"{name}.test", "port": 443, "scheme": "https", "protocol": "h2", "method": "GET", "path": "/",
-        "headers": {}, "query": {}, **changes,
+        "id": name, "host": f"{name}.test", "port": 443, "scheme": "https", "protocol": "h2", "method": "GET",
+        "path": "/", "headers": {}, "query": {}, **changes,
     }  # fmt: skip
 
 
@@ -68,7 +68,9 @@ def test_passes_in_a_row_are_counted_and_a_failure_begins_anew():
 
 
 def test_routes_that_have_passed_are_not_asked_again():
-    world = World(lambda side, url, number: Answer(status=404 if side == "green" and "slow" in url and number < 4 else 200))
+    world = World(
+        lambda side, url, number: Answer(status=404 if side == "green" and "slow" in url and number < 4 else 200)
+    )
     result = world.verify(route("fast"), route("slow"), deadline=100)
     assert result["verified"]
     assert sum("fast" in request.url for request in world.sent) == 6
