@@ -481,13 +481,14 @@ class Run:
             stored = kept_record(record, of_record) if keep else self._released_record(record, of_record)
             edits.append((record, of_record, write_body(record, stored)))
             if keep and self.journal is None and not self.wish.backup_dir:
-                raise Refusal(
-                    "no_backup",
+                text = (
                     f"{record.where} must be edited so that helm uninstall keeps"
                     f" {', '.join(str(target.ref) for target in of_record)}. Give a journal or a backup_dir to save it"
-                    " to first.",
-                    storage=record.where,
+                    " to first."
                 )
+                if not self.check:  # a preview is asked for before there is a journal
+                    raise Refusal("no_backup", text, storage=record.where)
+                self._note(text)
         return edits
 
     def _released_record(self, record: Record, targets: list[Target]) -> str:

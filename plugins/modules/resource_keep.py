@@ -104,7 +104,7 @@ options:
       - Directory on the host that the module runs on. Each Helm record is saved to a file of mode 0600 there before it
         is edited. A record holds the release's values, which may be secret.
       - Needed without O(journal) when a record has to be edited; with a journal the record is saved to a Secret beside
-        it.
+        it. In check mode its lack is only a warning, so that there can be a preview before there is a journal.
     type: path
 seealso:
   - module: bluegreen.mesh.resource_keep_info

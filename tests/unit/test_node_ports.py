@@ -266,10 +266,13 @@ def test_nobody_puts_it_back():
 
 # -- others write, too -----------------------------------------------------------------------------------------------
 def test_a_change_in_between():
+    def rotate(body):
+        body["spec"]["ports"].insert(0, body["spec"]["ports"].pop())
+
     cluster = serve(FakeCluster(service()))
     cluster.on(
         "PATCH", "*/services/green",
-        lambda _r: cluster.edit("services", "istio-gateway", "green", lambda b: b["spec"]["ports"].insert(0, b["spec"]["ports"].pop())), times=1,
+        lambda _r: cluster.edit("services", "istio-gateway", "green", rotate), times=1,
     )  # fmt: skip
     assert act(cluster, node_ports={"http2": 31081})["changed"]
     assert ports_of(cluster) == {"status-port": 30022, "http2": 31081, "https": 30444}

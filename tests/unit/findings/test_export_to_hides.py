@@ -25,6 +25,7 @@ def test_a_virtual_service_in_blues_namespace(export_to, hides):
     assert bool(found) == hides
     if hides:
         assert found[0].severity == "error" and found[0].object == "VirtualService edge/web" and "gw" in found[0].fix
+        assert str(export_to) in found[0].found
 
 
 def test_what_blue_does_not_see_either_is_not_about_us():

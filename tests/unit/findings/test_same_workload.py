@@ -33,3 +33,7 @@ def test_a_gateway_without_a_selector_selects_everything():
 
 def test_labels_of_their_own_are_fine():
     assert trap.check(mesh(("gateways", gateway("gw/public", {"app": "new"})))) == []
+
+
+def test_a_selector_that_asks_for_more_than_blues_pods_have_is_fine():
+    assert trap.check(mesh(("gateways", gateway("gw/public", {"app": "old", "colour": "green"})))) == []

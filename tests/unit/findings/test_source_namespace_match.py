@@ -21,6 +21,7 @@ def test_source_namespace_of_blue():
 def test_source_labels_of_blue():
     assert only(trap, mesh(matching(sourceLabels={"app": "old"}))).field.endswith("sourceLabels")
     assert trap.check(mesh(matching(sourceLabels={"app": "other"}))) == []
+    assert trap.check(mesh(matching(sourceLabels={"app": "old", "more": "x"}))) == []
     assert trap.check(mesh(matching())) == []
 
 
