@@ -39,7 +39,8 @@ def breaches(summary: Summary, limits: Limits, blue_p99_ms: float | None) -> lis
     """Why the step has to be taken back; empty when it may stand.
 
     blue_p99_ms: blue's latency before the first step. Blue's latency in the same window is used instead while blue still
-    answers as many requests as green must: both then share the same minute and the same machines.
+    answers as many requests as green must: both then share the same minute and the same machines. Latencies are those
+    from when a request was really sent, so that a busy measuring host does not look like a slow gateway.
     """
     reasons = []
     for name in ("total", "green"):
@@ -52,8 +53,8 @@ def breaches(summary: Summary, limits: Limits, blue_p99_ms: float | None) -> lis
             )
     blue = _colour(summary, "blue")
     if blue.get("requests", 0) >= limits.min_green_samples:
-        blue_p99_ms = blue["p99_ms"]
-    green_p99 = _colour(summary, "green").get("p99_ms")
+        blue_p99_ms = blue["p99_sent_ms"]
+    green_p99 = _colour(summary, "green").get("p99_sent_ms")
     if green_p99 is not None and green_p99 > limits.p99_floor_ms:
         if blue_p99_ms is None:
             reasons.append(f"green's p99 is {green_p99:.0f} ms, and there is nothing of blue's to compare it with")

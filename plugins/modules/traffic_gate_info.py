@@ -31,7 +31,7 @@ options:
     type: dict
     required: true
   blue_p99_ms:
-    description: Blue's 99th percentile of latency before the first step, for when blue no longer answers enough.
+    description: Blue's C(p99_sent_ms) before the first step, for when blue no longer answers enough.
     type: float
   min_samples:
     description: Requests needed since O(since).
@@ -83,7 +83,7 @@ breaches:
   elements: str
   returned: success
 summary:
-  description: The counts, as RV(bluegreen.mesh.traffic_probe#module:summary) has them.
+  description: C(total), C(colours), C(routes), C(protocols) and C(errors), as M(bluegreen.mesh.traffic_probe) counts them.
   type: dict
   returned: success
 waited:

@@ -165,6 +165,13 @@ def test_share_is_null_where_backends_differ(fakes):
     assert [s["green_percent"] for s in result["shares"]] == [0, 50]
 
 
+def test_none_and_nearly_none_are_not_one_share(fakes):
+    fake = fakes(pair())
+    fake.set_all({"https/node-1-blue": 256, "https/node-2-blue": 256, "https/node-1-green": 1})
+    assert run(fake)["green_percent"] is None
+    assert [s["green_percent"] for s in run(fake)["shares"]] == [0, 0.19]
+
+
 # -- setting -----------------------------------------------------------------------------------------------------------
 def test_sets_all_backends_of_all_instances_and_a_second_run_changes_nothing(fakes):
     one, two = fakes(pair()), fakes(pair())

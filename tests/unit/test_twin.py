@@ -162,6 +162,11 @@ def test_differences_name_the_path():
     ]  # fmt: skip
 
 
+def test_a_part_that_is_missing_is_one_difference():
+    tls = {"mode": "SIMPLE"}
+    assert _twin.differences({"tls": tls}, {}) == [{"field": "spec.tls", "expected": tls, "found": None}]
+
+
 # -- refusals ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("change", "code", "words"),
@@ -285,6 +290,18 @@ def test_secrets_come_from_and_go_to_the_pods_namespaces():
     pair = {"blue": "apps/web", "green": "apps/web-green", "selector": GREEN_LABELS}
     run(cluster, {**pair, "blue_workload_namespace": "istio-system", "green_workload_namespace": "istio-gateway"})
     assert cluster.names("secrets", "istio-gateway") == ["c", "unrelated"] and cluster.names("secrets", "apps") == []
+
+
+def test_a_secret_that_is_optional_for_one_server_and_named_by_another_is_required():
+    servers = [server(8443, mode="MUTUAL", credentialName="c"), server(9443, mode="SIMPLE", credentialName="c-cacert")]
+    content = {"cert": "YQ==", "key": "YQ==", "cacert": "YQ=="}
+    cluster = FakeCluster(
+        gateway(servers=servers), secret("istio-system/c", content), secret("istio-gateway/unrelated")
+    )
+    second = {**PAIR, "blue": "istio-system/second", "green": "istio-gateway/second"}
+    cluster.add(gateway("istio-system/second", servers=servers[1:]))
+    for pairs in ([PAIR], [PAIR, second]):
+        assert run(cluster, *pairs)["failure"]["secrets"] == ["istio-gateway/c-cacert"]
 
 
 def test_two_sources_for_one_copy_are_refused(cluster):
