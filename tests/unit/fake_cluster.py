@@ -29,6 +29,8 @@ import typing as t
 import uuid
 from unittest import mock
 
+from ansible.module_utils import _internal
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _module
 
@@ -330,13 +332,16 @@ def run_module(
 ) -> dict[str, t.Any]:  # fmt: skip
     """Runs a module's main() as Ansible would, against `cluster`, and returns its decoded JSON result.
 
-    kubeconfig and context are filled in when a cluster is given. A failure is a result with failed=True and msg.
+    kubeconfig and context are filled in when a cluster is given. A failure is a result with failed=True and msg. A module
+    is a process of its own elsewhere, without the control node's parts and without earlier warnings.
     """
+    warnings._global_warnings.clear()
     connection = CONNECTION if cluster is not None else {}
     arguments = {**connection, **params, "_ansible_check_mode": check, "_ansible_diff": diff}
     out = io.StringIO()
     with (
         patch_module_args(arguments),
+        mock.patch.object(_internal, "is_controller", False),
         mock.patch.object(_module._client, "Cluster", lambda *_args, **_kwargs: cluster),
         contextlib.redirect_stdout(out),
     ):

@@ -109,7 +109,7 @@ def test_every_backend_exists():
         (d["metadata"]["namespace"], d["spec"]["template"]["metadata"]["labels"]["app"]): d
         for d in OF_KIND["Deployment"]
     }
-    for (namespace, _), service in SERVICES.items():
+    for (namespace, _name), service in SERVICES.items():
         container = pods[namespace, service["selector"]["app"]]["spec"]["template"]["spec"]["containers"][0]
         declared = {p["containerPort"] for p in container["ports"]}
         assert {p["targetPort"] for p in service["ports"]} <= declared

@@ -154,9 +154,10 @@ def journals(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 # -- connection ------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("module", "params"), {**WRITES, **READS, **OPEN, **FINDINGS}.items())
-def test_a_context_that_does_not_exist(tmp_path: pathlib.Path, module: str, params: dict[str, t.Any]) -> None:
-    refused(run(module, tmp_path, **params, context="typo"), "cluster", KUBECONFIG, "'typo'", "lab, nobody, operator")
+@pytest.mark.parametrize("module", ["virtual_service_gateways", "gateway_info", "migration_journal"])
+def test_a_context_that_does_not_exist(tmp_path: pathlib.Path, module: str) -> None:
+    result = run(module, tmp_path, **{**WRITES, **READS, **OPEN}[module], context="typo")
+    refused(result, "cluster", KUBECONFIG, "'typo'", "lab, nobody, operator")
 
 
 def test_a_kubeconfig_that_does_not_exist(tmp_path: pathlib.Path) -> None:
@@ -192,8 +193,8 @@ def test_no_permission(tmp_path: pathlib.Path, module: str, verb: str, resource:
 
 def test_findings_that_could_not_be_looked_for_are_findings(tmp_path: pathlib.Path) -> None:
     result = run("mesh_findings_info", tmp_path, **FINDINGS["mesh_findings_info"], context="nobody")
-    assert {finding["code"] for finding in result["errors"]} == {"unreadable"}
-    assert any("virtualservices" in finding["object"] for finding in result["errors"])
+    unreadable = {finding["object"] for finding in result["errors"] if finding["code"] == "unreadable"}
+    assert any("virtualservices" in name for name in unreadable) and any("gateways" in name for name in unreadable)
 
 
 # -- objects ---------------------------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ def test_a_gateway_that_does_not_exist(
     refused(run(module, tmp_path, **params), code, "Gateway mesh-bad/olf")
 
 
-@pytest.mark.parametrize("reference", ["old", "a/b/c", "/old", "mesh-bad/"])
+@pytest.mark.parametrize("reference", ["old", "a/b/c"])
 @pytest.mark.parametrize(
     ("module", "field"),
     [
@@ -298,12 +299,10 @@ def play(migration: str, *argv: str) -> subprocess.CompletedProcess[str]:
         ("none", "--skip-tags celanup", ["Unknown tag celanup"]),
         ("none", '-t preflight -e {"mesh_soka":{}}', ["Unknown setting mesh_soka", "mesh_soak"]),
         ("none", '-t preflight -e {"mesh_gate":{"min_sampels":1}}', ["min_sampels", "min_samples", "mesh_gate"]),
-        ("none", '-t preflight -e {"mesh_cutover_steps":["half"]}', ["mesh_cutover_steps", "half"]),
         ("none", "-t rollback -e mesh_rollback_to=verify", ["mesh_rollback_to", "keep, bind, deploy, cutover, unbind"]),
         ("none", "-t rollback", ["mesh_rollback_to"]),
         ("none", "-t rollback -e mesh_rollback_to=keep", ["no journal mesh-bad/none"]),
         ("none", "-t preflight -e mesh_context=typo", ["no context 'typo'", "lab, nobody, operator"]),
-        ("none", "-t preflight -e mesh_kubeconfig=/nowhere/config", ["/nowhere/config"]),
         ("none", "-t preflight -e mesh_context=nobody", ["cannot get resource", "configmaps", "mesh-bad"]),
         ("none", "-t cutover", ["verify: it has not been run", "-t verify"]),
         ("none", "-t preflight -e mesh_certificates=require", ["Secret istio-gateway/public-cert", "does not exist"]),

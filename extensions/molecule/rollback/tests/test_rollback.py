@@ -1,0 +1,192 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""To the middle of the cutover and back to before `keep`: the cluster and the balancer are as they were, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[4]
+sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+
+RECORDS = _traffic.records_path(str(pathlib.Path(os.environ["LAB_STATE"]) / "traffic"))
+ISTIO = "networking.istio.io/v1"
+ADMISSION = "admissionregistration.k8s.io/v1"
+WATCHED = (
+    (ISTIO, "gateways"),
+    (ISTIO, "virtualservices"),
+    (ADMISSION, "validatingadmissionpolicies"),
+    (ADMISSION, "validatingadmissionpolicybindings"),
+    ("v1", "services"),
+    ("v1", "secrets"),
+    ("v1", "configmaps"),
+    ("v1", "serviceaccounts"),
+    ("apps/v1", "deployments"),
+)
+OURS = {"mesh_migration": "there-and-back", "mesh_journal_namespace": "mesh-rollback"}
+# Few probes and one small step: what is tested is the way back.
+HALF = {
+    **OURS,
+    "mesh_cutover_steps": [50],
+    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
+    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+}
+RECORD = "secrets istio-system/sh.helm.release.v1.istio-ingress.v1"
+
+
+class Seen(t.NamedTuple):
+    """objects: kind and name -> body without what every write moves; touched: their resourceVersions; weights."""
+
+    objects: dict[str, dict[str, t.Any]]
+    touched: dict[str, str]
+    weights: dict[str, int]
+
+
+def look(cluster: Cluster) -> Seen:
+    objects, touched = {}, {}
+    for group_version, plural in WATCHED:
+        for body in cluster.list(path_of(group_version, plural)):
+            meta = body["metadata"]
+            name = f"{plural} {meta.get('namespace', '')}/{meta['name']}"
+            touched[name] = meta.pop("resourceVersion")
+            meta.pop("generation", None)
+            # Who owns a field counts too, but not since when. Of a VirtualService, we stay the owner of its lists.
+            owners = meta.pop("managedFields", [])
+            if plural != "virtualservices":
+                meta["managedFields"] = [{**entry, "time": None} for entry in owners]
+            objects[name] = body
+    return Seen(objects, touched, weights())
+
+
+def weights() -> dict[str, int]:
+    with socket.create_connection(("172.30.0.20", 9999), 5) as balancer:
+        balancer.sendall(b"show servers state\n")
+        rows = b"".join(iter(lambda: balancer.recv(65536), b"")).decode().splitlines()
+    return {f"{row.split()[1]}/{row.split()[3]}": int(row.split()[7]) for row in rows if "-node-" in row}
+
+
+def play(settings: dict[str, t.Any], *argv: str) -> subprocess.CompletedProcess[str]:
+    """migrate.yml, as an operator runs it."""
+    command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", "playbooks/migrate.yml", *argv]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
+    env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    command += ["--extra-vars", json.dumps(settings)]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster(os.environ["KUBECONFIG"], "lab")
+
+
+@pytest.fixture(scope="module")
+def before(cluster: Cluster) -> Seen:
+    """The lab as it is found; objects of the migration must not be there yet."""
+    seen = look(cluster)
+    assert not [name for name in seen.objects if "istio-gateway/" in name or "mesh-rollback/" in name]
+    return seen
+
+
+@pytest.fixture(scope="module")
+def halfway(cluster: Cluster, before: Seen) -> Seen:
+    done = play(HALF, "--tags", "preflight,keep,bind,deploy,verify,cutover")
+    assert done.returncode == 0, done.stdout[-4000:]
+    return look(cluster)
+
+
+@pytest.fixture(scope="module")
+def back(cluster: Cluster, halfway: Seen) -> Seen:
+    done = play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    assert done.returncode == 0, done.stdout[-4000:]
+    return look(cluster)
+
+
+def journal(cluster: Cluster) -> dict[str, t.Any]:
+    data = cluster.get(path_of("v1", "configmaps", "mesh-rollback", "there-and-back"))["data"]
+    return {name: json.loads(data[name]) for name in ("phases", "steps", "run")}
+
+
+def test_there_was_something_to_undo(before: Seen, halfway: Seen) -> None:
+    """Else the comparisons below would say nothing."""
+    new = halfway.objects.keys() - before.objects.keys()
+    assert {
+        "gateways istio-gateway/public-ingressgateway",
+        "secrets istio-gateway/public-cert",
+        "services istio-gateway/public-ingressgateway",
+        "deployments istio-gateway/passthrough-ingressgateway",
+    } <= new
+    assert [name for name in new if name.startswith("validatingadmissionpolicies ")]
+    changed = {name for name in before.objects if halfway.objects.get(name) != before.objects[name]}
+    assert {"gateways istio-system/public", "gateways httpbin/httpbin-gateway", RECORD} <= changed
+    assert len([name for name in changed if name.startswith("virtualservices ")]) > 25
+    assert set(halfway.weights.values()) == {50}
+
+
+def test_everything_that_was_there_is_as_it_was(before: Seen, back: Seen) -> None:
+    assert before.objects.keys() <= back.objects.keys()
+    differing = {name: (body, back.objects[name]) for name, body in before.objects.items() if back.objects[name] != body}
+    assert not differing, json.dumps(differing, indent=1)[:4000]
+
+
+def test_helm_has_its_record_back_byte_for_byte(before: Seen, back: Seen) -> None:
+    assert back.objects[RECORD]["data"] == before.objects[RECORD]["data"]
+
+
+def test_nothing_of_green_is_left(before: Seen, back: Seen) -> None:
+    given = {"istio-ca-crl", "istio-ca-root-cert", "kube-root-ca.crt", "default"}  # to every namespace, by controllers
+    left = {name for name in back.objects.keys() - before.objects.keys() if name.rpartition("/")[2] not in given}
+    assert {name for name in left if "mesh-rollback/there-and-back" not in name} == set()
+
+
+def test_the_balancer_has_its_weights_back(before: Seen, back: Seen) -> None:
+    assert back.weights == before.weights
+    assert {name.split("/")[1].split("-")[0]: weight for name, weight in back.weights.items()} == {"blue": 100, "green": 0}
+
+
+def test_what_was_not_concerned_was_never_written(before: Seen, back: Seen) -> None:
+    for name in ("virtualservices shop/mesh-only", "services istio-system/public-ingressgateway"):
+        assert back.touched[name] == before.touched[name]
+
+
+def test_the_journal_says_so(cluster: Cluster, back: Seen) -> None:
+    found = journal(cluster)
+    undone = dict.fromkeys(("keep", "bind", "deploy", "verify", "cutover"), "undone")
+    assert {name: phase["state"] for name, phase in found["phases"].items()} == {"preflight": "done", **undone}
+    assert {step["state"] for step in found["steps"]} == {"undone"}
+    assert found["run"]["state"] == "closed"
+
+
+def test_going_back_again_changes_nothing(cluster: Cluster, back: Seen) -> None:
+    done = play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    assert done.returncode == 0 and "changed=0 " in done.stdout, done.stdout[-4000:]
+    again = look(cluster)
+    journals = {name for name in back.touched if "mesh-rollback/" in name}
+    assert {name: v for name, v in again.touched.items() if name not in journals} == {
+        name: v for name, v in back.touched.items() if name not in journals
+    }
+
+
+def test_no_phase_after_it_can_run(cluster: Cluster, back: Seen) -> None:
+    done = play({**OURS, "mesh_cutover_steps": [50]}, "--tags", "cutover")
+    assert done.returncode != 0 and "-t verify" in done.stdout, done.stdout[-4000:]
+    assert look(cluster).weights == back.weights
+
+
+def test_no_request_was_lost(back: Seen) -> None:
+    seen = _traffic.summarise(_traffic.read_records(RECORDS))
+    assert seen["total"]["failed"] == 0, seen["errors"]
+    assert seen["total"]["requests"] > 5000
+    assert time.time() - seen["total"]["last"] < 10

@@ -1,0 +1,232 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to agree between roles, playbooks, inventories and modules: settings, phases, and the ways to undo."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.manager import VariableManager
+
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _journal
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+FILES = [*sorted(path for path in (ROOT / "roles").rglob("*") if path.suffix in (".yml", ".j2")), *PLAYBOOKS]
+INVENTORIES = sorted((ROOT / "inventories").glob("*/hosts.yml"))
+UNDO = sorted((ROOT / "roles" / "rollback" / "tasks").glob("undo_*.yml"))
+
+
+def load(path: str | Path) -> t.Any:
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+SCHEMA: dict[str, t.Any] = load("roles/mesh/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+MESH: dict[str, t.Any] = load("roles/mesh/vars/main.yml")
+PHASES: list[str] = MESH["_mesh_phases"]
+
+
+def without_comments(path: Path) -> str:
+    return re.sub(r"(?m)(^|\s)#.*$|\{#.*?#\}", "", path.read_text(encoding="utf-8"))
+
+
+def used_in(path: Path) -> set[str]:
+    """The settings that a file names. Names with a leading underscore are the roles' own."""
+    return set(re.findall(r"(?<![\w.])mesh_[a-z_]+", without_comments(path))) - {"mesh_findings_info"}
+
+
+def tasks_in(path: Path) -> t.Iterator[dict[str, t.Any]]:
+    """Every task of a task file or playbook, those in blocks too."""
+    pending = list(load(path) or [])
+    while pending:
+        task = pending.pop(0)
+        yield task
+        for block in ("tasks", "block", "rescue", "always"):
+            pending[:0] = task.get(block) or []
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_setting_that_is_used_is_in_the_schema(path: Path) -> None:
+    assert used_in(path) <= SCHEMA.keys()
+
+
+def test_a_setting_in_the_schema_is_used_somewhere() -> None:
+    beyond_the_schema = [path for path in FILES if path.name != "argument_specs.yml" and path.parent.name != "defaults"]
+    assert SCHEMA.keys() - set().union(*map(used_in, beyond_the_schema)) == set()
+
+
+def test_what_may_be_left_out_has_one_default() -> None:
+    """Argument specs do not apply defaults: the role's own must be the documented ones. Without either, every use says
+    what to do, or the phases that need it demand it."""
+    documented = {name: option["default"] for name, option in SCHEMA.items() if "default" in option}
+    applied = load("roles/mesh/defaults/main.yml")
+    assert {name: value for name, value in applied.items() if value is not None} | {
+        "mesh_hosts": documented["mesh_hosts"]
+    } == documented
+    assert "default('clusters')" in (ROOT / "playbooks" / "migrate.yml").read_text(encoding="utf-8")
+
+
+# Suboptions have no defaults of their own: where one is used without a default, it must be required.
+@pytest.mark.parametrize("name", sorted(name for name, o in SCHEMA.items() if o["type"] == "dict" and "options" in o))
+def test_parts_of_a_setting_agree_with_their_use(name: str) -> None:
+    parts = SCHEMA[name]["options"]
+    text = "\n".join(without_comments(path) for path in FILES if path.name != "argument_specs.yml")
+    uses = re.findall(rf"(?<!\w){name}\.(\w+)([^}}]*)", text)
+    assert {part for part, _rest in uses} == parts.keys()
+    for part, rest in uses:
+        assert parts[part].get("required") or "default(" in rest, f"{name}.{part} may be missing"
+
+
+# -- phases ----------------------------------------------------------------------------------------------------------
+def test_phases_are_roles_and_tags_in_the_order_of_the_playbook() -> None:
+    imports = [
+        (task["ansible.builtin.import_role"], task.get("tags"))
+        for task in tasks_in(ROOT / "playbooks" / "migrate.yml")
+        if "ansible.builtin.import_role" in task
+    ]
+    assert [
+        (role["name"].removeprefix("bluegreen.mesh."), tags) for role, tags in imports if "always" not in tags
+    ] == [(phase, [phase]) for phase in PHASES] + [("rollback", ["never", "rollback"])]
+    # With its validation on, an imported role's check would be tagged `always` and run whatever was asked for.
+    assert all(role["rolespec_validate"] is False for role, _tags in imports)
+    assert set(ROLES) == {*PHASES, "mesh", "rollback"}
+
+
+def test_the_journal_knows_the_phases_in_this_order() -> None:
+    assert [phase for phase in _journal.PHASES if phase in PHASES] == PHASES
+
+
+def test_each_phase_stands_on_the_one_before_it() -> None:
+    assert list(MESH["_mesh_needs"]) == PHASES
+    assert MESH["_mesh_needs"] == {phase: PHASES[max(i - 1, 0) : i] for i, phase in enumerate(PHASES)}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_phase_enters_and_leaves_under_its_own_name(phase: str) -> None:
+    files = {}
+    for task in tasks_in(ROOT / "roles" / phase / "tasks" / "main.yml"):
+        role = task.get("ansible.builtin.include_role", {})
+        if role.get("name") == "bluegreen.mesh.mesh":
+            files[role["tasks_from"]] = task["vars"]["_mesh_phase_name"]
+    assert files == {"enter.yml": phase, "leave.yml": phase}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if "tasks" in p.parts], ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_that_writes_is_given_the_journal_of_its_phase(path: Path) -> None:
+    """A call without it would not be fenced, and could not be rolled back."""
+    for task in tasks_in(path):
+        for name, options in task.items():
+            module = name.removeprefix("bluegreen.mesh.")
+            if module == name or module not in RECORDING or task.get("check_mode") or not writes(module, options):
+                continue
+            said = re.search(r"'phase': '(\w+)'|rollback_ref", str(options.get("journal")))
+            assert said, f"{task['name']}: {module} without journal"
+            assert not said[1] or said[1] in PHASES
+
+
+def writes(module: str, options: dict[str, t.Any]) -> bool:
+    return module != "haproxy_weights" or bool({"green_percent", "weights"} & options.keys())
+
+
+# -- the way back ----------------------------------------------------------------------------------------------------
+def documentation(module: str) -> dict[str, t.Any]:
+    source = (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
+    documented = re.search(r'^DOCUMENTATION = r?"""\n(.*?)"""', source, re.S | re.M)
+    assert documented
+    return yaml.safe_load(documented[1])
+
+
+# Modules that take a journal, and so record what undoes them.
+RECORDING = {
+    path.stem
+    for path in (ROOT / "plugins" / "modules").glob("*.py")
+    if "bluegreen.mesh.cluster.journal" in documentation(path.stem)["extends_documentation_fragment"]
+}
+
+
+# Options that no inverse holds: the connection comes from the play, the others only concern the way forward.
+NEVER_RECORDED = {
+    "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
+    "resource_keep": {"guard_timeout", "backup_dir"},
+    "virtual_service_gateways": {"concurrency"},
+}
+
+
+def test_every_module_that_records_an_inverse_can_be_undone() -> None:
+    assert RECORDING
+    assert {path.stem.removeprefix("undo_") for path in UNDO} == RECORDING | {"helm"}
+
+
+@pytest.mark.parametrize("path", UNDO, ids=lambda path: path.stem)
+def test_an_undo_passes_on_every_option_that_an_inverse_may_hold(path: Path) -> None:
+    module = path.stem.removeprefix("undo_")
+    (task,) = tasks_in(path)
+    if module == "helm":
+        assert task["kubernetes.core.helm"]["release_state"] == "absent"
+        return
+    given = task[f"bluegreen.mesh.{module}"]
+    known = documentation(module)["options"]
+    assert given.keys() - known.keys() == {"journal"}
+    assert known.keys() - given.keys() == NEVER_RECORDED.get(module, set())
+    for option, value in given.items():
+        assert option == "journal" or option in str(value) or value in (True, False)
+
+
+# -- inventories -----------------------------------------------------------------------------------------------------
+def settings_of(inventory: Path) -> dict[str, dict[str, t.Any]]:
+    """host -> its settings. Templates stay what they are, strings, which is what they stand for in these inventories."""
+    loader = DataLoader()
+    manager = InventoryManager(loader=loader, sources=[str(inventory)])
+    variables = VariableManager(loader=loader, inventory=manager)
+    found = {}
+    for host in manager.get_hosts("clusters"):
+        every = variables.get_vars(host=host)
+        found[host.name] = {name: value for name, value in every.items() if name.startswith("mesh_")}
+    return found
+
+
+HOSTS = {(path.parent.name, host): mesh for path in INVENTORIES for host, mesh in settings_of(path).items()}
+
+
+@pytest.mark.parametrize("host", sorted(HOSTS), ids="-".join)
+def test_an_inventory_passes_the_schema(host: tuple[str, str]) -> None:
+    settings = HOSTS[host]
+    assert settings.keys() <= SCHEMA.keys()
+    assert ArgumentSpecValidator(SCHEMA).validate(settings).error_messages == []
+    for role in ROLES:
+        if role != "rollback":
+            spec = load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+            assert spec.keys() <= SCHEMA.keys()
+            asked = {name: value for name, value in settings.items() if name in spec}
+            assert ArgumentSpecValidator(spec).validate(asked).error_messages == [], role
+
+
+@pytest.mark.parametrize("host", sorted(HOSTS), ids="-".join)
+def test_an_inventory_agrees_with_itself(host: tuple[str, str]) -> None:
+    settings = HOSTS[host]
+    workloads = {workload["name"] for workload in settings["mesh_workloads"]}
+    assert {pair["workload"] for pair in settings["mesh_gateways"]} == workloads
+    ports = [port for workload in settings["mesh_workloads"] for port in workload["green"]["node_ports"].values()]
+    assert len(ports) == len(set(ports))
+
+
+def test_a_wrong_setting_does_not_pass() -> None:
+    """The tests above must be able to fail."""
+    settings = next(iter(HOSTS.values()))
+    for wrong in ({"mesh_gate": {"min_sampels": 1}}, {"mesh_keep_guard": "maybe"}, {"mesh_gateways": [{"blue": "a/b"}]}):
+        assert ArgumentSpecValidator(SCHEMA).validate({**settings, **wrong}).error_messages
+
+
+def test_there_is_something_to_test() -> None:
+    """The parametrised tests must not pass for want of anything to test."""
+    assert len(UNDO) > 3 and PLAYBOOKS and {path.parent.name for path in INVENTORIES} == {"example", "lab"}
