@@ -157,6 +157,10 @@ def main() -> int:
     elif args.command == "exec":
         enter([a for i, a in enumerate(args.argv) if i or a != "--"], args.host)
     elif args.command == "shell":
+        # So that `ansible-playbook playbooks/migrate.yml -t cutover` is all that needs typing.
+        os.environ["ANSIBLE_INVENTORY"] = str(s.ROOT / "inventories" / "lab" / "hosts.yml")
+        os.environ["PS1"] = r"operator@lab:\w\$ "
+        print("On the operator's host of the lab: kubectl, helm, istioctl and ansible-playbook reach it.")
         enter([shutil.which("bash") or "/bin/sh", "--norc", "-i"])
     elif args.command == "logs":
         return logs(args.name, args.lines)

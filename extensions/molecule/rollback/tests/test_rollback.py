@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
-RECORDS = _traffic.records_path(str(pathlib.Path(os.environ["LAB_STATE"]) / "traffic"))
+TRAFFIC = f"{os.environ['LAB_STATE']}/traffic-rollback"
 ISTIO = "networking.istio.io/v1"
 ADMISSION = "admissionregistration.k8s.io/v1"
 WATCHED = (
@@ -40,6 +40,7 @@ OURS = {"mesh_migration": "there-and-back", "mesh_journal_namespace": "mesh-roll
 # Few probes and one small step: what is tested is the way back.
 HALF = {
     **OURS,
+    "mesh_traffic": {"dir": TRAFFIC},
     "mesh_cutover_steps": [50],
     "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
@@ -186,7 +187,7 @@ def test_no_phase_after_it_can_run(cluster: Cluster, back: Seen) -> None:
 
 
 def test_no_request_was_lost(back: Seen) -> None:
-    seen = _traffic.summarise(_traffic.read_records(RECORDS))
+    seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(TRAFFIC)))
     assert seen["total"]["failed"] == 0, seen["errors"]
     assert seen["total"]["requests"] > 5000
     assert time.time() - seen["total"]["last"] < 10
