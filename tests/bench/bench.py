@@ -65,8 +65,7 @@ def bare(cluster: Cluster, gateways: dict[str, list[str]]) -> float:
     work = [(f"{PATH}/{name}", {"spec": {"gateways": value}}) for name, value in gateways.items()]
     begin = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
-        for _ in pool.map(lambda item: cluster.patch(*item), work):
-            pass
+        list(pool.map(lambda item: cluster.patch(*item), work))
     return time.monotonic() - begin
 
 
@@ -90,7 +89,7 @@ def binding(cluster: Cluster, count: int) -> dict:
     play("bind", bench_state="unbound")
     loop = play("loop", bench_objects=[{"name": name, "gateways": both[name]} for name in sorted(one)[:LOOPED]])
     looped = loop["Bind each"][0] / LOOPED
-    for _ in range(ROUNDS):
+    for _round in range(ROUNDS):
         bare(cluster, one)
         pooled.append(bare(cluster, both))
         play("bind", bench_state="unbound")
@@ -133,7 +132,7 @@ def curl(requests: list[dict]) -> float:
 
 def verifying() -> dict:
     ours, theirs = [], []
-    for _ in range(ROUNDS):
+    for _round in range(ROUNDS):
         tasks = play("verify", bench_count=PROBES // 6 + 1)  # two nodes, blue twice and green once on each
         probed = tasks["Probe"][1]
         if not probed["verified"]:

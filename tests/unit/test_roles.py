@@ -184,7 +184,7 @@ def test_an_undo_passes_on_every_option_that_an_inverse_may_hold(path: Path) -> 
 
 # -- inventories -----------------------------------------------------------------------------------------------------
 def settings_of(inventory: Path) -> dict[str, dict[str, t.Any]]:
-    """host -> its settings. Templates stay what they are, strings, which is what they stand for in these inventories."""
+    """host -> its settings. Templates stay as they are: in these inventories they stand for strings, and are strings."""
     loader = DataLoader()
     manager = InventoryManager(loader=loader, sources=[str(inventory)])
     variables = VariableManager(loader=loader, inventory=manager)
@@ -223,7 +223,8 @@ def test_an_inventory_agrees_with_itself(host: tuple[str, str]) -> None:
 def test_a_wrong_setting_does_not_pass() -> None:
     """The tests above must be able to fail."""
     settings = next(iter(HOSTS.values()))
-    for wrong in ({"mesh_gate": {"min_sampels": 1}}, {"mesh_keep_guard": "maybe"}, {"mesh_gateways": [{"blue": "a/b"}]}):
+    wrongs = ({"mesh_gate": {"min_sampels": 1}}, {"mesh_keep_guard": "maybe"}, {"mesh_gateways": [{"blue": "a/b"}]})
+    for wrong in wrongs:
         assert ArgumentSpecValidator(SCHEMA).validate({**settings, **wrong}).error_messages
 
 

@@ -13,12 +13,12 @@ from .control_plane import istio_sources
 
 def environment() -> dict[str, str]:
     """Where the lab's programs are, and the cluster, for every command that the lab or its operator runs."""
-    path = os.pathsep.join([str(s.BIN), str(s.VENV / "bin"), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    path = os.pathsep.join([str(s.SHORT / "bin"), str(s.VENV / "bin"), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     folder = s.STATE / "helm"
     return {
         "PATH": path, "KUBECONFIG": str(s.KUBECONFIG), "HELM_CACHE_HOME": str(folder / "cache"),
         "HELM_CONFIG_HOME": str(folder / "config"), "HELM_DATA_HOME": str(folder / "data"),
-        "LAB_STATE": str(s.STATE), "LAB_CACHE": str(s.CACHE), "ISTIO_CHARTS": str(istio_sources() / "manifests" / "charts"),
+        "LAB_STATE": str(s.STATE), "LAB_CACHE": str(s.CACHE), "ISTIO_CHARTS": str(s.SHORT / "istio" / "manifests" / "charts"),
     }  # fmt: skip
 
 

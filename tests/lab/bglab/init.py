@@ -19,6 +19,7 @@ from .proc import await_, progress, start
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # PID 1 has no default handlers
     os.makedirs("/run/netns", exist_ok=True)
+    os.symlink(s.CACHE, s.SHORT)
     try:
         boot()
     except BaseException as exc:

@@ -13,6 +13,7 @@ STATE = Path(os.environ.get("LAB_STATE", CACHE / "run"))  # of one running lab: 
 VENV = Path(os.environ.get("LAB_VENV", ROOT / ".cache" / "venv"))
 KUBECONFIG = STATE / "kubeconfig"
 PID_FILE = STATE / "pid"
+SHORT = Path("/run/lab")  # inside, the cache by a name without spaces: kubernetes.core runs helm's path unquoted
 PROGRESS = STATE / "progress"
 LOGS = STATE / "logs"
 AUDIT_LOG = LOGS / "audit.log"
