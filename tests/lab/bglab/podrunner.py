@@ -27,6 +27,7 @@ from .proc import http_ok, start
 
 PROBE_SECONDS = 0.2  # between readiness probes until a pod is ready; then PROBE_READY_SECONDS
 PROBE_READY_SECONDS = 2.0
+UNREADY_AFTER = 3  # failed probes in a row, a kubelet's default: one late answer must not take a pod's endpoint away
 RESTART_SECONDS = 1.0
 
 
@@ -106,10 +107,13 @@ class PodProcess(threading.Thread):
         )  # fmt: skip
         self.started_at = now()
         self._report()
+        failed = 0
         while process.poll() is None and self._grace is None:
-            ready = self._probe(program)
+            failed = 0 if self._probe(program) else failed + 1
+            ready = failed == 0 or (self.ready and failed < UNREADY_AFTER)
             if ready != self.ready:
                 self.ready = ready
+                print(f"{now()} {self.path}: {'ready' if ready else 'not ready'}", flush=True)
                 self._report()
             self._wake.wait(PROBE_READY_SECONDS if self.ready else PROBE_SECONDS)
         if self._grace is not None:

@@ -109,7 +109,15 @@ def halfway(cluster: Cluster, before: Seen) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def back(cluster: Cluster, halfway: Seen) -> Seen:
+def breached(halfway: Seen) -> tuple[subprocess.CompletedProcess[str], dict[str, int]]:
+    """A further step under a gate that no gateway can pass: green would have to be ten thousand times as fast as blue."""
+    gate = {**HALF["mesh_gate"], "p99_floor_ms": 0, "p99_ratio": 0.0001}
+    done = play({**HALF, "mesh_cutover_steps": [50, 75], "mesh_gate": gate}, "--tags", "cutover")
+    return done, weights()
+
+
+@pytest.fixture(scope="module")
+def back(cluster: Cluster, breached: tuple[subprocess.CompletedProcess[str], dict[str, int]]) -> Seen:
     done = play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
     assert done.returncode == 0, done.stdout[-4000:]
     return look(cluster)
@@ -134,6 +142,16 @@ def test_there_was_something_to_undo(before: Seen, halfway: Seen) -> None:
     assert {"gateways istio-system/public", "gateways httpbin/httpbin-gateway", RECORD} <= changed
     assert len([name for name in changed if name.startswith("virtualservices ")]) > 25
     assert set(halfway.weights.values()) == {50}
+
+
+def test_a_step_that_does_not_hold_is_taken_back_and_says_why(
+    halfway: Seen, breached: tuple[subprocess.CompletedProcess[str], dict[str, int]]
+) -> None:
+    done, after = breached
+    assert done.returncode != 0
+    assert "The step to 75 % did not hold: green's p99 is" in done.stdout, done.stdout[-3000:]
+    assert "more than 0.0001 times as long. Green is back at 50" in done.stdout, done.stdout[-3000:]
+    assert after == halfway.weights
 
 
 def test_everything_that_was_there_is_as_it_was(before: Seen, back: Seen) -> None:
