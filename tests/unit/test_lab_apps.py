@@ -10,6 +10,7 @@ import fnmatch
 import importlib
 import json
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -358,11 +359,11 @@ def istio(tmp_path: Path) -> Path:
     return root
 
 
-PROGRAM = """#!{python}
+PROGRAM = """\
 import json, os, sys
 stdin = "" if sys.stdin.isatty() else sys.stdin.read()
 with open(os.environ["RECORD"], "a") as record:
-    record.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:], stdin]) + "\\n")
+    record.write(json.dumps([os.path.basename(sys.argv[0]).removesuffix(".py"), *sys.argv[1:], stdin]) + "\\n")
 if sys.argv[1] == os.environ.get("FAIL"):
     sys.exit("no such cluster")
 if sys.argv[1] == "list":
@@ -380,7 +381,11 @@ class Programs:
         self.paths = {}
         for program in ("kubectl", "helm"):
             self.paths[program] = folder / program
-            self.paths[program].write_text(PROGRAM.format(python=sys.executable), encoding="utf-8")
+            script = folder / f"{program}.py"
+            script.write_text(PROGRAM, encoding="utf-8")
+            # By way of a shell: the kernel takes no interpreter whose path has a space.
+            launch = f"#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(script))} \"$@\"\n"
+            self.paths[program].write_text(launch, encoding="utf-8")
             self.paths[program].chmod(0o755)
 
     def load(self, vs: int = 0, **env: str) -> list[list[str]]:
