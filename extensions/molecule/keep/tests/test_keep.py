@@ -15,6 +15,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import shlex
 import typing as t
 
 import pytest
@@ -148,7 +149,7 @@ def test_the_live_annotation_alone_protects_from_an_upgrade_only(
     values = json.loads(host.run(f"helm get values blue --namespace {C} --output json").stdout)
     values["gateways"] = {"public": None, "passthrough": None}
     (tmp_path / "values.json").write_text(json.dumps(values), encoding="utf-8")
-    chart = f"{os.environ['LAB_STATE']}/apps/blue"
+    chart = shlex.quote(f"{os.environ['LAB_STATE']}/apps/blue")
     done = host.run(f"helm upgrade blue {chart} --namespace {C} --values {tmp_path / 'values.json'}")
     assert done.rc == 0, done.stderr
     assert before and uid(cluster, gateway(C)) == before
@@ -199,7 +200,7 @@ def test_releasing_gives_helm_its_record_back(host: t.Any, cluster: Cluster, tmp
         "passthrough-ingressgateway": workload,
     }
     (tmp_path / "values.json").write_text(json.dumps(values), encoding="utf-8")
-    chart = f"{os.environ['LAB_STATE']}/apps/blue"
+    chart = shlex.quote(f"{os.environ['LAB_STATE']}/apps/blue")
     done = host.run(f"helm install blue {chart} --namespace {B} --values {tmp_path / 'values.json'}")
     assert done.rc == 0, done.stderr
     path = secret(B, "sh.helm.release.v1.blue.v1")
