@@ -13,9 +13,9 @@ import base64
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
-import shlex
 import typing as t
 
 import pytest

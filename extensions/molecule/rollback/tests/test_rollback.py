@@ -64,9 +64,10 @@ def look(cluster: Cluster) -> Seen:
             name = f"{plural} {meta.get('namespace', '')}/{meta['name']}"
             touched[name] = meta.pop("resourceVersion")
             meta.pop("generation", None)
-            # Who owns a field counts too, but not since when. Of a VirtualService, we stay the owner of its lists.
+            # Who owns a field counts too, but not since when. We stay the owner of a VirtualService's lists and of
+            # the data of Helm's record: what was written there is what was there before, but it is ours.
             owners = meta.pop("managedFields", [])
-            if plural != "virtualservices":
+            if plural != "virtualservices" and name != RECORD:
                 meta["managedFields"] = [{**entry, "time": None} for entry in owners]
             objects[name] = body
     return Seen(objects, touched, weights())
