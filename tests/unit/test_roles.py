@@ -54,6 +54,13 @@ def tasks_in(path: Path) -> t.Iterator[dict[str, t.Any]]:
             pending[:0] = task.get(block) or []
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_specified_and_says_what_it_does(role: str) -> None:
+    main = load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]
+    assert main["short_description"] and main["description"]
+    assert main["options"].keys() <= SCHEMA.keys()
+
+
 # -- settings --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_setting_that_is_used_is_in_the_schema(path: Path) -> None:
@@ -184,7 +191,7 @@ def test_an_undo_passes_on_every_option_that_an_inverse_may_hold(path: Path) -> 
 
 # -- inventories -----------------------------------------------------------------------------------------------------
 def settings_of(inventory: Path) -> dict[str, dict[str, t.Any]]:
-    """host -> its settings. Templates stay as they are: in these inventories they stand for strings, and are strings."""
+    """host -> its settings. Templates stay as they are: here they stand for strings, and are strings."""
     loader = DataLoader()
     manager = InventoryManager(loader=loader, sources=[str(inventory)])
     variables = VariableManager(loader=loader, inventory=manager)
