@@ -141,7 +141,7 @@ def verifying() -> dict:
             raise SystemExit(f"bench: not all equal: {probed['counts']}")
         took = tasks["Probe"][0]
         sides = [tasks["Look at both sides"][1]["gateways"][i] for i in (0, 0, 1)]
-        routes = [r for r in tasks["Work out the routes"][1]["routes"] if r["virtual_service"].startswith("bulk/")]
+        routes = [r for r in tasks["Work out the routes"][1]["routes"] if (r["virtual_service"] or "").startswith("bulk/")]
         requests = [
             {**route, "node_port": side["node_ports"][str(route["port"])], "address": address}
             for route in routes[: PROBES // 6 + 1] for side in sides for address in side["addresses"]
