@@ -223,12 +223,9 @@ def record(journal, params, groups, wanted):
 
 def operation(module, _cluster):
     params = module.params
-    if params["green_percent"] is not None and not 0 <= params["green_percent"] <= 100:
-        raise _module.Refusal("bad_option", f"green_percent: {params['green_percent']:g} is not between 0 and 100.")
-    if params["expect_green_percent"] is not None and not 0 <= params["expect_green_percent"] <= 100:
-        raise _module.Refusal(
-            "bad_option", f"expect_green_percent: {params['expect_green_percent']:g} is not between 0 and 100."
-        )
+    for name in ("green_percent", "expect_green_percent"):
+        if params[name] is not None and not 0 <= params[name] <= 100:
+            raise _module.Refusal("bad_option", f"{name}: {params[name]} is not between 0 and 100.")
     balancer = _haproxy.Balancer(
         params["runtime_apis"], params["backends"], params["blue_servers"], params["green_servers"], params["timeout"]
     )
