@@ -246,6 +246,10 @@ def prepare(curl: t.Any, request: Request) -> None:
     else:
         version = pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
     curl.setopt(pycurl.HTTP_VERSION, version)
+    # A request that offers h2 would be sent on an idle HTTP/1.1 connection to the same place, and its answer would say
+    # 1.1. libcurl only shares connections of the same TLS options, and this one means nothing outside Windows.
+    apart = pycurl.SSLOPT_NO_REVOKE if version == pycurl.CURL_HTTP_VERSION_2TLS else 0
+    curl.setopt(pycurl.SSL_OPTIONS, apart)
     curl.setopt(pycurl.URL, url)
     _set_list(curl, pycurl.CONNECT_TO, [f"::{request.address}"] if request.address else [])
     curl.unsetopt(pycurl.CUSTOMREQUEST)
@@ -448,8 +452,9 @@ class _Engine:
 def interleave(requests: t.Iterable[Request], width: int) -> t.Iterator[Request]:
     """The same requests in an order in which connections are made once and used by one request at a time.
 
-    Requests that can share a connection (scheme, host, address, protocol) are put `width` apart: as many such groups as
-    there are slots take turns, and when one is used up the next one takes its place.
+    Requests that can share a connection (host, address, protocol) are groups that take turns; when one is used up the
+    next one takes its place. width: requests at once. Twice as many groups take turns, as many as connections are kept:
+    with just `width` of them a group's next request would come while its last one may still be under way.
     """
     groups: dict[tuple[str, str, str], deque[Request]] = {}
     for request in requests:
@@ -458,7 +463,7 @@ def interleave(requests: t.Iterable[Request], width: int) -> t.Iterator[Request]
     waiting = deque(groups.values())
     turning: deque[deque[Request]] = deque()
     while waiting or turning:
-        while waiting and len(turning) < width:
+        while waiting and len(turning) < 2 * width:
             turning.append(waiting.popleft())
         group = turning.popleft()
         yield group.popleft()
