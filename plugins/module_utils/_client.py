@@ -11,6 +11,7 @@ and API discovery. Nothing here knows what a Gateway is.
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
@@ -70,8 +71,8 @@ class ApiError(ClusterError):
             return f"{asked}: the API server does not accept these credentials (401). Check the user of this context."
         if self.status == 403:
             return (
-                f"{asked}: not allowed (403): {self.text}. Give this user that verb on that resource"
-                " (each role's docs list what it needs)."
+                f"{asked}: not allowed (403): {self.text}. Give this user that verb on that resource; docs/permissions.md"
+                " of bluegreen.mesh lists what each phase needs."
             )
         return f"{asked}: {self.status} {self.reason}: {self.text}"
 
@@ -105,6 +106,12 @@ class Cluster:
         self.context = context
         self._timeout = urllib3.Timeout(connect=10.0, read=timeout)
         configuration = _k8s_client.Configuration()
+        # The loader calls a missing file an invalid configuration. Several may be joined, as in KUBECONFIG.
+        if not any(os.path.exists(path) for path in kubeconfig.split(os.pathsep)):
+            raise ClusterError(
+                f"kubeconfig {kubeconfig} does not exist. It comes from the setting mesh_kubeconfig (option kubeconfig of"
+                " the modules); the path is one of the host that Ansible runs on."
+            )
         try:
             _k8s_config.load_kube_config(
                 config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False

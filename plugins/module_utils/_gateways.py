@@ -335,18 +335,18 @@ def istio_list(cluster: t.Any, plural: str) -> list[Object]:
 def read(cluster: t.Any, wanted: t.Sequence[str], nodes: bool = True) -> World:
     """One list each of Gateways, Services and nodes, and one of pods for each different selector.
 
-    Raises Refusal no_such_gateway for a name that is not there, Refusal bad_reference for one that can't be a name.
+    Raises Refusal no_gateway for a name that is not there, Refusal malformed_reference for one that can't be a name.
     """
     try:
         gateways, missing = choose(istio_list(cluster, "gateways"), wanted)
     except ValueError as exc:
-        raise Refusal("bad_reference", str(exc)) from exc
+        raise Refusal("malformed_reference", str(exc)) from exc
     if missing:
         words = [
             f"{name} (near it: {', '.join(others)})" if others else f"{name} (nothing is near it)"
             for name, others in missing.items()
         ]
-        raise Refusal("no_such_gateway", f"gateways: there is no Istio Gateway {'; '.join(words)}.", missing=missing)
+        raise Refusal("no_gateway", f"gateways: there is no Istio Gateway {'; '.join(words)}.", missing=missing)
     selectors = {
         ",".join(f"{name}={value}" for name, value in sorted(selector.items())): None
         for gateway in gateways

@@ -116,8 +116,8 @@ class RuntimeApi:
         except OSError as exc:
             raise Refusal(
                 "unreachable",
-                f"HAProxy's runtime API {self.address} can't be used: {exc}. Check that this host may reach it, and"
-                " that HAProxy has `stats socket ... level admin` there.",
+                f"HAProxy's runtime API {self.address} (mesh_balancer.runtime_apis) can't be used:"
+                f" {self._explain(exc)} Not answered: {commands[0]}.",
                 instance=self.address,
             ) from exc
         answers = split_answers(text)
@@ -129,6 +129,21 @@ class RuntimeApi:
                 instance=self.address,
             )
         return answers
+
+    def _explain(self, exc: OSError) -> str:
+        """What was tried, what came of it, and what to look at."""
+        where = self._target if self._family == "unix" else "port {1} of {0}".format(*self._target)
+        if isinstance(exc, FileNotFoundError):
+            return f"there is no socket {where}. Is HAProxy running, and is that the path of its `stats socket` line?"
+        if isinstance(exc, PermissionError):
+            return f"this user may not use {where}. Run as a user whom `mode`, `user` or `group` of its line admit."
+        if isinstance(exc, ConnectionRefusedError):
+            return f"nothing listens at {where}. Is HAProxy running, with a `stats socket ... level admin` line there?"
+        if isinstance(exc, socket.gaierror):
+            return f"the name {self._target[0]} can't be resolved. Check it, or write an address."
+        if isinstance(exc, TimeoutError):
+            return f"{where} did not answer within {self._timeout:g} s. Does a firewall keep this host from it?"
+        return f"{where}: {exc.strerror or exc}. Check that this host may reach it."
 
     def _exchange(self, line: str) -> str:
         if self._family == "unix":

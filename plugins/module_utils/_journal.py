@@ -88,7 +88,8 @@ def fence(state: State, epoch: int, where: str) -> None:
         raise Refusal(
             "stale_epoch",
             f"{who(state.run)} (epoch {state.epoch}) took over journal {where} at {state.run.get('started', '?')}. This"
-            f" run holds epoch {epoch}, so it stops here. To go on with this one instead, start it with takeover.",
+            f" run holds epoch {epoch}, so it stops here. To go on with this one instead, start it again with"
+            " -e mesh_takeover=true (takeover=true of migration_journal).",
             epoch=epoch, newest=state.epoch, run=state.run,
         )  # fmt: skip
     if epoch > state.epoch:
@@ -115,7 +116,7 @@ def take(state: State, run: dict[str, t.Any], takeover: bool, where: str) -> Non
             "run_active",
             f"{who(holder)} (epoch {state.epoch}) opened journal {where} at {holder.get('started', '?')} and has not"
             " closed it: it is still running, or it was killed. If it is gone, or must stop now, take over explicitly"
-            " with takeover=true; it can then change nothing more.",
+            " with -e mesh_takeover=true (takeover=true of migration_journal); it can then change nothing more.",
             epoch=state.epoch, run=holder,
         )  # fmt: skip
     state.epoch += 1

@@ -191,7 +191,7 @@ def read_targets(
 ) -> list[Target]:  # fmt: skip
     """The Gateways, the Secrets they name, and the other resources, each once; body None for what is not there.
 
-    A Secret that may be absent and is has no Target. Raises Refusal: unknown_kind, bad_reference.
+    A Secret that may be absent and is has no Target. Raises Refusal: unknown_kind, malformed_reference.
     """
     targets: dict[Ref, Target] = {}
     wanted: dict[Ref, str] = {}
@@ -424,9 +424,8 @@ class Run:
                 "Istio reads it from the namespace of the gateway's pods: set secrets_namespace if that is another one"
                 " than the Gateway's."
             )
-        return Refusal(
-            "not_found", f"{target.ref} ({target.origin}) does not exist. {advice}", resource=target.ref.as_dict()
-        )
+        code = "no_gateway" if target.origin == "gateway" else "not_found"
+        return Refusal(code, f"{target.ref} ({target.origin}) does not exist. {advice}", resource=target.ref.as_dict())
 
     def _refuse_reconciled(self, target: Target, record: Record) -> None:
         """Flux's helm-controller keeps a digest of the stored manifest: an edit of a HelmRelease that is not suspended

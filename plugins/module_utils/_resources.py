@@ -84,7 +84,7 @@ class Resources:
         return self._discovered[api_version].get(kind)
 
     def path(self, ref: Ref) -> str:
-        """The API path of an object. Raises Refusal: unknown_kind; bad_reference when namespace and scope disagree."""
+        """The API path of an object. Raises Refusal: unknown_kind; malformed_reference when namespace and scope disagree."""
         found = self.find(ref.api_version, ref.kind)
         if found is None:
             raise Refusal(
@@ -95,7 +95,7 @@ class Resources:
         plural, namespaced = found
         if namespaced != bool(ref.namespace):
             expected = "a namespace" if namespaced else "no namespace, it is cluster-scoped"
-            raise Refusal("bad_reference", f"{ref.kind} {ref.name}: expected {expected}; found {ref.namespace!r}.")
+            raise Refusal("malformed_reference", f"{ref.kind} {ref.name}: expected {expected}; found {ref.namespace!r}.")
         return path_of(ref.api_version, plural, ref.namespace or None, ref.name)
 
     def served(self, api_version: str, plural: str) -> bool:

@@ -448,7 +448,7 @@ class Plans:
         if blue is None and pair.spec is None:
             if green is None:
                 raise Refusal(
-                    "gateway_missing",
+                    "no_gateway",
                     f"Gateway {title(pair.blue)} does not exist, so {title(pair.green)} can't be made from it. Check"
                     " the pair's namespace and name.",
                     gateway=title(pair.blue),

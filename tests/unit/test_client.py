@@ -110,6 +110,16 @@ def test_an_unknown_context_is_refused_with_those_there_are(tmp_path):
         Cluster(str(path), "production")
 
 
+def test_a_kubeconfig_that_does_not_exist_is_said_to_be_missing(tmp_path):
+    with pytest.raises(ClusterError, match=f"kubeconfig {tmp_path}/none does not exist.*mesh_kubeconfig"):
+        Cluster(f"{tmp_path}/none", "lab")
+
+
+def test_one_of_several_kubeconfigs_is_enough(tmp_path):
+    (tmp_path / "config").write_text(kubeconfig("http://127.0.0.1:1"), encoding="utf-8")
+    assert Cluster(f"{tmp_path}/none:{tmp_path}/config", "lab").context == "lab"
+
+
 @pytest.mark.parametrize("content", [None, "", "{", "not: a kubeconfig", "\tx", b"\xff\xfe\x00"])
 def test_an_unusable_kubeconfig_is_named(tmp_path, content):
     path = tmp_path / "config"
@@ -185,7 +195,7 @@ def test_forbidden_names_verb_resource_and_what_to_do(server, cluster):
     with pytest.raises(ApiError) as error:
         cluster.patch(path_of("v1", "services", "a", "b"), {})
     asked = "PATCH /api/v1/namespaces/a/services/b"
-    for part in (asked, "(403)", 'cannot patch resource "services"', "Give this user"):
+    for part in (asked, "(403)", 'cannot patch resource "services"', "Give this user", "docs/permissions.md"):
         assert part in str(error.value)
 
 

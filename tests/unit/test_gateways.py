@@ -236,9 +236,9 @@ def test_secrets_are_looked_for_where_the_pods_are():
 @pytest.mark.parametrize("module", [gateway_info, route_info])
 def test_a_gateway_that_does_not_exist(cluster, module):
     result = run_module(module, {"gateways": ["istio-gateway/public"]}, cluster)
-    assert result["failed"] and result["failure"]["code"] == "no_such_gateway"
+    assert result["failed"] and result["failure"]["code"] == "no_gateway"
     assert "near it: istio-system/public" in result["msg"]
-    assert run_module(module, {"gateways": ["public"]}, cluster)["failure"]["code"] == "bad_reference"
+    assert run_module(module, {"gateways": ["public"]}, cluster)["failure"]["code"] == "malformed_reference"
 
 
 def test_expired_certificates_are_marked():

@@ -278,6 +278,25 @@ def test_one_unreachable_instance_keeps_all_from_changing(fakes, tmp_path):
     assert fake.sets == []
 
 
+def test_an_address_that_can_not_be_used_is_told_apart_by_cause(tmp_path):
+    left = tmp_path / "left.sock"
+    with socket.socket(socket.AF_UNIX) as once:
+        once.bind(str(left))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        causes = {
+            f"unix:{tmp_path}/none.sock": f"there is no socket {tmp_path}/none.sock",
+            f"unix:{left}": f"nothing listens at {left}",
+            f"tcp:127.0.0.1:{port}": f"port {port} of 127.0.0.1 did not answer within 0.2 s",
+        }
+        for address, says in causes.items():
+            with pytest.raises(Refusal) as refusal:
+                _haproxy.RuntimeApi(address, 0.2).ask(["show info"])
+            message = str(refusal.value)
+            assert refusal.value.code == "unreachable" and address in message and says in message
+            assert "Not answered: show info" in message and "Errno" not in message
+
+
 def test_green_that_is_not_up_gets_no_more_traffic_but_may_lose_it(fakes):
     fake = fakes(pair())
     run(fake, green_percent=50)

@@ -98,7 +98,7 @@ def test_an_open_journal_needs_takeover_and_says_who_has_it(cluster):
     opened(cluster)
     refused = journal(cluster, state="open", run_id="two")
     assert refused["failed"] and refused["failure"]["code"] == "run_active"
-    for part in ("run one of ada", "epoch 1", "takeover=true", stored(cluster)["run"]["started"]):
+    for part in ("run one of ada", "epoch 1", "-e mesh_takeover=true", stored(cluster)["run"]["started"]):
         assert part in refused["msg"]
     assert opened(cluster, "two", takeover=True) == 2
 

@@ -692,7 +692,7 @@ def test_what_another_migration_keeps():
 
 
 def test_what_does_not_exist():
-    assert "Gateway istio-system/nope" in refused(blue(), "not_found", gateways=["istio-system/nope"])
+    assert "Gateway istio-system/nope" in refused(blue(), "no_gateway", gateways=["istio-system/nope"])
     assert "secrets_namespace" in refused(blue(objects=[gateway()]), "not_found")
     resources = [{"api_version": "v1", "kind": "Service", "namespace": "istio-system", "name": "nope"}]
     assert "Service istio-system/nope" in refused(blue(), "not_found", resources=resources)
@@ -713,8 +713,8 @@ def test_kinds_and_scopes():
         return {"resources": [{"api_version": "v1", "kind": "Secret", "name": "x", **what}]}
 
     assert "Nope" in refused(blue(), "unknown_kind", **resource(kind="Nope", api_version="example.com/v9"))
-    assert "a namespace" in refused(blue(), "bad_reference", **resource())
-    assert "cluster-scoped" in refused(blue(), "bad_reference", **resource(kind="Namespace", namespace="x"))
+    assert "a namespace" in refused(blue(), "malformed_reference", **resource())
+    assert "cluster-scoped" in refused(blue(), "malformed_reference", **resource(kind="Namespace", namespace="x"))
 
 
 def test_a_name_is_needed():

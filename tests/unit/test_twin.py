@@ -174,7 +174,7 @@ def test_a_part_that_is_missing_is_one_difference():
         ({"blue": "public"}, "malformed_reference", "pairs[0].blue"),
         ({"green": "a/b/c"}, "malformed_reference", "NAMESPACE/NAME"),
         ({"green": "istio-system/public"}, "bad_option", "named twice"),
-        ({"blue": "istio-system/nope"}, "gateway_missing", "istio-system/nope"),
+        ({"blue": "istio-system/nope"}, "no_gateway", "istio-system/nope"),
         ({"selector": {}}, "bad_option", "selector is empty"),
         ({"selector": {"app": "blue"}}, "same_workload", "matches blue's pods too"),
         ({"ports": {"81": 80}}, "unknown_port", "It has: 8080, 8443"),

@@ -163,7 +163,7 @@ def test_a_context_that_does_not_exist(tmp_path: pathlib.Path, module: str) -> N
 
 def test_a_kubeconfig_that_does_not_exist(tmp_path: pathlib.Path) -> None:
     missing = str(tmp_path / "missing")
-    refused(run("gateway_info", tmp_path, kubeconfig=missing), "cluster", missing)
+    refused(run("gateway_info", tmp_path, kubeconfig=missing), "cluster", missing, "does not exist", "mesh_kubeconfig")
 
 
 def test_a_kubeconfig_that_is_none(tmp_path: pathlib.Path) -> None:
@@ -189,7 +189,7 @@ def test_a_kubeconfig_that_is_none(tmp_path: pathlib.Path) -> None:
 )
 def test_no_permission(tmp_path: pathlib.Path, module: str, verb: str, resource: str) -> None:
     result = run(module, tmp_path, **{**WRITES, **READS, **OPEN}[module], context="nobody")
-    refused(result, "api", "403", 'User "nobody"', f'cannot {verb} resource "{resource}"', "Give this user that verb")
+    refused(result, "api", "403", 'User "nobody"', f'cannot {verb} resource "{resource}"', "Give this user that verb", "docs/permissions.md")
 
 
 def test_findings_that_could_not_be_looked_for_are_findings(tmp_path: pathlib.Path) -> None:
@@ -200,19 +200,17 @@ def test_findings_that_could_not_be_looked_for_are_findings(tmp_path: pathlib.Pa
 
 # -- objects ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("module", "params", "code"),
+    ("module", "params"),
     [
-        ("virtual_service_gateways", {"pairs": [{**PAIR, "blue": "mesh-bad/olf"}]}, "no_gateway"),
-        ("resource_keep", {"migration": "bad", "gateways": ["mesh-bad/olf"]}, "not_found"),
-        ("gateway_twin", {"pairs": [{**TWIN, "blue": "mesh-bad/olf"}]}, "gateway_missing"),
-        ("gateway_info", {"gateways": ["mesh-bad/olf"]}, "no_such_gateway"),
-        ("route_info", {"gateways": ["mesh-bad/olf"]}, "no_such_gateway"),
+        ("virtual_service_gateways", {"pairs": [{**PAIR, "blue": "mesh-bad/olf"}]}),
+        ("resource_keep", {"migration": "bad", "gateways": ["mesh-bad/olf"]}),
+        ("gateway_twin", {"pairs": [{**TWIN, "blue": "mesh-bad/olf"}]}),
+        ("gateway_info", {"gateways": ["mesh-bad/olf"]}),
+        ("route_info", {"gateways": ["mesh-bad/olf"]}),
     ],
 )
-def test_a_gateway_that_does_not_exist(
-    tmp_path: pathlib.Path, module: str, params: dict[str, t.Any], code: str
-) -> None:
-    refused(run(module, tmp_path, **params), code, "Gateway mesh-bad/olf")
+def test_a_gateway_that_does_not_exist(tmp_path: pathlib.Path, module: str, params: dict[str, t.Any]) -> None:
+    refused(run(module, tmp_path, **params), "no_gateway", "Gateway mesh-bad/olf")
 
 
 @pytest.mark.parametrize("reference", ["old", "a/b/c"])
@@ -233,9 +231,7 @@ def test_a_malformed_reference(tmp_path: pathlib.Path, module: str, field: str, 
         params["pairs"] = [{**params["pairs"][0], "blue": reference}]
     else:
         params["gateways"] = [reference]
-    result = run(module, tmp_path, **params)
-    assert result["failure"]["code"] in ("malformed_reference", "bad_reference")
-    refused(result, result["failure"]["code"], field, repr(reference), "NAMESPACE/NAME")
+    refused(run(module, tmp_path, **params), "malformed_reference", field, repr(reference), "NAMESPACE/NAME")
 
 
 def test_a_port_in_use(tmp_path: pathlib.Path) -> None:
@@ -275,7 +271,7 @@ def test_an_older_epoch(
     if module == "resource_keep":
         older["phase"] = "keep"
     result = run(module, tmp_path, **params, journal=older)
-    refused(result, "stale_epoch", "run second of bob", "mesh-bad/held", f"epoch {journals['held'] - 1}", "takeover")
+    refused(result, "stale_epoch", "run second of bob", "mesh-bad/held", f"epoch {journals['held'] - 1}", "-e mesh_takeover=true")
 
 
 def test_an_older_epoch_in_the_journal_itself(tmp_path: pathlib.Path, journals: dict[str, int]) -> None:
@@ -297,8 +293,8 @@ def play(migration: str, *argv: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("migration", "argv", "says"),
     [
-        ("none", "-t cutoff", ["Unknown tag cutoff", "preflight, keep, bind"]),
-        ("none", "--skip-tags celanup", ["Unknown tag celanup"]),
+        ("none", "-t cutoff", ["Unknown tag cutoff in --tags", "nothing would have run", "preflight, keep, bind"]),
+        ("none", "--skip-tags celanup", ["Unknown tag celanup in --skip-tags", "nothing would have been skipped"]),
         ("none", '-t preflight -e {"mesh_soka":{}}', ["Unknown setting mesh_soka", "mesh_soak"]),
         ("none", '-t preflight -e {"mesh_gate":{"min_sampels":1}}', ["min_sampels", "min_samples", "mesh_gate"]),
         ("none", "-t rollback -e mesh_rollback_to=verify", ["mesh_rollback_to", "keep, bind, deploy, cutover, unbind"]),
@@ -308,7 +304,7 @@ def play(migration: str, *argv: str) -> subprocess.CompletedProcess[str]:
         ("none", "-t preflight -e mesh_context=nobody", ["cannot get resource", "configmaps", "mesh-bad"]),
         ("none", "-t cutover", ["verify: it has not been run", "-t verify"]),
         ("none", "-t preflight -e mesh_certificates=require", ["Secret istio-gateway/public-cert", "does not exist"]),
-        ("held", "-t preflight", ["run second of bob", "mesh-bad/held", "takeover"]),
+        ("held", "-t preflight", ["run second of bob", "mesh-bad/held", "-e mesh_takeover=true"]),
         ("ready", '-t cutover -e {"mesh_cutover_steps":[50,10]}', ["mesh_cutover_steps", "[50, 10]", "rising"]),
         ("ready", "-t cutover", ["last verification", "mesh_verify_max_age", "-t verify"]),
         ("late", "-t bind", ["bind can't run any more", "unbind of late", "-t rollback"]),
