@@ -9,7 +9,8 @@ every write is conditional on the resourceVersion of a state in which that epoch
 
     data:
       epoch: "3"
-      run: {"id", "operator", "host", "started", "state": active|closed}
+      run: {"id", "operator", "host", "started", "ticket", "job", "state": active|closed}, the newest
+    runs: [{"epoch", "id", "operator", "host", "started", "ticket", "job"}], the last RUNS_LIMIT: who took which epoch
       cluster: UID of kube-system
       phases: {PHASE: {"state": started|done|undone, "epoch", "at"}}
       steps: [{"id", "phase", "op", "key", "inverse", "state": recorded|done|undone, "at", "epoch", "backup", "secret"}]
@@ -39,6 +40,7 @@ JOURNAL_LABEL = "bluegreen.mesh/journal"
 TRIES = 5  # of one conditional write, each from a fresh read
 INVERSE_LIMIT = 64 * 1024  # bytes of an inverse that may stay in the ConfigMap
 JOURNAL_LIMIT = 900 * 1000  # bytes of the ConfigMap's data; the API server refuses more than 1 MiB (1,048,576)
+RUNS_LIMIT = 50  # runs that are remembered
 FACTS_LIMIT = 32 * 1024  # bytes of all facts together
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")  # an RFC 1123 label, with room for -backup-ID
 
@@ -53,21 +55,23 @@ class State:
     phases: dict[str, dict[str, t.Any]] = dataclasses.field(default_factory=dict)
     steps: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
     facts: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    runs: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
 
     @classmethod
     def parse(cls, data: dict[str, str]) -> State:
         """Raises ValueError for data that no version of ours wrote."""
         state = cls(
-            epoch=int(data["epoch"]), cluster=data["cluster"],
+            epoch=int(data["epoch"]), cluster=data["cluster"], runs=json.loads(data.get("runs") or "[]"),
             **{name: json.loads(data[name]) for name in ("run", "phases", "steps", "facts")},
         )  # fmt: skip
-        for name, kind in (("run", dict), ("phases", dict), ("steps", list), ("facts", dict)):
+        for name, kind in (("run", dict), ("phases", dict), ("steps", list), ("facts", dict), ("runs", list)):
             if not isinstance(getattr(state, name), kind):
                 raise ValueError(f"{name} is not a {kind.__name__}")
         return state
 
     def dump(self) -> dict[str, str]:
         values = {"run": self.run, "phases": self.phases, "steps": self.steps, "facts": self.facts}
+        values["runs"] = self.runs
         data = {name: json.dumps(value, separators=(",", ":")) for name, value in values.items()}
         return {"epoch": str(self.epoch), "cluster": self.cluster, **data}
 
@@ -78,7 +82,8 @@ def now() -> str:
 
 def who(run: dict[str, t.Any]) -> str:
     """A run in words."""
-    return f"run {run.get('id', '?')} of {run.get('operator', '?')} on {run.get('host', '?')}"
+    more = "".join(f", {name} {run[name]}" for name in ("ticket", "job") if run.get(name))
+    return f"run {run.get('id', '?')} of {run.get('operator', '?')} on {run.get('host', '?')}{more}"
 
 
 # -- rules, over plain state -----------------------------------------------------------------------------------------
@@ -120,6 +125,7 @@ def take(state: State, run: dict[str, t.Any], takeover: bool, where: str) -> Non
             epoch=state.epoch, run=holder,
         )  # fmt: skip
     state.epoch += 1
+    state.runs = [*state.runs, {"epoch": state.epoch, **run}][-RUNS_LIMIT:]
     state.run = {**run, "state": "active"}
 
 

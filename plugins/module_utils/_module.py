@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
@@ -15,6 +17,7 @@ CLUSTER_ARGS: dict[str, t.Any] = {
     "kubeconfig": {"type": "path", "required": True, "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
     "context": {"type": "str", "required": True, "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
 }
+PLAN_FILE = "BLUEGREEN_MESH_PLAN"  # environment variable: where changes are written down while a plan is made
 JOURNAL_ARGS: dict[str, t.Any] = {
     "journal": {
         "type": "dict",
@@ -65,6 +68,18 @@ def run(
         )
     except _client.ClusterError as exc:
         module.fail_json(msg=str(exc), failure={"code": "cluster"})
+    if module.check_mode and os.environ.get(PLAN_FILE):
+        tell_plan(module, result)
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**result)
+
+
+def tell_plan(module: AnsibleModule, result: dict[str, t.Any]) -> None:
+    """Appends what this module would change to the plan that is being made."""
+    from . import _plan  # which needs Refusal
+
+    if result.get("changed") and module._name.rpartition(".")[2] not in _plan.UNSEEN:
+        changes = _plan.changes_of(module._name.rpartition(".")[2], module.params, result.get("diff") or {})
+        with open(os.environ[PLAN_FILE], "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(change) + "\n" for change in changes)

@@ -83,6 +83,12 @@ options:
       - Copies of Secrets to remove, as C(NAMESPACE/NAME), with O(state=absent). The journal uses it to undo a copy.
     type: list
     elements: str
+  expect_namespaces:
+    description:
+      - In check mode, take it that a namespace that is missing will have been made by then. Without it, check mode fails
+        there, as the module itself would.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.journal
@@ -189,10 +195,10 @@ def plan(cluster, params):
     return plans.present(pairs)
 
 
-def write(cluster, steps, journal, recorded, dry_run):
+def write(cluster, steps, journal, recorded, dry_run, namespaces_follow):
     """Carries out the steps; returns the object that has changed since it was read, if one has.
 
-    recorded: gets the ids of the journal's steps.
+    recorded: gets the ids of the journal's steps. namespaces_follow: a dry run takes missing namespaces for made.
     """
     acting = [step for step in steps if step.acts]
     if journal and acting and not dry_run:
@@ -206,6 +212,8 @@ def write(cluster, steps, journal, recorded, dry_run):
             _twin.apply(cluster, step, dry_run)
         except ApiError as exc:
             if exc.status == 404 and step.state == "created":
+                if dry_run and namespaces_follow:
+                    continue
                 raise _module.Refusal(
                     "namespace_missing",
                     f"{step.kind} {_twin.title(step.ref)} can't be made: {exc.text}. Create the namespace first.",
@@ -224,7 +232,7 @@ def operation(module, cluster):
         for step in steps:  # what an earlier try has written is unchanged now, and yet was changed by this run
             if (step.kind, step.ref) not in first or step.acts:
                 first[step.kind, step.ref] = step
-        contested = write(cluster, steps, journal, recorded, module.check_mode)
+        contested = write(cluster, steps, journal, recorded, module.check_mode, module.params["expect_namespaces"])
         if contested is None:
             break
     else:
@@ -278,6 +286,7 @@ def main():
             "labels": {"type": "list", "elements": "str", "default": []},
             "annotations": {"type": "list", "elements": "str", "default": []},
             "copies": {"type": "list", "elements": "str"},
+            "expect_namespaces": {"type": "bool", "default": False},
         },
         journal=True,
         required_one_of=[("pairs", "copies")],

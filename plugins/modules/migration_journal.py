@@ -48,11 +48,16 @@ options:
       - With V(state=open), nothing is changed if it is still the newest, and the module fails if it is not.
     type: int
   run_id:
-    description: With V(state=open), what this run is called, an AWX job number for example. Made up from the time if
-      not given.
+    description: With V(state=open), what this run is called. Made up from the time if not given.
     type: str
   operator:
     description: With V(state=open), who runs it. The user on the control node if not given.
+    type: str
+  ticket:
+    description: With V(state=open), the change request that this run belongs to.
+    type: str
+  job:
+    description: With V(state=open), the job that runs it, an AWX job number for example.
     type: str
   takeover:
     description:
@@ -185,9 +190,14 @@ epoch:
   type: int
   returned: success
 run:
-  description: The run that has the newest epoch, with C(id), C(operator), C(host), C(started) and C(state), V(active)
-    or V(closed).
+  description: The run that has the newest epoch, with C(id), C(operator), C(host), C(started), C(ticket) and C(job)
+    where they were given, and C(state), V(active) or V(closed).
   type: dict
+  returned: success
+runs:
+  description: The last runs by C(epoch), oldest first, so that it is known who took the epoch of a step or phase.
+  type: list
+  elements: dict
   returned: success
 cluster:
   description: UID of the cluster's C(kube-system) namespace.
@@ -246,6 +256,8 @@ SPEC = {
     "epoch": {"type": "int"},
     "run_id": {"type": "str"},
     "operator": {"type": "str"},
+    "ticket": {"type": "str"},
+    "job": {"type": "str"},
     "takeover": {"type": "bool", "default": False},
     "phase": {"type": "str", "choices": list(_journal.PHASES)},
     "phase_state": {"type": "str", "choices": ["started", "done", "undone"]},
@@ -273,7 +285,7 @@ SPEC = {
 
 
 ONLY_WITH = {  # options that would be ignored in another state, which nobody would notice
-    "open": ("run_id", "operator", "takeover"),
+    "open": ("run_id", "operator", "ticket", "job", "takeover"),
     "recorded": ("phase_state", "step", "done", "undone", "facts"),
     "read": ("undo_from",),
 }
@@ -341,6 +353,7 @@ def opening(params: dict[str, t.Any], store: _journal.Store, _check: bool) -> Ch
         "operator": params["operator"] or getpass.getuser(),
         "host": platform.node(),
         "started": started,
+        **{name: params[name] for name in ("ticket", "job") if params[name]},
     }
 
     tried: list[int] = []
@@ -405,6 +418,7 @@ def view(state: _journal.State) -> dict[str, t.Any]:
     return {
         "epoch": state.epoch,
         "run": state.run,
+        "runs": state.runs,
         "cluster": state.cluster,
         "phases": state.phases,
         "facts": state.facts,

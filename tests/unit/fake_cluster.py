@@ -338,6 +338,7 @@ def run_module(
     warnings._global_warnings.clear()
     connection = CONNECTION if cluster is not None else {}
     arguments = {**connection, **params, "_ansible_check_mode": check, "_ansible_diff": diff}
+    arguments["_ansible_module_name"] = module.__name__.rpartition(".")[2]
     out = io.StringIO()
     with (
         patch_module_args(arguments),

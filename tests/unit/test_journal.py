@@ -48,7 +48,7 @@ def test_open_makes_namespace_and_journal(cluster):
     assert result["cluster"] == cluster.uid()
     body = cluster.peek("configmaps", NAMESPACE, "demo")
     assert body["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
-    assert set(body["data"]) == {"epoch", "run", "cluster", "phases", "steps", "facts"}
+    assert set(body["data"]) == {"epoch", "run", "cluster", "phases", "steps", "facts", "runs"}
     assert result["diff"]["before"] == {} and result["diff"]["after"]["epoch"] == 1
 
 
@@ -101,6 +101,26 @@ def test_an_open_journal_needs_takeover_and_says_who_has_it(cluster):
     for part in ("run one of ada", "epoch 1", "-e mesh_takeover=true", stored(cluster)["run"]["started"]):
         assert part in refused["msg"]
     assert opened(cluster, "two", takeover=True) == 2
+
+
+def test_who_took_which_epoch_is_remembered_with_ticket_and_job(cluster):
+    journal(cluster, state="open", run_id="one", operator="ada", ticket="CHG-7", job="42")
+    assert "run one of ada" in journal(cluster, state="open", run_id="two")["msg"]
+    assert "ticket CHG-7, job 42" in journal(cluster, state="open", run_id="two")["msg"]
+    opened(cluster, "two", takeover=True)
+    runs = journal(cluster)["runs"]
+    assert [(r["epoch"], r["id"], r.get("ticket"), r.get("job")) for r in runs] == [
+        (1, "one", "CHG-7", "42"), (2, "two", None, None),
+    ]  # fmt: skip
+    for _ in range(60):
+        opened(cluster, "again", takeover=True)
+    assert [run["epoch"] for run in journal(cluster)["runs"]] == list(range(13, 63))
+
+
+def test_a_journal_of_before_runs_were_remembered_is_read(cluster):
+    opened(cluster)
+    cluster.edit("configmaps", NAMESPACE, "demo", lambda body: body["data"].pop("runs"))
+    assert journal(cluster)["runs"] == [] and opened(cluster, "two", takeover=True) == 2
 
 
 @pytest.mark.parametrize("act", ["check", "record", "done", "recorded", "closed"])

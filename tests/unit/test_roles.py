@@ -33,6 +33,7 @@ def load(path: str | Path) -> t.Any:
 SCHEMA: dict[str, t.Any] = load("roles/mesh/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
 MESH: dict[str, t.Any] = load("roles/mesh/vars/main.yml")
 PHASES: list[str] = MESH["_mesh_phases"]
+ASIDES: list[str] = MESH["_mesh_asides"]
 
 
 def without_comments(path: Path) -> str:
@@ -103,10 +104,10 @@ def test_phases_are_roles_and_tags_in_the_order_of_the_playbook() -> None:
     ]
     assert [
         (role["name"].removeprefix("bluegreen.mesh."), tags) for role, tags in imports if "always" not in tags
-    ] == [(phase, [phase]) for phase in PHASES] + [("rollback", ["never", "rollback"])]
+    ] == [(phase, [phase]) for phase in PHASES] + [(aside, ["never", aside]) for aside in ASIDES]
     # With its validation on, an imported role's check would be tagged `always` and run whatever was asked for.
     assert all(role["rolespec_validate"] is False for role, _tags in imports)
-    assert set(ROLES) == {*PHASES, "mesh", "rollback"}
+    assert set(ROLES) == {*PHASES, *ASIDES, "mesh"}
 
 
 def test_the_journal_knows_the_phases_in_this_order() -> None:
@@ -145,6 +146,12 @@ def writes(module: str, options: dict[str, t.Any]) -> bool:
     return module != "haproxy_weights" or bool({"green_percent", "weights"} & options.keys())
 
 
+def test_a_role_asks_for_check_mode_by_our_own_word() -> None:
+    """While a plan is made, every module runs in check mode, and ansible_check_mode does not say so: _mesh_check does."""
+    asking = [path for path in FILES if re.search(r"\bansible_check_mode\b", without_comments(path))]
+    assert {path.relative_to(ROOT).parts[1] for path in asking} == {"mesh"}, "say _mesh_check"
+
+
 # -- the way back ----------------------------------------------------------------------------------------------------
 def documentation(module: str) -> dict[str, t.Any]:
     source = (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
@@ -164,6 +171,7 @@ RECORDING = {
 # Options that no inverse holds: the connection comes from the play, the others only concern the way forward.
 NEVER_RECORDED = {
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
+    "gateway_twin": {"expect_namespaces"},
     "resource_keep": {"guard_timeout", "backup_dir"},
     "virtual_service_gateways": {"concurrency"},
 }

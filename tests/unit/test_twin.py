@@ -213,6 +213,13 @@ def test_a_namespace_that_does_not_exist_is_named():
         assert result["failure"]["code"] == "namespace_missing" and "istio-gateway" in result["msg"]
 
 
+def test_check_mode_can_take_it_for_made(cluster):
+    nowhere = FakeCluster(gateway(servers=[server(8080, protocol="HTTP")]))
+    result = run(nowhere, check=True, expect_namespaces=True)
+    assert result["changed"] and [g["state"] for g in result["gateways"]] == ["created"] and nowhere.writes == 0
+    assert run(nowhere, expect_namespaces=True)["failure"]["code"] == "namespace_missing"
+
+
 def test_missing_permission_is_said(cluster):
     cluster.fail("GET", "*/secrets/public-cert", 403, "Forbidden", 'secrets "public-cert" is forbidden')
     result = run(cluster)
