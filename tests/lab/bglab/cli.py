@@ -1,4 +1,4 @@
-"""lab build | up | down | exec | shell | logs | status"""
+"""lab build | up | down | add | remove | flux-chart | exec | shell | logs | status"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from . import blue, build, control_plane
+from . import blue, build, control_plane, extras, flux
 from . import settings as s
 
 # Namespaces of its own for users, network, mounts and processes; ending the first process inside ends all of it.
@@ -43,8 +43,7 @@ def up() -> int:
     if first_process():
         print("lab: is up already")
         return 0
-    missing = [p for p in build.PROGRAMS if not (s.BIN / p).exists()]
-    if missing:
+    if missing := build.missing(build.LAB):
         print(f"lab: not built yet: {', '.join(missing)}; run 'make lab'", file=sys.stderr)
         return 1
     control_plane.clean_state()
@@ -103,17 +102,36 @@ def down() -> int:
 
 
 def enter(argv: t.Sequence[str], host: str = "operator") -> t.NoReturn:
-    pid = first_process()
-    if pid is None:
-        print("lab: is not up; run 'make lab-up'", file=sys.stderr)
-        sys.exit(1)
-    join = ["nsenter", "--preserve-credentials", "-t", str(pid), "-U", "-n", "-m", "-p"]
-    inside = [] if host == "control-plane" else ["nsenter", f"--net=/run/netns/{host}", "--"]
-    folder = f"--wd={os.getcwd()}"
+    network = "--net=/proc/1/ns/net" if host == "control-plane" else f"--net=/run/netns/{host}"
+    join = ["nsenter", network, "--"]
+    if not s.SHORT.is_symlink():  # else this is a command of the lab's operator: inside already
+        pid = first_process()
+        if pid is None:
+            print("lab: is not up; run 'make lab-up'", file=sys.stderr)
+            sys.exit(1)
+        into = ["nsenter", "--preserve-credentials", "-t", str(pid), "-U", "-n", "-m", "-p", f"--wd={os.getcwd()}"]
+        join = [*into, *join]
     os.environ.update(blue.environment())
     os.environ.pop("PYTHONPATH", None)  # the lab's own modules are none of the operator's business
     # setsid is not used: Ctrl-C must reach the command.
-    os.execvp("nsenter", [*join, folder, *inside, *argv])
+    os.execvp("nsenter", [*join, *argv])
+
+
+def on_control_plane(args: argparse.Namespace) -> int:
+    """The lab's own commands that change it run where everything can be reached."""
+    if not (s.SHORT.is_symlink() and os.path.samefile("/proc/self/ns/net", "/proc/1/ns/net")):
+        enter(["env", f"PYTHONPATH={s.LAB}", sys.executable, "-m", "bglab", *sys.argv[1:]], "control-plane")
+    try:
+        if args.command == "flux-chart":
+            revision = flux.chart(args.name, Path(args.folder).resolve(), args.namespace)
+            print(f"OCIRepository {args.namespace}/{args.name}: {revision}")
+            return 0
+        for name in args.names:
+            print(f"lab: {name}: {extras.add(name) if args.command == 'add' else extras.remove(name)}", flush=True)
+    except (OSError, RuntimeError) as exc:  # TimeoutError and HTTPError are OSErrors
+        print(f"lab: {args.command}: {exc}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def logs(name: str | None, lines: int) -> int:
@@ -138,9 +156,17 @@ def status() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="build the programs that are missing")
+    builds = commands.add_parser("build", help="build the lab's programs that are missing, or those of the extras named")
+    builds.add_argument("names", nargs="*", metavar="NAME", help=f"extras: {', '.join(extras.EXTRAS)}")
     commands.add_parser("up", help="start the lab with blue and its applications; LAB_VS=N adds N VirtualServices")
     commands.add_parser("down", help="end it, all of it")
+    for verb, text in (("add", "start extras in the running lab"), ("remove", "take them away again")):
+        names = commands.add_parser(verb, help=text)
+        names.add_argument("names", nargs="+", choices=list(extras.EXTRAS), metavar="NAME")
+    chart = commands.add_parser("flux-chart", help="an OCIRepository of a chart folder, for a HelmRelease's chartRef")
+    chart.add_argument("name")
+    chart.add_argument("folder")
+    chart.add_argument("--namespace", default=flux.NAMESPACE)
     commands.add_parser("status")
     run = commands.add_parser("exec", help="run a command on the operator's host (or another)")
     run.add_argument("--host", default="operator", help="operator, balancer, node-1, node-2 or control-plane")
@@ -153,7 +179,11 @@ def main() -> int:
         commands.add_parser(inner)
     args = parser.parse_args()
     if args.command == "build":
-        build.build()
+        if unknown := [name for name in args.names if name not in extras.EXTRAS]:
+            parser.error(f"build: no extra {', '.join(unknown)}; there are: {', '.join(extras.EXTRAS)}")
+        build.build(*[module for name in args.names for module in extras.modules(name)] or [build.LAB])
+    elif args.command in ("add", "remove", "flux-chart"):
+        return on_control_plane(args)
     elif args.command == "exec":
         enter([a for i, a in enumerate(args.argv) if i or a != "--"], args.host)
     elif args.command == "shell":

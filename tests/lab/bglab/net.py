@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 from . import settings as s
@@ -34,6 +35,15 @@ def add_host(name: str, *addresses: str) -> None:
     lines += [f"addr add {address}/24 dev eth0" for address in addresses]
     lines += ["link set eth0 up", f"route add default via {s.API}"]
     ip("\n".join(lines) + "\n", name)
+
+
+def hosts() -> list[str]:
+    return os.listdir("/run/netns")
+
+
+def delete_host(name: str) -> None:
+    ip(f"link del h-{name}\n")  # with its peer at once; the kernel takes its time over a namespace's links
+    run("ip", "netns", "del", name)
 
 
 def build() -> None:
