@@ -27,6 +27,7 @@ MODULES = (
 )
 ADDRESS = s.KYVERNO
 PORT = 9443
+REPORTS_METRICS = 8001  # 8000 is the other one's
 NAMESPACE = "kyverno"
 POLICIES = "/apis/kyverno.io/v1/clusterpolicies"
 WEBHOOKS = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
@@ -45,7 +46,7 @@ def start() -> None:
           for name in ("kyverno", "kyverno-metrics")),
     ]}))  # fmt: skip
     run("kubectl", "apply", "--filename", str(objects))
-    common = [f"--kubeconfig={s.KUBECONFIG}", "--disableMetrics=true", "--disableLogColor=true"]
+    common = [f"--kubeconfig={s.KUBECONFIG}", "--disableLogColor=true"]
     process = proc.start("kyverno", [
         str(s.BIN / "kyverno"), *common, f"--serverIP={ADDRESS}:{PORT}", f"--webhookServerPort={PORT}",
         f"--caSecretName=kyverno-svc.{NAMESPACE}.svc.kyverno-tls-ca",
@@ -53,8 +54,11 @@ def start() -> None:
     ], netns="kyverno", env=environment("kyverno"))  # fmt: skip
     configuration = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/kyverno-policy-mutating-webhook-cfg"
     proc.await_("kyverno's webhooks", lambda: bool(Api()("GET", configuration)), process)
-    proc.start("kyverno-reports", [str(s.BIN / "kyverno-reports"), *common], netns="kyverno",
-               env=environment("kyverno-reports"))  # fmt: skip
+    reports = proc.start("kyverno-reports", [
+        str(s.BIN / "kyverno-reports"), *common, f"--metricsPort={REPORTS_METRICS}",
+    ], netns="kyverno", env=environment("kyverno-reports"))  # fmt: skip
+    metrics = f"http://{ADDRESS}:{REPORTS_METRICS}/metrics"
+    proc.await_("kyverno-reports", lambda: proc.http_ok(metrics), reports)
 
 
 def environment(deployment: str) -> dict[str, str]:
