@@ -21,13 +21,18 @@ description:
     CD, an operator, the garbage collector, the deletion of the namespace, or a person. It concerns only objects that
     carry this migration's annotation C(bluegreen.mesh/kept-by). The module waits until the API server does refuse, by
     dry runs of the deletions.
+  - Every owner is found from the live object, several at once where several claim it, and each is met in its own way.
+    A Flux HelmRelease is suspended, or renders the annotation itself (O(flux_method)). What a Flux Kustomization
+    applies gets C(kustomize.toolkit.fluxcd.io/prune=disabled) and C(reconcile=disabled), what an Argo CD Application
+    tracks C(Prune=false,Delete=false) among its sync-options. The labels by which an Istio operator prunes come off,
+    after the operator is scaled to 0.
   - What was changed is noted on each object in the annotation C(bluegreen.mesh/kept-undo). V(released) takes away
     exactly that; an object that was kept before stays kept.
   - Nothing is changed if one of the objects can't be protected.
 notes:
   - It does not protect from edits, nor from scaling to zero.
-  - A Flux HelmRelease must be suspended before its stored manifest may be edited, or Flux would undo the edit. The
-    module fails with V(owner_reconciles) where it is not.
+  - What is suspended or scaled on account of a kept object carries the annotation C(bluegreen.mesh/frozen), with what
+    was there before, and is set in motion again when the last object that it was held still for is released.
   - Needs the verbs C(get), C(patch) and C(delete) on what is kept (the last for dry runs only), C(list) on Secrets and
     ConfigMaps and C(patch) on those that hold Helm's records, and C(get), C(create), C(update) and C(delete) on
     C(validatingadmissionpolicies) and C(validatingadmissionpolicybindings).
@@ -76,6 +81,48 @@ options:
         description: Name.
         type: str
         required: true
+  needs:
+    description:
+      - With O(state=kept), keep as well what the O(gateways) can't serve without, from their selectors on, namely
+        Deployments, Services, service accounts, the roles by which istiod hands out certificates, pull secrets,
+        autoscalers, disruption budgets, network policies, the IstioOperator, istiod with what it runs by, the root
+        certificate's Secrets, Istio's CRDs and the namespaces.
+      - With O(state=released), release as well everything that the O(journal) has as kept.
+    type: bool
+    default: false
+  frozen:
+    description: Objects to set in motion again with O(state=released), besides those that the other objects lead to.
+    type: list
+    elements: dict
+    suboptions:
+      api_version:
+        description: Group and version, such as V(apps/v1).
+        type: str
+        required: true
+      kind:
+        description: Kind, such as V(Deployment).
+        type: str
+        required: true
+      namespace:
+        description: Namespace. Leave it out for a cluster-scoped object.
+        type: str
+      name:
+        description: Name.
+        type: str
+        required: true
+      former:
+        description: What was there before, for an object that lost the annotation that says so.
+        type: list
+        elements: dict
+        suboptions:
+          path:
+            description: The field, from the outside in.
+            type: list
+            elements: str
+            required: true
+          value:
+            description: Its value. None for a field that was not there.
+            type: raw
   live_annotation:
     description: Set C(helm.sh/resource-policy=keep) on the live object.
     type: bool
@@ -87,6 +134,20 @@ options:
         installed, and because two releases may hold the same object.
     type: bool
     default: true
+  flux_method:
+    description:
+      - How a Flux HelmRelease is kept from deleting what its release holds.
+      - V(suspend) suspends it and edits the stored manifest; nothing is rolled out.
+      - V(post_renderers) adds a patch to its C(spec.postRenderers) and waits for the new revision; it goes on being
+        reconciled, and everything else that is new in its source is rolled out with it.
+      - V(none) fails with V(owner_reconciles) where it is not suspended already.
+    type: str
+    choices: [suspend, post_renderers, none]
+    default: suspend
+  owner_timeout:
+    description: Seconds to wait for an owner, for a new revision of a HelmRelease or the end of an operator's pods.
+    type: int
+    default: 300
   guard:
     description:
       - V(auto) sets up the admission policy where the API server has it (Kubernetes 1.30 and later), and warns where
@@ -123,6 +184,7 @@ EXAMPLES = r"""
     gateways:
       - istio-system/public
       - istio-system/passthrough
+    needs: true
 
 - name: Keep a Deployment and its Service as well, without a journal
   bluegreen.mesh.resource_keep:
@@ -214,6 +276,24 @@ protected:
       description: Whether its deletion is refused.
       type: bool
       returned: always
+    claims:
+      description: Its owners, each with C(owner), C(name), C(source) and whether the object outlives it, C(safe).
+      type: list
+      elements: dict
+      returned: always
+    safe:
+      description: Whether it outlives the removal of each of its owners.
+      type: bool
+      returned: always
+    shared:
+      description: Whether more than these Gateways need it, so that it stays when they go.
+      type: bool
+      returned: always
+frozen:
+  description: What is held still for as long as these are kept.
+  type: list
+  elements: dict
+  returned: O(state=kept)
 guard:
   description:
     - V(active) if the API server was seen to refuse each deletion, V(pending) in check mode if that is still to come,
@@ -253,8 +333,29 @@ SPEC = {
             "name": {"type": "str", "required": True},
         },
     },
+    "needs": {"type": "bool", "default": False},
+    "frozen": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "api_version": {"type": "str", "required": True},
+            "kind": {"type": "str", "required": True},
+            "namespace": {"type": "str"},
+            "name": {"type": "str", "required": True},
+            "former": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "path": {"type": "list", "elements": "str", "required": True},
+                    "value": {"type": "raw"},
+                },
+            },
+        },
+    },
     "live_annotation": {"type": "bool", "default": True},
     "helm_record": {"type": "bool", "default": True},
+    "flux_method": {"type": "str", "choices": ["suspend", "post_renderers", "none"], "default": "suspend"},
+    "owner_timeout": {"type": "int", "default": 300},
     "guard": {"type": "str", "choices": ["auto", "required", "none"], "default": "auto"},
     "guard_timeout": {"type": "int", "default": 60},
     "backup_dir": {"type": "path"},
@@ -262,7 +363,7 @@ SPEC = {
 
 
 def main() -> None:
-    _module.run(_keep.operate, SPEC, journal=True, required_one_of=[("gateways", "resources")])
+    _module.run(_keep.operate, SPEC, journal=True, required_one_of=[("gateways", "resources", "frozen")])
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: resource_keep_info
-short_description: What Helm would keep and delete, and who owns an object
+short_description: What owners would keep and delete, and who they are
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - For O(release), works out what C(helm uninstall) would delete, from the stored manifest of the highest revision as
     Helm does, and what an upgrade or rollback that drops an object would do to it, from the live annotation.
-  - For O(gateways) and O(resources), finds the Helm release that owns each, and what protects it.
+  - For O(gateways) and O(resources), finds every owner of each, what protects it, and in RV(would_delete) what each
+    owner would delete now.
   - Nothing is changed, and Helm is not needed.
 options:
   release:
@@ -61,6 +62,11 @@ options:
         description: Name.
         type: str
         required: true
+  needs:
+    description:
+      - Look as well at what the O(gateways) can't serve without. See O(bluegreen.mesh.resource_keep#module:needs).
+    type: bool
+    default: false
 notes:
   - Needs the verb C(list) on Secrets and ConfigMaps, and C(get) on the objects.
 seealso:
@@ -87,6 +93,12 @@ EXAMPLES = r"""
     kubeconfig: ~/.kube/config
     context: production
     gateways: [istio-system/public]
+    needs: true
+  register: owners
+
+- name: Stop if one of them would take something with it
+  ansible.builtin.assert:
+    that: owners.would_delete == []
 """
 
 RETURN = r"""
@@ -222,6 +234,32 @@ owners:
       description: The migration that keeps it, or V(null).
       type: str
       returned: always
+    intact:
+      description: Whether it is the object that was kept, by its UID, and is not being deleted.
+      type: bool
+      returned: always
+    claims:
+      description:
+        - Its owners, each with C(owner), C(name), whether the object outlives it (C(safe)), and whether the owner is
+          there, so that it would make the object again (C(source)).
+      type: list
+      elements: dict
+      returned: always
+    safe:
+      description: Whether it outlives the removal of each of its owners.
+      type: bool
+      returned: always
+    shared:
+      description: Whether more than these Gateways need it, so that it stays when they go.
+      type: bool
+      returned: always
+would_delete:
+  description:
+    - What each owner would delete now if it was removed, as C(owner), C(name) and C(objects), each of those with a
+      C(reason).
+  type: list
+  elements: dict
+  returned: O(gateways) or O(resources) is given
 missing:
   description: Objects that do not exist.
   type: list
@@ -257,6 +295,7 @@ SPEC = {
             "name": {"type": "str", "required": True},
         },
     },
+    "needs": {"type": "bool", "default": False},
 }
 
 

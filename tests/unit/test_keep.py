@@ -14,38 +14,27 @@ import pytest
 from ansible.module_utils.common import warnings
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _deletion_guard as guard
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _helm_release as helm
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep
-from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, resource_keep, resource_keep_info
-from fake_cluster import FakeCluster, run_module
-from fake_guard import serve_guard
-
-JOURNAL = {"namespace": "bluegreen-mesh", "name": "night", "epoch": 1, "phase": "keep"}
-HELM = {"meta.helm.sh/release-name": "blue", "meta.helm.sh/release-namespace": "istio-system"}
-MANIFEST = """\
----
-# Source: blue/templates/secret.yaml
-apiVersion: v1
-kind: Secret
-metadata:
-  name: public-cert
-data: {}
----
-# Source: blue/templates/service.yaml
-apiVersion: v1
-kind: Service
-metadata:
-  name: public-ingressgateway
-  namespace: istio-system
----
-# Source: blue/templates/gateway.yaml
-apiVersion: networking.istio.io/v1beta1
-kind: Gateway
-metadata:
-  name: public
-  annotations:
-    über: "1"
-spec: {}
-"""
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep_target
+from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, resource_keep
+from fake_blue import (
+    HELM,
+    JOURNAL,
+    MANIFEST,
+    act,
+    annotations_of,
+    blue,
+    encoded,
+    gateway,
+    info,
+    kept,
+    manifest_of,
+    obj,
+    record,
+    refused,
+    secret,
+    snapshot,
+)
+from fake_cluster import run_module
 
 
 @pytest.fixture(autouse=True)
@@ -59,99 +48,6 @@ def no_waiting(monkeypatch):
 def no_old_warnings():
     """Ansible collects them for the life of a process, which is one module's elsewhere."""
     warnings._global_warnings.clear()
-
-
-# -- a cluster as blue leaves it -------------------------------------------------------------------------------------
-def obj(api_version, kind, name, namespace="istio-system", annotations=None, **more):
-    meta = {"name": name, "annotations": {**HELM, **(annotations or {})}, "labels": more.pop("labels", {})}
-    if namespace:
-        meta["namespace"] = namespace
-    meta.update(more.pop("meta", {}))
-    return {"apiVersion": api_version, "kind": kind, "metadata": meta, **more}
-
-
-def gateway(annotations=None, tls=None, name="public", **more):
-    servers = [
-        {"hosts": ["*"], "port": {"number": 8080, "protocol": "HTTP"}, "tls": {"httpsRedirect": True}},
-        {"hosts": ["*"], "port": {"number": 8443}, "tls": tls or {"mode": "SIMPLE", "credentialName": "public-cert"}},
-    ]
-    return obj("networking.istio.io/v1", "Gateway", name, annotations=annotations, spec={"servers": servers}, **more)
-
-
-def secret(name="public-cert", annotations=None, **more):
-    return obj(
-        "v1", "Secret", name, annotations=annotations, type="kubernetes.io/tls", data={"tls.key": "c2VjcmV0"}, **more
-    )
-
-
-def encoded(
-    manifest=MANIFEST, version=1, status="deployed", gzipped=True, name="blue", namespace="istio-system", **more
-):
-    data = {
-        "name": name, "namespace": namespace, "version": version, "info": {"status": status}, "manifest": manifest,
-        "config": {"ratio": 1.5}, **more,
-    }  # fmt: skip
-    raw = json.dumps(data, ensure_ascii=False).encode()
-    return base64.b64encode(gzip.compress(raw, mtime=0) if gzipped else raw).decode()
-
-
-def record(value=None, version=1, storage="istio-system", kind="Secret", status="deployed", label="blue", **more):
-    value = encoded(version=version, status=status) if value is None else value
-    data = base64.b64encode(value.encode()).decode() if kind == "Secret" else value
-    return {
-        "apiVersion": "v1", "kind": kind,
-        "metadata": {
-            "name": f"sh.helm.release.v1.{label}.v{version}", "namespace": storage,
-            "labels": {"owner": "helm", "name": label, "status": status, "version": str(version)},
-        },
-        "data": {"release": data}, **({"type": "helm.sh/release.v1"} if kind == "Secret" else {}), **more,
-    }  # fmt: skip
-
-
-def blue(*more, records=None, objects=None, served=True, journal=True, **options):
-    cluster = FakeCluster(*(objects or [gateway(), secret()]), *(records if records is not None else [record()]), *more)
-    serve_guard(cluster, served=served, **options)
-    if journal:
-        opened = run_module(
-            migration_journal,
-            {"state": "open", "namespace": "bluegreen-mesh", "name": "night", "operator": "me"},
-            cluster,
-        )
-        assert not opened.get("failed"), opened
-    return cluster
-
-
-def act(cluster, state="kept", check=False, **params):
-    params = {"state": state, "gateways": ["istio-system/public"], "journal": JOURNAL, **params}
-    return run_module(resource_keep, {k: v for k, v in params.items() if v is not None}, cluster, check=check)
-
-
-def kept(cluster, **params):
-    result = act(cluster, **params)
-    assert not result.get("failed"), result
-    return result
-
-
-def refused(cluster, code, **params):
-    before = snapshot(cluster)
-    result = act(cluster, **params)
-    assert result.get("failed"), result
-    assert result["failure"]["code"] == code, result
-    assert snapshot(cluster) == before, "a refusal has changed something"
-    return result["msg"]
-
-
-def snapshot(cluster):
-    return json.dumps([cluster._store[key] for key in sorted(cluster._store)], sort_keys=True)
-
-
-def manifest_of(cluster, version=1, storage="istio-system", kind="secrets", label="blue"):
-    value = cluster.peek(kind, storage, f"sh.helm.release.v1.{label}.v{version}")["data"]["release"]
-    return helm.decode(base64.b64decode(value).decode() if kind == "secrets" else value).manifest
-
-
-def annotations_of(cluster, plural="gateways", name="public"):
-    return cluster.peek(plural, "istio-system", name)["metadata"]["annotations"]
 
 
 # -- keeping ---------------------------------------------------------------------------------------------------------
@@ -170,7 +66,7 @@ def test_a_gateway_and_its_secret_are_kept_in_every_way():
     for plural, name in (("gateways", "public"), ("secrets", "public-cert")):
         found = annotations_of(cluster, plural, name)
         assert found["helm.sh/resource-policy"] == "keep" and found[guard.KEPT_BY] == "night"
-        assert json.loads(found[_keep.UNDO]) == {"live": None, "record": None}
+        assert json.loads(found[_keep_target.UNDO]) == {"live": None, "record": None}
     manifest = manifest_of(cluster)
     assert manifest.count("helm.sh/resource-policy: keep") == 2 and "über" in manifest
     assert (
@@ -220,7 +116,7 @@ def test_the_diff_shows_annotations_only():
 def test_a_live_annotation_alone_is_half_of_it():
     cluster = blue(objects=[gateway({"helm.sh/resource-policy": "keep"}), secret()])
     kept(cluster)
-    assert json.loads(annotations_of(cluster)[_keep.UNDO]) == {"record": None}
+    assert json.loads(annotations_of(cluster)[_keep_target.UNDO]) == {"record": None}
     assert manifest_of(cluster).count("resource-policy") == 2
 
 
@@ -228,7 +124,7 @@ def test_a_record_alone_is_the_other_half():
     manifest = MANIFEST.replace('    über: "1"\n', '    helm.sh/resource-policy: " Keep"\n')
     cluster = blue(records=[record(encoded(manifest))])
     kept(cluster)
-    assert json.loads(annotations_of(cluster)[_keep.UNDO]) == {"live": None}
+    assert json.loads(annotations_of(cluster)[_keep_target.UNDO]) == {"live": None}
     assert manifest_of(cluster).count('helm.sh/resource-policy: " Keep"') == 1
 
 
@@ -312,7 +208,7 @@ def test_where_no_record_needs_an_edit(records, reason):
     before = [cluster.peek("secrets", "istio-system", r["metadata"]["name"]) for r in records]
     result = kept(cluster)
     assert result["protected"][0]["record"] is False
-    assert result["protected"][0]["record_reason"] == _keep.RECORD_REASONS[reason]
+    assert result["protected"][0]["record_reason"] == _keep_target.RECORD_REASONS[reason]
     assert [cluster.peek("secrets", "istio-system", r["metadata"]["name"]) for r in records] == before
 
 
@@ -423,7 +319,7 @@ def test_released_after_uninstall():
         del cluster._store[("", "secrets", "istio-system", "sh.helm.release.v1.blue.v1")]
     again = kept(cluster)
     assert again["changed"] is False
-    assert again["protected"][0]["record_reason"] == _keep.RECORD_REASONS["no_record"]
+    assert again["protected"][0]["record_reason"] == _keep_target.RECORD_REASONS["no_record"]
     result = kept(cluster, state="released")
     assert result["changed"] and guard.KEPT_BY not in annotations_of(cluster)
 
@@ -462,7 +358,7 @@ def test_releasing_in_check_mode():
 
 def test_a_damaged_note_is_no_reason_to_take_anything_away():
     cluster = blue(
-        objects=[gateway({guard.KEPT_BY: "night", _keep.UNDO: "{", "helm.sh/resource-policy": "keep"}), secret()]
+        objects=[gateway({guard.KEPT_BY: "night", _keep_target.UNDO: "{", "helm.sh/resource-policy": "keep"}), secret()]
     )
     kept(cluster, state="released")
     assert annotations_of(cluster) == {**HELM, "helm.sh/resource-policy": "keep"}
@@ -679,7 +575,9 @@ def test_a_reconciling_flux_release():
         }
 
     objects = [gateway(labels=labels), secret(labels=labels)]
-    assert "bigbang/istio" in refused(blue(helm_release(False), objects=objects), "owner_reconciles")
+    assert "bigbang/istio" in refused(
+        blue(helm_release(False), objects=objects), "owner_reconciles", flux_method="none"
+    )
     assert kept(blue(helm_release(True), objects=objects))["changed"]
     assert "does not exist" in json.dumps(kept(blue(objects=objects))["warnings"])
 
@@ -731,7 +629,7 @@ def test_missing_permission_is_explained():
 
 # -- which Secrets a Gateway names -----------------------------------------------------------------------------------
 def secrets_of(**tls):
-    return {(w, n): bool(f) for w, n, f in _keep.tls_secrets(gateway(tls=tls), "ns")}
+    return {(w, n): bool(f) for w, n, f in _keep_target.tls_secrets(gateway(tls=tls), "ns")}
 
 
 def test_tls_secrets():
@@ -750,7 +648,7 @@ def test_tls_secrets():
         {"mode": "SIMPLE", "serverCertificate": "/a"},
     ):
         assert secrets_of(**tls) == {}
-    assert _keep.tls_secrets({}, "ns") == []
+    assert _keep_target.tls_secrets({}, "ns") == []
 
 
 def test_a_mutual_gateway_with_and_without_a_ca_secret():
@@ -774,13 +672,6 @@ def test_gateways_of_an_old_istio():
 
 
 # -- information -----------------------------------------------------------------------------------------------------
-def info(cluster, **params):
-    writes = cluster.writes
-    result = run_module(resource_keep_info, params, cluster)
-    assert cluster.writes == writes and not result.get("changed")
-    return result
-
-
 def names(items):
     return [f"{item['kind']} {item['name']}" for item in items]
 

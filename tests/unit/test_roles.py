@@ -172,7 +172,7 @@ RECORDING = {
 NEVER_RECORDED = {
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
     "gateway_twin": {"expect_namespaces"},
-    "resource_keep": {"guard_timeout", "backup_dir"},
+    "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
     "virtual_service_gateways": {"concurrency"},
 }
 
