@@ -9,6 +9,7 @@ import dataclasses
 import json
 import typing as t
 
+from . import _blue_needs
 from . import _helm_release as helm
 from ._client import Cluster
 from ._deletion_guard import KEPT_BY
@@ -234,12 +235,15 @@ def read_targets(
     others: t.Sequence[Ref], needs: bool = False,
 ) -> list[Target]:  # fmt: skip
     """The Gateways, the Secrets they name, and the other resources, each once; body None for what is not there.
+    needs: what else those Gateways can't serve without, too.
 
-    A Secret that may be absent and is has no Target. Raises Refusal: unknown_kind, malformed_reference.
+    What may be absent and is has no Target. Raises Refusal: unknown_kind, malformed_reference.
     """
     targets: dict[Ref, Target] = {}
     wanted: dict[Ref, str] = {}
-    for (namespace, name), body in zip(gateways, _read_gateways(cluster, gateways)):
+    shared: set[Ref] = set()
+    found = _read_gateways(cluster, gateways)
+    for (namespace, name), body in zip(gateways, found):
         ref = Ref((body or {}).get("apiVersion", GATEWAY_VERSIONS[0]), "Gateway", namespace, name)
         targets[ref] = Target(ref, "gateway", body)
         for where, secret, field in tls_secrets(body or {}, secrets_namespace or namespace):
@@ -248,10 +252,20 @@ def read_targets(
     for ref in others:
         if ref not in targets:
             wanted[ref] = wanted.get(ref) or "resources"
+    optional = {ref: "CA of a Gateway" for ref, origin in wanted.items() if not origin}
+    if needs:
+        there = [body for body in found if body is not None]
+        spaces = [*([secrets_namespace] if secrets_namespace else []), *(namespace for namespace, _name in gateways)]
+        for need in _blue_needs.blue_needs(_blue_needs.read(cluster, there, spaces)):
+            if need.shared:
+                shared.add(need.ref)
+            if need.ref not in targets and need.ref not in wanted:
+                wanted[need.ref] = ""
+                optional[need.ref] = need.why
     paths = [resources.path(ref) for ref in wanted]
     for (ref, origin), body in zip(wanted.items(), read_all(cluster, paths)):
         if body is not None or origin:
-            targets[ref] = Target(ref, origin or "CA of a Gateway", body)
+            targets[ref] = Target(ref, origin or optional[ref], body, shared=ref in shared)
     return list(targets.values())
 
 

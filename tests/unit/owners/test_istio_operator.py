@@ -1,0 +1,119 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import istio_operator as operator
+from fake_blue import act, blue, gateway, info, kept, obj
+
+LABELS = {operator.OWNER: "istiocontrolplane", operator.OWNER_NAMESPACE: "istio-system", "app": "public"}
+IOP = {
+    "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator",
+    "metadata": {"name": "istiocontrolplane", "namespace": "istio-system"},
+}  # fmt: skip
+SERVICE = [{"api_version": "v1", "kind": "Service", "namespace": "istio-system", "name": "public"}]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    clock = {"now": 0.0}
+    monkeypatch.setattr(operator.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(operator.time, "sleep", lambda seconds: clock.update(now=clock["now"] + seconds))
+
+
+def deployment(replicas=2, labels=None, **container):
+    template = {"metadata": {"labels": labels or {"name": "istio-operator"}}, "spec": {"containers": [container]}}
+    meta = {"name": "istio-operator-1-23", "namespace": "istio-operator"}
+    selector = {"matchLabels": {"name": "istio-operator"}}
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta,
+        "spec": {"replicas": replicas, "selector": selector, "template": template},
+    }  # fmt: skip
+
+
+def pruned(*more, labels=LABELS):
+    service = obj("v1", "Service", "public", labels=dict(labels), spec={})
+    service["metadata"]["annotations"] = {}
+    return blue(*more, objects=[service, gateway()], records=[])
+
+
+def keep(cluster, **params):
+    return kept(cluster, gateways=None, resources=SERVICE, **params)
+
+
+def labels_of(cluster):
+    return cluster.peek("services", "istio-system", "public")["metadata"].get("labels")
+
+
+def replicas(cluster):
+    return cluster.peek("deployments", "istio-operator", "istio-operator-1-23")["spec"]["replicas"]
+
+
+def doomed(cluster):
+    return [e["owner"] for e in info(cluster, resources=SERVICE)["would_delete"]]
+
+
+def test_the_operator_is_frozen_first_and_the_labels_come_off():
+    cluster = pruned(IOP, deployment())
+    assert doomed(cluster) == ["istio_operator"]
+    order = []
+    cluster.on("PATCH", "*", lambda r: order.append(r.path.rsplit("/", 1)[1]))
+    keep(cluster)
+    assert order.index("istio-operator-1-23") < order.index("public")
+    assert replicas(cluster) == 0 and labels_of(cluster) == {"app": "public"}
+    assert doomed(cluster) == [] and keep(cluster)["changed"] is False
+    steps = json.loads(cluster.peek("configmaps", "bluegreen-mesh", "night")["data"]["steps"])
+    (frozen,) = [step["inverse"]["params"]["frozen"] for step in steps if step["op"] == "owner_frozen"]
+    assert frozen[0]["name"] == "istio-operator-1-23"
+    assert frozen[0]["former"] == [{"path": ["spec", "replicas"], "value": 2}]
+
+
+def test_released_labels_and_scales_it_again():
+    cluster = pruned(IOP, deployment())
+    keep(cluster)
+    keep(cluster, state="released")
+    assert replicas(cluster) == 2 and labels_of(cluster) == LABELS
+    assert not cluster.peek("deployments", "istio-operator", "istio-operator-1-23")["metadata"].get("annotations")
+
+
+def test_the_labels_come_off_when_its_pods_are_gone():
+    pod = {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "istio-operator", "labels": {"name": "istio-operator"}},
+    }  # fmt: skip
+    cluster = pruned(IOP, deployment(), pod)
+    result = act(cluster, gateways=None, resources=SERVICE)
+    assert result["failure"]["code"] == "owner_timeout" and "p are still there" in result["msg"]
+    assert operator.OWNER in labels_of(cluster)
+
+
+def test_an_operator_that_somebody_started_again_is_seen():
+    cluster = pruned(IOP, deployment())
+    keep(cluster)
+    cluster.edit("deployments", "istio-operator", "istio-operator-1-23", lambda b: b["spec"].update(replicas=1))
+    assert doomed(cluster) == ["istio_operator"]
+
+
+def test_one_that_was_stopped_before_stays_so():
+    cluster = pruned(IOP, deployment(replicas=0))
+    keep(cluster)
+    keep(cluster, state="released")
+    assert replicas(cluster) == 0
+
+
+def test_what_charts_write_names_no_owner():
+    assert doomed(pruned(IOP, deployment(), labels={operator.OWNER: "unknown"})) == []
+
+
+def test_its_istio_operator_is_gone():
+    assert doomed(pruned(deployment())) == []
+
+
+def test_the_operator_by_its_command():
+    assert operator.is_operator(deployment(labels={"a": "b"}, command=["operator", "server"]))
+    assert not operator.is_operator(deployment(labels={"a": "b"}, command=["server"]))
+    assert not operator.is_operator(deployment(labels={"a": "b"}))
