@@ -16,7 +16,7 @@ from . import _virtual_services
 from ._client import ApiError, Cluster, path_of
 from ._gateways import selects
 from ._module import Refusal
-from ._twin import Ref, parse_ports, parse_ref, title
+from ._twin import Ref, credentials, parse_ports, parse_ref, title
 
 Object = dict[str, t.Any]
 ERROR, WARNING = "error", "warning"
@@ -42,12 +42,21 @@ class Finding:
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """versions: (group and version, plural), newest first; the first that the API server has is used. everywhere:
-    listed in all namespaces, else only in those of the workloads. required: not having the kind is a finding."""
+    listed in all namespaces, else only in those of the workloads. required: not having the kind is a finding.
+    namespace, query: where alone it is listed, and by which selector."""
 
     name: str
     versions: tuple[tuple[str, str], ...]
     everywhere: bool = True
     required: bool = False
+    namespace: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
+
+    def where(self, namespace: str | None) -> str:
+        """What `unreadable` calls a list of this kind."""
+        group_version, plural = self.versions[0]
+        group = group_version.partition("/")[0] if "/" in group_version else "core"
+        return plural + (f" in {namespace}" if namespace else "") + f" ({group})"
 
 
 def _istio(name: str, plural: str, group: str, *versions: str, required: bool = False) -> Kind:
@@ -58,10 +67,15 @@ def _gateway_api(name: str, plural: str, *versions: str) -> Kind:
     return Kind(name, tuple((f"gateway.networking.k8s.io/{v}", plural) for v in versions))
 
 
+def _prometheus(name: str, plural: str) -> Kind:
+    return Kind(name, (("monitoring.coreos.com/v1", plural),))
+
+
 KINDS = (
     _istio("gateways", "gateways", "networking", "v1", "v1beta1", required=True),
     _istio("virtual_services", "virtualservices", "networking", "v1", "v1beta1", required=True),
     _istio("destination_rules", "destinationrules", "networking", "v1", "v1beta1"),
+    _istio("service_entries", "serviceentries", "networking", "v1", "v1beta1"),
     _istio("envoy_filters", "envoyfilters", "networking", "v1alpha3"),
     _istio("proxy_configs", "proxyconfigs", "networking", "v1beta1"),
     _istio("authorization_policies", "authorizationpolicies", "security", "v1", "v1beta1"),
@@ -75,12 +89,28 @@ KINDS = (
     _gateway_api("tcp_routes", "tcproutes", "v1alpha2"),
     Kind("ingresses", (("networking.k8s.io/v1", "ingresses"),)),
     Kind("ingress_classes", (("networking.k8s.io/v1", "ingressclasses"),)),
+    Kind("network_policies", (("networking.k8s.io/v1", "networkpolicies"),)),
+    _prometheus("service_monitors", "servicemonitors"),
+    _prometheus("pod_monitors", "podmonitors"),
+    _prometheus("prometheus_rules", "prometheusrules"),
+    # Grafana's sidecar, as Helm charts of dashboards use it, goes by this label.
+    Kind("dashboards", (("v1", "configmaps"),), query=(("labelSelector", "grafana_dashboard"),)),
+    Kind(
+        "coredns", (("v1", "configmaps"),), namespace="kube-system", query=(("fieldSelector", "metadata.name=coredns"),)
+    ),
+    Kind("namespaces", (("v1", "namespaces"),)),
     Kind("services", (("v1", "services"),)),
     Kind("nodes", (("v1", "nodes"),)),
     Kind("pods", (("v1", "pods"),), everywhere=False),
     Kind("secrets", (("v1", "secrets"),), everywhere=False),
+    Kind("deployments", (("apps/v1", "deployments"),), everywhere=False),
     Kind("hpas", (("autoscaling/v2", "horizontalpodautoscalers"),), everywhere=False),
+    Kind("pdbs", (("policy/v1", "poddisruptionbudgets"),), everywhere=False),
+    Kind("certificates", (("cert-manager.io/v1", "certificates"),), everywhere=False),
 )
+# Of a Secret's annotations these may be kept: they say whose copy or certificate it is, and hold no value.
+SECRET_ANNOTATIONS = ("bluegreen.mesh/", "cert-manager.io/")
+CERTIFICATE_KEYS = ("tls.crt", "cert")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +123,7 @@ class Workload:
     green_labels: dict[str, str]
     node_ports: dict[str, int]
     green_account: str
+    chart_service: Object  # what the chart's values say of green's Service
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +136,14 @@ class GatewayPair:
 
 @dataclasses.dataclass
 class Inventory:
-    """objects: by the names of KINDS. unreadable: why, by what could not be read. The findings read nothing else."""
+    """objects: by the names of KINDS. unreadable: why, by what could not be read; unread: the names of those KINDS, of
+    which nothing is known to be missing. The findings read nothing else."""
 
     pairs: list[GatewayPair]
     workloads: list[Workload]
     objects: dict[str, list[Object]] = dataclasses.field(default_factory=dict)
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+    unread: set[str] = dataclasses.field(default_factory=set)
     root_namespace: str = "istio-system"
     certificates: str = "copy"
 
@@ -145,6 +178,18 @@ class Inventory:
 
     def blue_accounts(self, workload: Workload) -> set[str]:
         return {(p.get("spec") or {}).get("serviceAccountName") or "default" for p in self.blue_pods(workload)}
+
+    def blue_deployment(self, workload: Workload) -> Object | None:
+        return self._deployment(workload.blue)
+
+    def green_deployment(self, workload: Workload) -> Object | None:
+        """None until green is deployed."""
+        return self._deployment(workload.green)
+
+    def _deployment(self, service: Ref) -> Object | None:
+        selector = ((self.find("services", service) or {}).get("spec") or {}).get("selector")
+        own = (d for d in self["deployments"] if ref_of(d)[0] == service[0])
+        return next((d for d in own if selects(selector, template_labels(d))), None)
 
     def on_blue(self, gateway: Object) -> list[Workload]:
         """The workloads whose blue pods this Gateway configures; one without a selector configures all."""
@@ -208,6 +253,30 @@ def labels_of(item: Object) -> dict[str, str]:
     return item["metadata"].get("labels") or {}
 
 
+def annotations_of(item: Object) -> dict[str, str]:
+    return item["metadata"].get("annotations") or {}
+
+
+def template_labels(deployment: Object) -> dict[str, str]:
+    """Labels of the pods that a Deployment makes."""
+    return ((deployment.get("spec") or {}).get("template") or {}).get("metadata", {}).get("labels") or {}
+
+
+def picks(selector: dict[str, t.Any] | None, labels: dict[str, str]) -> bool:
+    """Whether a LabelSelector (matchLabels, matchExpressions) picks these labels; an empty one picks all, none none."""
+    if selector is None:
+        return False
+    held = {
+        "In": lambda e: labels.get(e["key"]) in (e.get("values") or ()),
+        "NotIn": lambda e: labels.get(e["key"]) not in (e.get("values") or ()),
+        "Exists": lambda e: e["key"] in labels,
+        "DoesNotExist": lambda e: e["key"] not in labels,
+    }
+    return (selector.get("matchLabels") or {}).items() <= labels.items() and all(
+        held[e["operator"]](e) for e in selector.get("matchExpressions") or ()
+    )
+
+
 def namespaces_of(pair: GatewayPair) -> tuple[str, str]:
     """Namespaces of blue's and of green's pods: exportTo, policies and Secrets go by these, not the Gateway's own."""
     if pair.workload:
@@ -249,7 +318,7 @@ def parse(
             raw["name"], (blue["namespace"], blue["service"]), (green["namespace"], green["release"]),
             {str(k): str(v) for k, v in (green.get("labels") or {}).items()},
             {k: int(v) for k, v in (green.get("node_ports") or {}).items()},
-            (values.get("serviceAccount") or {}).get("name") or green["release"],
+            (values.get("serviceAccount") or {}).get("name") or green["release"], values.get("service") or {},
         )  # fmt: skip
     if len(known) < len(workloads):
         raise Refusal("bad_option", f"workloads: names must differ; found {[raw['name'] for raw in workloads]}.")
@@ -270,36 +339,48 @@ def parse(
 def read(cluster: Cluster, inventory: Inventory) -> Inventory:
     """Fills inventory.objects by listing every kind, and says in inventory.unreadable what could not be listed.
 
-    Raises ClusterError when the cluster can't be reached at all. Of Secrets only names and keys are kept.
+    Raises ClusterError when the cluster can't be reached at all. Of Secrets no private value is kept.
     """
     namespaces = sorted(
         {ref[0] for w in inventory.workloads for ref in (w.blue, w.green)}
         | {n for pair in inventory.pairs for n in namespaces_of(pair)}
     )
-    tasks = [(kind, ns) for kind in KINDS for ns in ([None] if kind.everywhere else namespaces)]
+    tasks = [(k, n) for k in KINDS for n in ([k.namespace] if k.everywhere or k.namespace else namespaces)]
     answers = cluster.parallel(lambda task: _list(cluster, *task), tasks)
     for (kind, namespace), answer in zip(tasks, answers):
-        where = kind.versions[0][1] + (f" in {namespace}" if namespace else "")
-        group = kind.versions[0][0].partition("/")[0] if "/" in kind.versions[0][0] else "core"
+        where = kind.where(namespace)
         if isinstance(answer, ApiError):
-            inventory.unreadable[f"{where} ({group})"] = answer.explain()
+            inventory.unreadable[where] = answer.explain()
+            inventory.unread.add(kind.name)
         elif isinstance(answer, Exception):
             raise answer
         elif answer is None:
             if kind.required:
-                inventory.unreadable[f"{where} ({group})"] = "the API server does not have this kind"
+                inventory.unreadable[where] = "the API server does not have this kind"
+                inventory.unread.add(kind.name)
         else:
             inventory.objects.setdefault(kind.name, []).extend(answer)
-    for secret in inventory["secrets"]:
-        secret["data"] = dict.fromkeys(secret.get("data") or {}, "")
-        secret["metadata"].pop("annotations", None)  # last-applied-configuration may hold the values
+    _strip_secrets(inventory)
     return inventory
+
+
+def _strip_secrets(inventory: Inventory) -> None:
+    """Leaves of each Secret its keys, and of those that a Gateway names the certificate, which is public."""
+    named_by_gateways = {c.name for gateway in inventory["gateways"] for c in credentials(gateway.get("spec") or {})}
+    for secret in inventory["secrets"]:
+        public = CERTIFICATE_KEYS if secret["metadata"]["name"] in named_by_gateways else ()
+        secret["data"] = {k: v if k in public else "" for k, v in (secret.get("data") or {}).items()}
+        secret["metadata"].pop("managedFields", None)
+        # Not all: last-applied-configuration may hold the values.
+        secret["metadata"]["annotations"] = {
+            k: v for k, v in annotations_of(secret).items() if k.startswith(SECRET_ANNOTATIONS)
+        }
 
 
 def _list(cluster: Cluster, kind: Kind, namespace: str | None) -> list[Object] | None:
     for group_version, plural in kind.versions:
         try:
-            return cluster.list(path_of(group_version, plural, namespace))
+            return cluster.list(path_of(group_version, plural, namespace), dict(kind.query))
         except ApiError as exc:
             if exc.status != 404:
                 raise

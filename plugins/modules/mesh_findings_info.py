@@ -15,7 +15,7 @@ description:
     given gateways are replaced, each with its object, what was found, and what to do. Changes nothing.
   - Does not fail because of findings. RV(errors) are those that ought to stop a migration.
   - A kind of object that may not be listed is a finding as well, V(unreadable).
-  - Every code is described in C(docs/findings.md).
+  - Every code is described in C(docs/findings.md), each with a page of its own.
 options:
   pairs:
     description: The Gateways to be replaced, each with the one that takes its place.
@@ -107,9 +107,12 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.info
 notes:
   - Needs C(list) in all namespaces on the C(networking), C(security), C(telemetry) and C(extensions) kinds of
-    C(istio.io), on C(gateway.networking.k8s.io), on C(ingresses), C(ingressclasses), C(services) and C(nodes); and in
-    the namespaces of both sides' pods on C(pods), C(secrets) and C(horizontalpodautoscalers). Of Secrets, values are
-    dropped as soon as they are read.
+    C(istio.io), on C(gateway.networking.k8s.io), on C(servicemonitors), C(podmonitors) and C(prometheusrules), on
+    C(networkpolicies), C(ingresses), C(ingressclasses), C(services), C(configmaps), C(namespaces) and C(nodes); and in
+    the namespaces of both sides' pods on C(pods), C(secrets), C(deployments), C(horizontalpodautoscalers),
+    C(poddisruptionbudgets) and cert-manager's C(certificates). Kinds that the cluster does not have are passed over.
+  - Of ConfigMaps only those labelled C(grafana_dashboard) and C(kube-system/coredns) are asked for. Of Secrets, values
+    are dropped as soon as they are read, except for the certificate of those that a Gateway names.
 seealso:
   - module: bluegreen.mesh.gateway_twin
 """

@@ -10,10 +10,16 @@ Service shop/web.
 
 from __future__ import annotations
 
+import base64
 import copy
+import datetime
+import functools
 import typing as t
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, findings
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 PAIR = {"blue": "edge/public", "green": "gw/public", "workload": "main"}
 WORKLOAD = {
@@ -21,7 +27,6 @@ WORKLOAD = {
     "blue": {"namespace": "edge", "service": "old"},
     "green": {"namespace": "gw", "release": "new", "labels": {"app": "new"}, "node_ports": {"https": 30444}},
 }
-PLURALS = {kind.versions[0][1]: kind.name for kind in _inventory.KINDS if "k8s" not in kind.name}
 
 
 def thing(kind: str, ref: str, spec: t.Any = None, **more: t.Any) -> dict[str, t.Any]:
@@ -63,6 +68,50 @@ def secret(ref: str, *keys: str) -> dict[str, t.Any]:
     return {**thing("Secret", ref), "data": dict.fromkeys(keys or ("tls.crt", "tls.key"), "")}
 
 
+@functools.lru_cache(maxsize=None)
+def certificate(*names: str, days: int = 365) -> str:
+    """A self-signed certificate for these names, that ends in so many days: base64 of PEM, as a Secret holds it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([])
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(end - datetime.timedelta(days=400))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+def tls_secret(ref: str, *names: str, days: int = 365, **metadata: t.Any) -> dict[str, t.Any]:
+    """A Secret with a certificate for these names, as the findings see it: without its key."""
+    data = {"tls.crt": certificate(*names, days=days), "tls.key": ""}
+    return {**thing("Secret", ref, **metadata), "data": data}
+
+
+def deployment(
+    ref: str, pod_labels: t.Any, replicas: int = 2, resources: t.Any = None, pods: t.Any = None, env: t.Any = None,
+    args: t.Sequence[str] = (), **metadata: t.Any,
+) -> dict[str, t.Any]:  # fmt: skip
+    """pods: annotations of its pods; env: of its one container."""
+    container = {
+        "name": "istio-proxy", "resources": resources or {}, "args": list(args),
+        "env": [{"name": k, "value": v} for k, v in (env or {}).items()],
+    }  # fmt: skip
+    template = {"metadata": {"labels": pod_labels, "annotations": pods or {}}, "spec": {"containers": [container]}}
+    return thing("Deployment", ref, {"replicas": replicas, "template": template}, **metadata)
+
+
+def both(blue: t.Any = None, green: t.Any = None) -> list[tuple[str, dict[str, t.Any]]]:
+    """Both sides deployed; blue, green: more arguments of their Deployments."""
+    return [
+        ("services", service("gw/new", {"app": "new"})),
+        ("deployments", deployment("edge/old-deploy", {"app": "old"}, **(blue or {}))),
+        ("deployments", deployment("gw/new", {"app": "new"}, **(green or {}))),
+    ]
+
+
 def node(name: str) -> dict[str, t.Any]:
     return thing("Node", name, status={"conditions": [{"type": "Ready", "status": "True"}]})
 
@@ -80,7 +129,7 @@ def base() -> dict[str, list[dict[str, t.Any]]]:
 
 def mesh(
     *added: tuple[str, dict[str, t.Any]], pairs: t.Any = None, workloads: t.Any = None, drop: t.Sequence[str] = (),
-    unreadable: t.Any = None, **settings: t.Any,
+    unreadable: t.Any = None, unread: t.Collection[str] = (), **settings: t.Any,
 ) -> _inventory.Inventory:  # fmt: skip
     """The mesh with objects added as (kind, object), replacing one of the same name; drop: kinds to empty first."""
     objects = {kind: [] if kind in drop else items for kind, items in base().items()}
@@ -88,7 +137,7 @@ def mesh(
         kept = [other for other in objects.get(kind, []) if _inventory.ref_of(other) != _inventory.ref_of(item)]
         objects[kind] = [*kept, copy.deepcopy(item)]
     parsed = _inventory.parse([PAIR] if pairs is None else pairs, [WORKLOAD] if workloads is None else workloads)
-    return _inventory.Inventory(*parsed, objects, unreadable or {}, **settings)
+    return _inventory.Inventory(*parsed, objects, unreadable or {}, set(unread), **settings)
 
 
 def codes(inventory: _inventory.Inventory) -> set[str]:

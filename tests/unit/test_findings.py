@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from fake_cluster import FakeCluster, run_module
 from fake_mesh import PAIR, WORKLOAD, base, codes, gateway, mesh, virtual_service
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ["How it is found", "What it says", "What to do", "Accepting it"]
 VERSIONS = {kind.name: kind.versions for kind in _inventory.KINDS}
 
 
@@ -31,14 +33,25 @@ def run(fake, **options):
 
 
 # -- the set of traps --------------------------------------------------------------------------------------------------
-def test_every_trap_has_its_file_its_test_and_its_row_in_the_docs():
+def test_every_trap_has_its_file_its_test_its_page_and_its_row_in_the_index():
     files = {p.stem for p in (ROOT / "plugins/module_utils/findings").glob("*.py")} - {"__init__"}
     assert files == set(findings.CODES) and len(findings.CODES) == len(files)
     assert {p.stem.removeprefix("test_") for p in (ROOT / "tests/unit/findings").glob("test_*.py")} == files
-    rows = [
-        line for line in (ROOT / "docs/findings.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `")
-    ]
-    assert [row.split("`")[1] for row in rows] == sorted(files)
+    rows = re.findall(
+        r"^\| \[`(\w+)`\]\(findings/(\w+)\.md\) \|", (ROOT / "docs/findings.md").read_text(encoding="utf-8"), re.M
+    )
+    assert rows == [(code, code) for code in sorted(files)]
+    assert {p.stem for p in (ROOT / "docs/findings").glob("*.md")} == files
+
+
+@pytest.mark.parametrize("code", findings.CODES)
+def test_every_page_says_what_it_has_to(code):
+    text = (ROOT / f"docs/findings/{code}.md").read_text(encoding="utf-8")
+    assert re.findall("^#+ (.*)$", text, re.M)[:1] == [code]
+    assert [t for t in re.findall("^## (.*)$", text, re.M)] == PAGE
+    assert re.search(rf"^```text\n(error|warning) {code}: ", text, re.M), "no example of the finding's text"
+    assert re.search(rf"^mesh_findings_waived:\n  - {code}:\S", text, re.M), "not how to accept it"
+    assert len(text.split("## ")[0]) > 100, "not what goes wrong"
 
 
 def test_nothing_is_found_in_a_mesh_with_nothing_wrong():
@@ -80,10 +93,18 @@ def test_what_may_not_be_listed_is_an_error_and_the_rest_is_examined():
 def test_a_cluster_without_istio_is_an_error():
     fake = cluster()
     fake.fail("GET", "/apis/networking.istio.io/*", 404, "NotFound")
-    assert {(e["code"], e["object"]) for e in run(fake)["errors"]} >= {
-        ("unreadable", "List gateways"), ("unreadable", "List virtualservices"),
-        ("gateway_missing", "Gateway edge/public"),
-    }  # fmt: skip
+    found = {(f["code"], f["object"]) for f in run(fake)["findings"]}
+    assert found == {("unreadable", "List gateways"), ("unreadable", "List virtualservices")}
+
+
+@pytest.mark.parametrize("denied", ["gateways", "virtualservices", "services", "pods", "secrets", "namespaces", "*"])
+def test_what_may_not_be_listed_is_not_called_missing(denied):
+    """A Gateway that could not be looked for is not one that does not exist."""
+    fake = cluster(virtual_services=[virtual_service(gateways=["edge/public", "shop/other"])], gateways=[
+        gateway(mode="SIMPLE", credentialName="cert"), gateway("shop/other", {"app": "other"}),
+    ])  # fmt: skip
+    fake.fail("GET", f"*/{denied}", 403, "Forbidden", "no")
+    assert {f["code"] for f in run(fake)["findings"]} == {"unreadable"}
 
 
 def test_no_secret_value_is_kept_or_shown():

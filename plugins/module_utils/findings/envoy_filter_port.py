@@ -64,3 +64,6 @@ def _ports(envoy_filter: dict[str, t.Any]) -> t.Iterator[tuple[str, int]]:
             named_port = re.search(r"(?:^http\.|_|^https\.)([0-9]+)(?:$|\.)", part.get("name") or "")
             if named_port:
                 yield f"spec.configPatches[{number}].match.{kind}.name", int(named_port[1])
+            host = re.search(r":([0-9]+)$", (part.get("vhost") or {}).get("name") or "")
+            if host:
+                yield f"spec.configPatches[{number}].match.{kind}.vhost.name", int(host[1])

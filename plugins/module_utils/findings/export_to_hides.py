@@ -29,6 +29,10 @@ def check(inventory: Inventory) -> list[Finding]:
         pattern = full_host(spec.get("host", ""), ref_of(rule)[0])
         sides = {s for host, reached in inventory.routed_hosts.items() if host_covers(pattern, host) for s in reached}
         found += _hidden(rule, spec.get("exportTo"), sides, "spec.exportTo", WARNING)
+    for entry in inventory["service_entries"]:
+        spec = entry.get("spec") or {}
+        sides = {s for h, reached in inventory.routed_hosts.items() if h in (spec.get("hosts") or ()) for s in reached}
+        found += _hidden(entry, spec.get("exportTo"), sides, "spec.exportTo", ERROR)
     for host, sides in inventory.routed_hosts.items():
         ref = service_of(host)
         service = inventory.find("services", ref) if ref else None

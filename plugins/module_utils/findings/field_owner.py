@@ -24,7 +24,7 @@ def check(inventory: Inventory) -> list[Finding]:
             sources.setdefault(owner, []).append(title(ref_of(vs)))
     return [
         Finding(
-            CODE, WARNING, owner.source, "spec.gateways",
+            CODE, WARNING, f"Source {owner.source}", "spec.gateways",
             f"makes {len(names)} VirtualService(s) that serve on blue: {', '.join(names[:5])}"
             f"{', ...' if len(names) > 5 else ''}. If they are patched, {owner.effect}",
             "Bind by admission policy, or change the source; and let the source name green before unbinding.",

@@ -29,7 +29,7 @@ def check(inventory: Inventory) -> list[Finding]:
                             "Write NAMESPACE/NAME.",
                         )
                     )  # fmt: skip
-                elif meant != _virtual_services.MESH and meant not in known:
+                elif meant not in known and meant != _virtual_services.MESH and "gateways" not in inventory.unread:
                     alike = near(meant, known)
                     found.append(
                         Finding(

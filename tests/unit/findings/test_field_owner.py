@@ -17,7 +17,7 @@ def test_one_finding_for_each_source():
     argo = {"labels": {"argocd.argoproj.io/instance": "shop"}}
     inventory = mesh(*[owned(f"shop/v{n}", **argo) for n in range(7)])
     finding = only(trap, inventory)
-    assert finding.severity == "warning" and finding.object == "Argo CD Application shop"
+    assert finding.severity == "warning" and finding.object == "Source Argo CD Application shop"
     assert finding.found.startswith("makes 7 VirtualService(s)") and "..." in finding.found
 
 

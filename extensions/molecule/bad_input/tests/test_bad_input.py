@@ -194,8 +194,8 @@ def test_no_permission(tmp_path: pathlib.Path, module: str, verb: str, resource:
 
 def test_findings_that_could_not_be_looked_for_are_findings(tmp_path: pathlib.Path) -> None:
     result = run("mesh_findings_info", tmp_path, **FINDINGS["mesh_findings_info"], context="nobody")
-    unreadable = {finding["object"] for finding in result["errors"] if finding["code"] == "unreadable"}
-    assert any("virtualservices" in name for name in unreadable) and any("gateways" in name for name in unreadable)
+    assert {finding["code"] for finding in result["findings"]} == {"unreadable"}
+    assert {"List gateways", "List virtualservices"} <= {finding["object"] for finding in result["errors"]}
 
 
 # -- objects ---------------------------------------------------------------------------------------------------------
