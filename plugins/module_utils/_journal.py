@@ -286,7 +286,7 @@ class Store:
             result = change(state)
             if self._write(state):
                 return result
-        raise self._conflict()
+        raise self.conflict()
 
     def open(self, change: t.Callable[[State], t.Any]) -> t.Any:
         """update() that makes the namespace and the ConfigMap where there are none."""
@@ -301,7 +301,7 @@ class Store:
             result = change(state)
             if self._create(state):
                 return result
-        raise self._conflict()
+        raise self.conflict()
 
     def backup(self, step: dict[str, t.Any]) -> dict[str, bytes]:
         """What a step's backup Secret holds. Raises Refusal backup_missing."""
@@ -389,7 +389,7 @@ class Store:
                     raise
         return False
 
-    def _conflict(self) -> Refusal:
+    def conflict(self) -> Refusal:
         return Refusal(
             "conflict",
             f"Journal {self.where} was changed by others during each of {TRIES} tries to write it. Is another run"

@@ -31,8 +31,10 @@ options:
       - V(open) makes the journal where there is none, and takes the next epoch for this run.
       - V(recorded) writes O(phase_state), O(step), O(done), O(undone) and O(facts), all in one write.
       - V(closed) says that this run has ended in order. A run that was killed leaves the journal open.
+      - V(restored) puts a journal that was lost back from the copy in O(src), as a closed one with a far newer epoch, so
+        that no run of before can write any more.
     type: str
-    choices: [read, open, recorded, closed]
+    choices: [read, open, recorded, closed, restored]
     default: read
   namespace:
     description: Namespace of the journal. Made by V(state=open) where there is none.
@@ -130,13 +132,28 @@ options:
       - Must hold no secrets.
     type: dict
     default: {}
+  backup_dir:
+    description:
+      - With V(state=recorded) and V(state=closed), folder on the host that Ansible runs on, for a copy of the journal and
+        of the Secrets with what it keeps there. One file for each run, mode 0600, since it may hold secrets.
+    type: path
+  src:
+    description: With V(state=restored), the copy.
+    type: path
+  older:
+    description:
+      - With V(state=restored), replace a journal that is there and has other steps than the copy. What it has beyond the
+        copy is forgotten, and can't be rolled back any more.
+    type: bool
+    default: false
   undo_from:
     description: With V(state=read), also return RV(undo), the steps that undo this phase and all later ones.
     type: str
     choices: [preflight, plan, keep, bind, deploy, verify, cutover, soak, unbind, cleanup]
 notes:
   - Needs the verbs C(get) on Namespace C(kube-system), C(get), C(create), C(patch) on ConfigMaps and C(get),
-    C(create) on Secrets of the journal's namespace, and C(create) on Namespaces if that one is to be made.
+    C(create) on Secrets of the journal's namespace, and C(create) on Namespaces if that one is to be made. With
+    O(backup_dir) also C(list) on these Secrets.
 seealso:
   - module: bluegreen.mesh.virtual_service_gateways
 """
@@ -227,6 +244,10 @@ undo:
   type: list
   elements: dict
   returned: O(undo_from) is given
+backup_file:
+  description: The copy that was written.
+  type: str
+  returned: O(backup_dir) is given and not in check mode
 step_id:
   description: Id of O(step), that of the step in force if it was recorded before. Empty in check mode when it is new.
   type: str
@@ -247,10 +268,10 @@ import platform
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _journal, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _journal, _journal_backup, _module
 
 SPEC = {
-    "state": {"type": "str", "choices": ["read", "open", "recorded", "closed"], "default": "read"},
+    "state": {"type": "str", "choices": ["read", "open", "recorded", "closed", "restored"], "default": "read"},
     "namespace": {"type": "str", "default": "bluegreen-mesh"},
     "name": {"type": "str", "required": True},
     "epoch": {"type": "int"},
@@ -280,6 +301,9 @@ SPEC = {
     "done": {"type": "list", "elements": "str", "default": []},
     "undone": {"type": "list", "elements": "str", "default": []},
     "facts": {"type": "dict", "default": {}},
+    "backup_dir": {"type": "path"},
+    "src": {"type": "path"},
+    "older": {"type": "bool", "default": False},
     "undo_from": {"type": "str", "choices": list(_journal.PHASES)},
 }
 
@@ -288,6 +312,7 @@ ONLY_WITH = {  # options that would be ignored in another state, which nobody wo
     "open": ("run_id", "operator", "ticket", "job", "takeover"),
     "recorded": ("phase_state", "step", "done", "undone", "facts"),
     "read": ("undo_from",),
+    "restored": ("src", "older"),
 }
 
 
@@ -295,6 +320,8 @@ def operate(module: AnsibleModule, cluster: _client.Cluster) -> dict[str, t.Any]
     params, check = module.params, module.check_mode
     refuse_ignored(params)
     store = _journal.Store(cluster, params["namespace"], params["name"])
+    if params["state"] == "restored":
+        return restore(params, store, check)
     before = store.read()
     if params["state"] == "read":
         return read(params, store, before, check)
@@ -313,6 +340,8 @@ def operate(module: AnsibleModule, cluster: _client.Cluster) -> dict[str, t.Any]
         after = final[-1]
     changed = before is None or before.dump() != after.dump()
     diff = {"before": view(before) if before else {}, "after": view(after)}
+    if params["backup_dir"] and not check:
+        extra["backup_file"] = _journal_backup.save(params["backup_dir"], _journal_backup.copy_of(store, after))
     return {"changed": changed, "exists": bool(before) or not check, **view(after), **extra, "diff": diff}
 
 
@@ -343,12 +372,32 @@ def read(
     return result
 
 
-Change = t.Callable[[_journal.State], dict[str, t.Any]]
+def restore(params: dict[str, t.Any], store: _journal.Store, check: bool) -> dict[str, t.Any]:
+    copy = _journal_backup.load(params["src"])
+    there = store.read()
+    _journal_backup.check(store, copy, there, params["older"], params["src"])
+    saved = _journal.State.parse(copy["data"])
+    if there and (there.steps, there.phases, there.facts) == (saved.steps, saved.phases, saved.facts):
+        if not check:  # an earlier try may have been killed before
+            _journal_backup.put_secrets(store, copy)
+        return {"changed": False, "exists": True, **view(there)}
+    after = _journal_backup.restored(copy, there, this_run(params))
+    if not check:
+
+        def change(state: _journal.State) -> None:
+            if there and state.epoch != there.epoch:
+                raise store.conflict()
+            vars(state).update(vars(after))
+
+        store.open(change)
+        _journal_backup.put_secrets(store, copy)
+    diff = {"before": view(there) if there else {}, "after": view(after)}
+    return {"changed": True, "exists": bool(there) or not check, **view(after), "diff": diff}
 
 
-def opening(params: dict[str, t.Any], store: _journal.Store, _check: bool) -> Change:
+def this_run(params: dict[str, t.Any]) -> dict[str, t.Any]:
     started = _journal.now()
-    run = {
+    return {
         "id": params["run_id"] or f"{started}-{os.getpid()}",
         "operator": params["operator"] or getpass.getuser(),
         "host": platform.node(),
@@ -356,6 +405,12 @@ def opening(params: dict[str, t.Any], store: _journal.Store, _check: bool) -> Ch
         **{name: params[name] for name in ("ticket", "job") if params[name]},
     }
 
+
+Change = t.Callable[[_journal.State], dict[str, t.Any]]
+
+
+def opening(params: dict[str, t.Any], store: _journal.Store, _check: bool) -> Change:
+    run = this_run(params)
     tried: list[int] = []
 
     def change(state: _journal.State) -> dict[str, t.Any]:
@@ -431,7 +486,11 @@ def main() -> None:
     _module.run(
         operate,
         SPEC,
-        required_if=[("state", "recorded", ("epoch",)), ("state", "closed", ("epoch",))],
+        required_if=[
+            ("state", "recorded", ("epoch",)),
+            ("state", "closed", ("epoch",)),
+            ("state", "restored", ("src",)),
+        ],
         required_by={"phase_state": "phase", "step": "phase"},
     )
 

@@ -1,0 +1,114 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The manual way back, for when Ansible is not at hand: kubectl and balancer commands with this cluster's names.
+
+A step of the journal is undone by a module. For each such module there is one file here, called as it is, with one
+function, commands(step, params, book), which says the same as shell commands. To add one: a file, and its name in both
+lists below. The imports are written out because Ansible ships to the target only what it can see imported.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import typing as t
+
+from .._journal import PHASES
+from . import gateway_twin, haproxy_weights, helm, resource_keep, service_node_ports, virtual_service_gateways
+from ._command import Book, Command
+
+RENDERED = {
+    "gateway_twin": gateway_twin,
+    "haproxy_weights": haproxy_weights,
+    "helm": helm,
+    "resource_keep": resource_keep,
+    "service_node_ports": service_node_ports,
+    "virtual_service_gateways": virtual_service_gateways,
+}
+TITLES = {
+    "unbind": "Let blue serve the routes that were taken from it (undo of unbind)",
+    "cutover": "Set the weights as they were before the cutover (undo of cutover)",
+    "deploy": "Remove green (undo of deploy)",
+    "bind": "Take green out of the routes again (undo of bind)",
+    "keep": "Remove the guard and let go of what was kept (undo of keep)",
+}
+Section = dict[str, t.Any]
+
+
+def sections(
+    book: Book, phases: dict[str, t.Any], undo: list[dict[str, t.Any]], servers: list[dict[str, t.Any]]
+) -> list[Section]:
+    """What to do, in the order in which it is done. undo: steps in force, newest first, each with its inverse."""
+    found = [
+        _section("where", "Where are we?", where(book, servers)),
+        _section("traffic", "All traffic back to blue", haproxy_weights.all_to_blue(servers)),
+    ]
+    by_phase: dict[str, list[dict[str, t.Any]]] = {}
+    for step in undo:
+        by_phase.setdefault(step["phase"], []).append(step)
+    for phase in reversed(PHASES):
+        if phase in by_phase:
+            commands = [command for step in by_phase[phase] for command in of_step(step, book)]
+            found.append(_section(phase, TITLES.get(phase, f"Undo {phase}"), commands))
+    # Traffic must not go to a blue that does not serve the routes.
+    if "unbind" in by_phase:
+        found.insert(1, found.pop([section["name"] for section in found].index("unbind")))
+    return found
+
+
+def _section(name: str, title: str, commands: list[Command]) -> Section:
+    return {"name": name, "title": title, "commands": [{"what": c.what, "run": c.run} for c in commands]}
+
+
+def of_step(step: dict[str, t.Any], book: Book) -> list[Command]:
+    inverse = step["inverse"]
+    if inverse is None:
+        where_kept = f"Secret {book.namespace}/{step['backup']}"
+        return [Command(f"{step['op']} {step['key']}: how to undo it is secret and in {where_kept}", ":")]
+    return RENDERED[inverse["module"]].commands(step, inverse["params"], book)
+
+
+def where(book: Book, servers: list[dict[str, t.Any]]) -> list[Command]:
+    name, namespace = shlex.quote(book.migration), shlex.quote(book.namespace)
+    found = [
+        Command(
+            "phases and the run that has the journal",
+            f"$K -n {namespace} get configmap {name} -o json | jq '.data | (.phases, .run) | fromjson'",
+        ),
+        Command(
+            "steps that are in force, oldest first",
+            f"$K -n {namespace} get configmap {name} -o json | jq -r '.data.steps | fromjson | .[] |"
+            ' select(.state != "undone") | [.phase, .op, .key, .state] | join(" ")\'',
+        ),
+        Command("which Gateways there are", "$K get gateways.networking.istio.io -A"),
+    ]
+    return found + haproxy_weights.show(servers)
+
+
+def preamble(kubeconfig: str, context: str) -> str:
+    return f"K={shlex.quote(f'kubectl --kubeconfig={shlex.quote(kubeconfig)} --context={shlex.quote(context)}')}"
+
+
+def render(report: dict[str, t.Any]) -> str:
+    """The report as text: a runbook that can be read, and run piece by piece in a shell."""
+    lines = [
+        f"# Runbook of migration {report['migration']}, cluster {report['context']} (kube-system {report['cluster']})",
+        f"# made {report['made_at']}. Needs kubectl, jq, socat and a POSIX shell. Run a section as a whole, in this order.",
+        "# What a command does stands above it. Nothing here is fenced: make sure that no run of Ansible is active.",
+        "",
+        "# Phases: " + (", ".join(f"{name} {phase['state']}" for name, phase in report["phases"].items()) or "none"),
+        f"# Last run: {json.dumps(report['run'], sort_keys=True)}",
+    ]
+    if report["point_of_no_return"]:
+        lines.append(f"# The point of no return is passed: {report['point_of_no_return']}")
+    lines += ["", report["preamble"], ""]
+    for number, section in enumerate(report["sections"], 1):
+        lines += [f"# {number}. {section['title']}", "#" + "-" * 100]
+        if not section["commands"]:
+            lines.append("# nothing to do")
+        for command in section["commands"]:
+            lines += [f"# {line}" for line in command["what"].splitlines()]
+            lines += [command["run"], ""]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,23 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Undoes an installation by Helm."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+from ._command import Book, Command
+
+
+def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> list[Command]:
+    name, namespace = params["release_name"], params["release_namespace"]
+    # $K is kubectl with its options, and Helm's are called otherwise.
+    helm = 'helm $(printf %s "$K" | sed "s/^kubectl//; s/--context=/--kube-context=/")'
+    return [
+        Command(
+            f"uninstall {namespace}/{name}",
+            f"{helm} uninstall {shlex.quote(name)} -n {shlex.quote(namespace)} --wait --ignore-not-found",
+        )
+    ]

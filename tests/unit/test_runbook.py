@@ -1,0 +1,180 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The manual way back: every inverse has one, and what jq makes of objects is what the module would have."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs
+from ansible_collections.bluegreen.mesh.plugins.module_utils import runbook
+from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
+from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
+    haproxy_weights,
+    resource_keep,
+    service_node_ports,
+    virtual_service_gateways,
+)
+from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, migration_report
+from fake_cluster import FakeCluster, run_module
+
+UNDO = Path(__file__).resolve().parents[2] / "roles" / "rollback" / "tasks"
+BOOK = runbook.Book("m", "bluegreen-mesh")
+PAIRS = [{"blue": "a/old", "green": "b/new"}]
+STEP = {"id": "1-a", "phase": "bind", "op": "op", "key": "Secret n/s", "backup": "m-backup-1-a"}
+
+
+def test_every_inverse_has_a_rendering():
+    """An undo without one: write plugins/module_utils/runbook/MODULE.py, and name it in the __init__.py beside it."""
+    assert set(runbook.RENDERED) == {path.stem.removeprefix("undo_") for path in UNDO.glob("undo_*.yml")}
+
+
+def jq(run: str, body: dict) -> dict:
+    """What the jq in a command makes of an object."""
+    if not shutil.which("jq"):
+        pytest.skip("no jq")
+    script = re.sub(r"\$K get .*? -o json", "cat", run).replace("$K replace -f -", "cat")
+    done = subprocess.run(["sh", "-c", script], input=json.dumps(body), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def virtual_service(**spec):
+    return {"metadata": {"namespace": "shop", "name": "web", "resourceVersion": "1"}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"gateways": ["a/old"]},
+        {"gateways": ["mesh", "a/old", "x/y"], "http": [{"match": [{"gateways": ["a/old"]}, {"uri": {}}]}, {}]},
+        {"gateways": ["a/old"], "tls": [{"match": [{"sniHosts": ["h"], "gateways": ["a/old", "mesh"]}]}]},
+    ],
+)
+def test_what_binding_did_is_undone_by_hand(spec):
+    body = virtual_service(**spec)
+    rule = vs.Bound((vs.Pair("a/old", "b/new"),))
+    plan = vs.plan_one(copy.deepcopy(body), rule)
+    bound = copy.deepcopy(body)
+    for pointer, value in plan.after.items():
+        at = bound
+        *parents, last = [part for part in pointer.split("/") if part]
+        for part in parents:
+            at = at[int(part) if isinstance(at, list) else part]
+        at[last] = list(value)
+    assert bound != body
+    (undo,) = vs.inverses([plan], rule)
+    (command,) = virtual_service_gateways.commands(STEP, undo, BOOK)
+    assert jq(command.run.replace("for vs in shop/web; do", "").replace("done", ""), bound) == body
+
+
+def test_what_unbinding_did_is_undone_by_hand():
+    green = virtual_service(gateways=["b/new", "mesh"], http=[{"match": [{"gateways": ["b/new"]}, {"uri": {}}]}])
+    params = {"state": "bound", "pairs": PAIRS, "names": ["shop/web"]}
+    (command,) = virtual_service_gateways.commands(STEP, params, BOOK)
+    both = jq(command.run.replace("for vs in shop/web; do", "").replace("done", ""), green)
+    assert both["spec"] == {
+        "gateways": ["a/old", "b/new", "mesh"], "http": [{"match": [{"gateways": ["a/old", "b/new"]}, {"uri": {}}]}],
+    }  # fmt: skip
+    again = jq(command.run.replace("for vs in shop/web; do", "").replace("done", ""), both)
+    assert again == both
+
+
+def test_lists_that_no_rule_leads_back_to_are_patched():
+    lists = {"/spec/gateways": {"from": ["b/new"], "to": ["a/old"]}}
+    params = {"state": "restored", "restore": [{"name": "shop/web", "lists": lists}]}
+    (command,) = virtual_service_gateways.commands(STEP, params, BOOK)
+    assert '"op": "test", "path": "/spec/gateways", "value": ["b/new"]' in command.run and "-n shop" in command.run
+
+
+@pytest.mark.parametrize(
+    ("annotations", "left"),
+    [
+        ({"helm.sh/resource-policy": "keep", "bluegreen.mesh/kept-by": "m",
+          "bluegreen.mesh/kept-undo": '{"live": null}', "mine": "1"}, {"mine": "1"}),
+        ({"helm.sh/resource-policy": "keep", "bluegreen.mesh/kept-undo": '{"live": "other"}'},
+         {"helm.sh/resource-policy": "other"}),
+        ({"helm.sh/resource-policy": "keep"}, {"helm.sh/resource-policy": "keep"}),
+    ],
+)  # fmt: skip
+def test_what_is_kept_is_let_go_by_hand(annotations, left):
+    params = {"state": "released", "migration": "m", "resources": [
+        {"api_version": "networking.istio.io/v1", "kind": "Gateway", "namespace": "n", "name": "g"}]}  # fmt: skip
+    guard, release = resource_keep.commands({**STEP, "op": "resource_keep"}, params, BOOK)
+    assert "delete validatingadmissionpolicybinding,validatingadmissionpolicy bluegreen-mesh-keep-m" in guard.run
+    assert "get gateway.networking.istio.io g -n n" in release.run
+    assert jq(release.run, {"metadata": {"annotations": annotations}})["metadata"]["annotations"] == left
+
+
+def test_helms_record_comes_from_the_journals_backup():
+    (command,) = resource_keep.commands({**STEP, "op": "helm_record"}, {"state": "released"}, BOOK)
+    script = command.run.replace("$K get secret m-backup-1-a -n bluegreen-mesh -o json", "cat").partition(">")[0]
+    done = subprocess.run(["sh", "-c", script], input='{"data": {"release": "YWJj"}}', capture_output=True, text=True)
+    # Helm's text is base64 of the record, and the API adds its own.
+    assert json.loads(done.stdout) == {"data": {"release": "WVdKag=="}}
+
+
+def test_node_ports_by_hand():
+    params = {"namespace": "n", "name": "s", "node_ports": {"http2": 30080}}
+    (command,) = service_node_ports.commands(STEP, params, BOOK)
+    ports = [{"name": "http2", "port": 80, "nodePort": 31080}, {"name": "https", "port": 443, "nodePort": 31443}]
+    found = jq(command.run, {"spec": {"ports": ports}})["spec"]["ports"]
+    assert [port["nodePort"] for port in found] == [30080, 31443]
+
+
+def server(colour: str, weight: int, configured: int = 100) -> dict:
+    return {"instance": "tcp:192.0.2.1:9999", "backend": "https", "server": f"{colour}-1", "colour": colour,
+            "weight": weight, "configured_weight": configured}  # fmt: skip
+
+
+def test_blue_gets_its_weight_before_green_loses_it():
+    give, take, show = haproxy_weights.all_to_blue([server("blue", 0), server("green", 100, 0), server("", 7)])
+    assert "set server https/blue-1 weight 100" in give.run and "TCP:192.0.2.1:9999" in give.run
+    assert "set server https/green-1 weight 0" in take.run and "show servers state" in show.run
+    assert "UNIX-CONNECT:/run/h.sock" in haproxy_weights.ask("unix:/run/h.sock", ["show info"])
+
+
+@pytest.fixture
+def cluster():
+    return FakeCluster()
+
+
+def recorded(cluster, *steps):
+    where = {"namespace": "bluegreen-mesh", "name": "m"}
+    run_module(migration_journal, {**where, "state": "open", "operator": "ada"}, cluster)
+    for phase, inverse, secret in steps:
+        run = Journal.load(cluster, {**where, "epoch": 1, "phase": phase})
+        run.record("op", f"key of {phase}", inverse, secret=secret)
+
+
+BOUND = {"module": "virtual_service_gateways", "params": {"state": "bound", "pairs": PAIRS, "names": ["shop/web"]}}
+HELM = {"module": "helm", "params": {"release_name": "green", "release_namespace": "b"}}
+
+
+def test_the_report_has_the_way_back_in_order_and_no_secret(cluster, tmp_path):
+    hidden = {"module": "m", "params": {"key": "hunter2"}}
+    recorded(cluster, ("keep", hidden, True), ("deploy", HELM, False), ("unbind", BOUND, False))
+    params = {"migration": "m", "dir": str(tmp_path), "name": "m-lab", "servers": [server("blue", 0)]}
+    writes = cluster.writes
+    result = run_module(migration_report, params, cluster)
+    assert cluster.writes == writes
+    # Routes first: traffic must not go to a blue that does not serve them.
+    assert [s["name"] for s in result["report"]["sections"]] == ["where", "unbind", "traffic", "deploy", "keep"]
+    texts = [(tmp_path / f"m-lab.{kind}").read_text() for kind in ("txt", "json", "html")]
+    for text in texts:
+        assert "helm " in text and "uninstall green -n b" in text and "hunter2" not in text
+        assert "m-backup-" in text  # where the secret inverse is
+    done = subprocess.run(["sh", "-n"], input=texts[0], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_journal_there_is_still_the_traffic(cluster, tmp_path):
+    params = {"migration": "m", "dir": str(tmp_path), "name": "m-lab", "servers": [server("blue", 0)]}
+    sections = run_module(migration_report, params, cluster)["report"]["sections"]
+    assert [(s["name"], bool(s["commands"])) for s in sections] == [("where", True), ("traffic", True)]
