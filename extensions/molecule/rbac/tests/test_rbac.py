@@ -1,0 +1,92 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each phase runs as a user who has the permissions that docs/rbac gives for it, and no others.
+
+The tests build on each other, in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import typing as t
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+import lab  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+
+RBAC = "rbac.authorization.k8s.io/v1"
+ROLES = {path.stem: path for path in (lab.ROOT / "docs" / "rbac").glob("*.yml")}
+BINDINGS = path_of(RBAC, "clusterrolebindings")
+LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
+# Which files a phase needs beside journal.yml.
+NEEDS = {
+    "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy"], "verify": ["verify"],
+    "cutover": ["verify"], "soak": ["soak"], "unbind": ["unbind"],
+}  # fmt: skip
+SETTINGS = {
+    "mesh_context": "operator",
+    "mesh_migration": "rbac",
+    "mesh_journal_namespace": "mesh-rbac",
+    "mesh_traffic": {"dir": f"{os.environ['LAB_STATE']}/traffic-rbac"},
+    "mesh_cutover_steps": [50, 100],
+    "mesh_soak": {"window": 3, "deadline": 120},
+    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
+    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> t.Iterator[Cluster]:
+    found = Cluster(os.environ["KUBECONFIG"], "lab")
+    roles = path_of(RBAC, "clusterroles")
+    for path in ROLES.values():
+        found.create(roles, yaml.safe_load(path.read_text(encoding="utf-8")))
+    yield found
+    take_away(found)
+    for name in ROLES:
+        found.delete(f"{roles}/bluegreen-mesh-{name}")
+
+
+def take_away(cluster: Cluster) -> None:
+    for body in cluster.list(BINDINGS, {"labelSelector": "app.kubernetes.io/managed-by=bluegreen.mesh"}):
+        cluster.delete(f"{BINDINGS}/{body['metadata']['name']}")
+
+
+def allow(cluster: Cluster, files: t.Iterable[str]) -> None:
+    """The operator may do what these files say, and nothing else."""
+    take_away(cluster)
+    for name in ("journal", *files):
+        body = {
+            "apiVersion": RBAC, "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"bluegreen-mesh-{name}", "labels": LABELS},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"bluegreen-mesh-{name}"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "operator"}],
+        }  # fmt: skip
+        cluster.create(BINDINGS, body)
+
+
+def test_without_permissions_it_is_said_which_are_missing(cluster: Cluster) -> None:
+    allow(cluster, [])
+    done = lab.play(SETTINGS, "--tags", "preflight")
+    assert done.returncode != 0 and "docs/permissions.md" in done.stdout
+
+
+@pytest.mark.parametrize("phase", NEEDS)
+def test_a_phase_does_with_its_permissions(cluster: Cluster, phase: str) -> None:
+    allow(cluster, NEEDS[phase])
+    done = lab.play(SETTINGS, "--tags", phase)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_the_way_back_needs_what_the_phases_needed(cluster: Cluster) -> None:
+    allow(cluster, ["keep", "bind", "deploy", "soak"])
+    done = lab.play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert not [name for name, weight in lab.weights().items() if "green" in name and weight]
