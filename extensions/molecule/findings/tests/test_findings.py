@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
-import subprocess
 import sys
 import typing as t
 
 import pytest
 import yaml
 
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
@@ -39,21 +37,8 @@ def cluster() -> Cluster:
 
 
 def run(tmp_path: pathlib.Path, kubeconfig: str | None = None) -> dict[str, t.Any]:
-    """The module, as a process of its own."""
-    arguments = tmp_path / "arguments.json"
-    connection = {"kubeconfig": kubeconfig or os.environ["KUBECONFIG"], "context": "lab"}
-    options = {**connection, "pairs": PAIRS, "workloads": WORKLOADS}
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options}), encoding="utf-8")
-    module = "ansible_collections.bluegreen.mesh.plugins.modules.mesh_findings_info"
-    done = subprocess.run(
-        [sys.executable, "-m", module, str(arguments)],
-        env={**os.environ, "PYTHONPATH": COLLECTIONS},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return json.loads(done.stdout)
+    given = {"kubeconfig": kubeconfig} if kubeconfig else {}
+    return lab.run("mesh_findings_info", tmp_path, pairs=PAIRS, workloads=WORKLOADS, **given)
 
 
 def objects(result: dict[str, t.Any], code: str) -> list[str]:

@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
-import subprocess
 import sys
 import typing as t
 
 import pytest
 
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
 
@@ -26,25 +24,7 @@ def cluster() -> Cluster:
 
 
 def run(tmp_path: pathlib.Path, name: str = "green", **params: t.Any) -> dict[str, t.Any]:
-    """The module, as a process of its own."""
-    arguments = tmp_path / "arguments.json"
-    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab", "namespace": "mesh-ports", "name": name}
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "ansible_collections.bluegreen.mesh.plugins.modules.service_node_ports",
-        str(arguments),
-    ]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": COLLECTIONS},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return json.loads(done.stdout)
+    return lab.run("service_node_ports", tmp_path, namespace="mesh-ports", name=name, **params)
 
 
 def service(cluster: Cluster, name: str = "green") -> dict[str, t.Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import time
@@ -16,9 +15,9 @@ import typing as t
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[4]
-sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
@@ -70,23 +69,7 @@ def look(cluster: Cluster) -> Seen:
             if plural != "virtualservices" and name != RECORD:
                 meta["managedFields"] = [{**entry, "time": None} for entry in owners]
             objects[name] = body
-    return Seen(objects, touched, weights())
-
-
-def weights() -> dict[str, int]:
-    with socket.create_connection(("172.30.0.20", 9999), 5) as balancer:
-        balancer.sendall(b"show servers state\n")
-        rows = b"".join(iter(lambda: balancer.recv(65536), b"")).decode().splitlines()
-    return {f"{row.split()[1]}/{row.split()[3]}": int(row.split()[7]) for row in rows if "-node-" in row}
-
-
-def play(settings: dict[str, t.Any], *argv: str) -> subprocess.CompletedProcess[str]:
-    """migrate.yml, as an operator runs it."""
-    command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", "playbooks/migrate.yml", *argv]
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
-    env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    command += ["--extra-vars", json.dumps(settings)]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=500, check=False)
+    return Seen(objects, touched, lab.weights())
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +87,7 @@ def before(cluster: Cluster) -> Seen:
 
 @pytest.fixture(scope="module")
 def halfway(cluster: Cluster, before: Seen) -> Seen:
-    done = play(HALF, "--tags", "preflight,keep,bind,deploy,verify,cutover")
+    done = lab.play(HALF, "--tags", "preflight,keep,bind,deploy,verify,cutover")
     assert done.returncode == 0, done.stdout[-4000:]
     return look(cluster)
 
@@ -113,13 +96,13 @@ def halfway(cluster: Cluster, before: Seen) -> Seen:
 def breached(halfway: Seen) -> tuple[subprocess.CompletedProcess[str], dict[str, int]]:
     """A further step under a gate that no gateway can pass: green would have to be ten thousand times as fast as blue."""
     gate = {**HALF["mesh_gate"], "p99_floor_ms": 0, "p99_ratio": 0.0001}
-    done = play({**HALF, "mesh_cutover_steps": [50, 75], "mesh_gate": gate}, "--tags", "cutover")
-    return done, weights()
+    done = lab.play({**HALF, "mesh_cutover_steps": [50, 75], "mesh_gate": gate}, "--tags", "cutover")
+    return done, lab.weights()
 
 
 @pytest.fixture(scope="module")
 def back(cluster: Cluster, breached: tuple[subprocess.CompletedProcess[str], dict[str, int]]) -> Seen:
-    done = play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    done = lab.play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
     assert done.returncode == 0, done.stdout[-4000:]
     return look(cluster)
 
@@ -195,7 +178,7 @@ def test_the_journal_says_so(cluster: Cluster, back: Seen) -> None:
 
 
 def test_going_back_again_changes_nothing(cluster: Cluster, back: Seen) -> None:
-    done = play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    done = lab.play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
     assert done.returncode == 0 and "changed=0 " in done.stdout, done.stdout[-4000:]
     again = look(cluster)
     journals = {name for name in back.touched if "mesh-rollback/" in name}
@@ -205,7 +188,7 @@ def test_going_back_again_changes_nothing(cluster: Cluster, back: Seen) -> None:
 
 
 def test_no_phase_after_it_can_run(cluster: Cluster, back: Seen) -> None:
-    done = play({**OURS, "mesh_cutover_steps": [50]}, "--tags", "cutover")
+    done = lab.play({**OURS, "mesh_cutover_steps": [50]}, "--tags", "cutover")
     assert done.returncode != 0 and "-t verify" in done.stdout, done.stdout[-4000:]
     assert look(cluster).weights == back.weights
 

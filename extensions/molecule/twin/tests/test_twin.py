@@ -12,15 +12,14 @@ import base64
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import typing as t
 
 import pytest
 
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
 API = "networking.istio.io/v1"
@@ -36,20 +35,7 @@ def cluster() -> Cluster:
 
 
 def run(tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    """The module, as a process of its own."""
-    arguments = tmp_path / "arguments.json"
-    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab"}
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    module = "ansible_collections.bluegreen.mesh.plugins.modules.gateway_twin"
-    done = subprocess.run(
-        [sys.executable, "-m", module, str(arguments)],
-        env={**os.environ, "PYTHONPATH": COLLECTIONS},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return json.loads(done.stdout)
+    return lab.run("gateway_twin", tmp_path, **params)
 
 
 def gateways(cluster: Cluster) -> dict[str, t.Any]:

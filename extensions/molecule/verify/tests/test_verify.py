@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import typing as t
 
 import pytest
 
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _probe, _verify  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._probe import Answer, Request  # noqa: E402
 
@@ -45,13 +44,7 @@ def one(url: str, address: str, protocol: str, **options: t.Any) -> Answer:
 
 
 def run(tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    arguments = tmp_path / "arguments.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": params}), encoding="utf-8")
-    command = [sys.executable, "-m", "ansible_collections.bluegreen.mesh.plugins.modules.route_verify", str(arguments)]
-    environment = {**os.environ, "PYTHONPATH": COLLECTIONS}
-    return json.loads(
-        subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=120, check=False).stdout
-    )
+    return lab.run("route_verify", tmp_path, cluster=False, **params)
 
 
 def routes_of(found: dict[str, t.Any], host: str) -> list[dict[str, t.Any]]:

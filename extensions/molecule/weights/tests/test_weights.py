@@ -8,29 +8,19 @@ The tests build on each other, in their order.
 
 from __future__ import annotations
 
-import json
-import os
 import pathlib
-import socket
-import subprocess
 import sys
 import typing as t
 
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-ADDRESS = ("172.30.0.20", 9999)
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+import lab  # noqa: E402
+
 BACKENDS = ("passthrough_http", "passthrough_https")
 
 
-def ask(command: str) -> str:
-    """The balancer itself, past our own code."""
-    with socket.create_connection(ADDRESS, 5) as connection:
-        connection.sendall(command.encode() + b"\n")
-        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-
-
 def weights() -> dict[str, int]:
-    rows = [line.split() for line in ask("show servers state").splitlines() if line[:1].isdigit() and " " in line]
-    return {f"{row[1]}/{row[3]}": int(row[7]) for row in rows if row[1] in BACKENDS}
+    return {name: weight for name, weight in lab.weights().items() if name.partition("/")[0] in BACKENDS}
 
 
 def expected(blue: int, green: int) -> dict[str, int]:
@@ -43,21 +33,9 @@ def expected(blue: int, green: int) -> dict[str, int]:
 
 
 def run(tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    """The module, as a process of its own."""
     fixed = {"blue_servers": "^blue-", "green_servers": "^green-", "require_health": False, "backends": list(BACKENDS)}
-    arguments = tmp_path / "arguments.json"
     options = {**fixed, "runtime_apis": ["tcp:172.30.0.20:9999"], **params}
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options}), encoding="utf-8")
-    module = "ansible_collections.bluegreen.mesh.plugins.modules.haproxy_weights"
-    done = subprocess.run(
-        [sys.executable, "-m", module, str(arguments)],
-        env={**os.environ, "PYTHONPATH": COLLECTIONS},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return json.loads(done.stdout)
+    return lab.run("haproxy_weights", tmp_path, cluster=False, **options)
 
 
 def connections(tmp_path: pathlib.Path) -> dict[str, int]:
@@ -75,7 +53,7 @@ def test_a_second_run_changes_nothing(tmp_path: pathlib.Path) -> None:
 
 
 def test_what_someone_else_set_is_noticed_and_left(tmp_path: pathlib.Path) -> None:
-    ask("set server passthrough_https/green-node-2 weight 77")
+    lab.ask("set server passthrough_https/green-node-2 weight 77")
     refused = run(tmp_path, green_percent=50, expect_green_percent=10)
     assert refused["failed"] and refused["failure"]["code"] == "foreign_change"
     assert "backend passthrough_https" in refused["msg"] and "green-node-2=77" in refused["msg"]
@@ -84,7 +62,7 @@ def test_what_someone_else_set_is_noticed_and_left(tmp_path: pathlib.Path) -> No
 
 
 def test_maintenance_is_left_alone(tmp_path: pathlib.Path) -> None:
-    ask("set server passthrough_http/green-node-1 state maint")
+    lab.ask("set server passthrough_http/green-node-1 state maint")
     try:
         result = run(tmp_path, green_percent=20)
         assert result["green_percent"] == 20 and result["changed"]
@@ -92,7 +70,7 @@ def test_maintenance_is_left_alone(tmp_path: pathlib.Path) -> None:
         assert [name for name, state in states.items() if state != "ready"] == ["passthrough_http/green-node-1"]
         assert states["passthrough_http/green-node-1"] == "maint"
     finally:
-        ask("set server passthrough_http/green-node-1 state ready")
+        lab.ask("set server passthrough_http/green-node-1 state ready")
 
 
 def test_clients_are_served_by_blue_while_green_is_down(tmp_path: pathlib.Path) -> None:
