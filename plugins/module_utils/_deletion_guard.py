@@ -130,6 +130,8 @@ class Guard:
         self._resources = resources
         self._migration = migration
         self.name = policy_name(migration)
+        self.before: dict[str, list[str]] = {}  # for a diff, what ensure() found and wrote
+        self.after: dict[str, list[str]] = {}
         self._policy_path = path_of(API, POLICIES, name=self.name)
         self._binding_path = path_of(API, BINDINGS, name=self.name)
 
@@ -148,7 +150,10 @@ class Guard:
         for _attempt in range(TRIES):
             stored, bound = self.read()
             covered = COVERED | covered_by(stored) | {(r.group, self._plural(r)) for r in refs}
-            wanted = policy(self._migration, covered, kept_entries(stored) | {entry(r) for r in refs})
+            kept = kept_entries(stored) | {entry(r) for r in refs}
+            wanted = policy(self._migration, covered, kept)
+            self.before = {} if stored is None else {"refuses to delete": sorted(kept_entries(stored))}
+            self.after = {"refuses to delete": sorted(kept)}
             try:
                 changed = self._put(POLICIES, self._policy_path, stored, wanted, dry_run)
                 return self._put(BINDINGS, self._binding_path, bound, wanted_binding, dry_run) or changed

@@ -197,7 +197,11 @@ class Run:
         if self._hold(held, rendered):
             return self._once()  # from what is there now that they are still
         guard_changed = guard and self.guard.ensure([target.ref for target in targets], self.check)
-        self.changed |= bool(guard_changed)
+        if guard_changed:
+            self.changed = True
+            name = f"ValidatingAdmissionPolicy {self.guard.name}"
+            self.before.setdefault(name, self.guard.before)
+            self.after[name] = self.guard.after
         self._write_marks(marks)
         if guard and not (self.check and (guard_changed or marks)):
             objects = [(target.ref, target.meta["uid"]) for target in targets]

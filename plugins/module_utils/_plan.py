@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import textwrap
 import typing as t
 
@@ -24,12 +25,14 @@ UNSEEN = frozenset({"migration_journal"})  # modules whose bookkeeping is no cha
 RUN_ONLY = frozenset(
     {
         "mesh_kubeconfig", "mesh_hosts", "mesh_takeover", "mesh_plan", "mesh_plan_dir", "mesh_rollback_to", "mesh_ticket",
-        "mesh_operator", "mesh_journal_backup_dir", "mesh_journal_restore", "mesh_report_dir", "mesh_abort_timeout",
+        "mesh_operator", "mesh_journal_backup_dir", "mesh_journal_restore",
+        "mesh_journal_restore_older", "mesh_report_dir", "mesh_abort_timeout",
         "mesh_traffic", "mesh_verify", "mesh_verify_max_age", "mesh_samples", "mesh_keep_backup_dir",
     }
 )  # fmt: skip
 EXISTS = {"exists": True}  # before or after, where it only matters that an object appears or disappears
-DIGESTED = ("chart_values",)  # settings in which people put secrets
+# Settings in which people put secrets.
+DIGESTED = re.compile(r"(values|token|password|secret|authorization|headers?|key)$", re.IGNORECASE)
 QUIET = {
     "preflight": "changes nothing",
     "verify": "changes nothing: probes every route on every node of both sides and compares the answers",
@@ -45,7 +48,8 @@ def changes_of(module: str, params: dict[str, t.Any], diff: dict[str, t.Any]) ->
     before, after = (named(module, params, diff.get(side) or {}) for side in ("before", "after"))
     found = []
     for name in [*before, *(name for name in after if name not in before)]:
-        found += leaves(name, "", before.get(name) or None, after.get(name) or None)
+        sides = [None if side.get(name) == {} else side.get(name) for side in (before, after)]
+        found += leaves(name, "", *sides)
     return found
 
 
@@ -55,8 +59,17 @@ def named(module: str, params: dict[str, t.Any], side: dict[str, t.Any]) -> dict
         return {name if " " in name else f"VirtualService {name}": content for name, content in side.items()}
     if module == "service_node_ports":
         return {f"Service {params['namespace']}/{params['name']}": side}
-    if module == "resource_keep":  # of an object it shows annotations, of a Helm record what it says of objects
-        return {n: c if "(Helm release" in n else {"metadata.annotations": c or {}} for n, c in side.items()}
+    if module == "resource_keep":
+        found: dict[str, t.Any] = {}
+        for name, content in side.items():
+            if not isinstance(content, dict):  # OBJECT: FIELD
+                at, _colon, field = name.partition(": ")
+                found.setdefault(at, {})[field] = content
+            elif "(Helm release" in name or name.startswith("ValidatingAdmissionPolicy "):
+                found[name] = content
+            else:  # annotations and labels
+                found.setdefault(name, {})["metadata"] = content
+        return found
     if module == "haproxy_weights":
         return {f"HAProxy {instance}": content for instance, content in side.items()}
     return side
@@ -146,7 +159,7 @@ def shown_settings(settings: dict[str, t.Any]) -> dict[str, t.Any]:
     flat: dict[str, t.Any] = {}
 
     def walk(field: str, value: t.Any) -> None:
-        if field.rpartition(".")[2] in DIGESTED:
+        if DIGESTED.search(field):
             flat[field] = digest(value)
         elif isinstance(value, dict) and value:
             for key, item in value.items():

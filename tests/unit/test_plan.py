@@ -59,7 +59,12 @@ def drift(approved, now, begun=()):
         (
             "resource_keep",
             {"before": {"Gateway n/g": {}}, "after": {"Gateway n/g": {"helm.sh/resource-policy": "keep"}}},
-            [change("Gateway n/g", None, "keep", "metadata.annotations.helm.sh/resource-policy")],
+            [change("Gateway n/g", None, "keep", "metadata.helm.sh/resource-policy")],
+        ),
+        (
+            "resource_keep",
+            {"before": {"HelmRelease n/r: spec.suspend": False}, "after": {"HelmRelease n/r: spec.suspend": True}},
+            [change("HelmRelease n/r", False, True, "spec.suspend")],
         ),
         (
             "service_node_ports",
@@ -84,7 +89,8 @@ def test_values_without_a_counterpart_are_digests():
 
 def test_settings_are_flat_and_without_secrets():
     shown = _plan.shown_settings(
-        {"mesh_workloads": [{"green": {"chart_values": {"env": "hunter2"}, "release": "r"}}], "mesh_ticket": "CHG-1"}
+        {"mesh_workloads": [{"green": {"chart_values": {"env": "hunter2"}, "release": "r"}, "api_token": "hunter2"}],
+         "mesh_ticket": "CHG-1"}
     )
     assert shown["mesh_workloads[0].green.release"] == "r" and "hunter2" not in json.dumps(shown)
     assert not [name for name in shown if name.startswith("mesh_ticket")]

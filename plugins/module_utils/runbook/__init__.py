@@ -74,20 +74,25 @@ def where(book: Book, servers: list[dict[str, t.Any]]) -> list[Command]:
     found = [
         Command(
             "phases and the run that has the journal",
-            f"$K -n {namespace} get configmap {name} -o json | jq '.data | (.phases, .run) | fromjson'",
+            f"k -n {namespace} get configmap {name} -o json | jq '.data | (.phases, .run) | fromjson'",
         ),
         Command(
             "steps that are in force, oldest first",
-            f"$K -n {namespace} get configmap {name} -o json | jq -r '.data.steps | fromjson | .[] |"
+            f"k -n {namespace} get configmap {name} -o json | jq -r '.data.steps | fromjson | .[] |"
             ' select(.state != "undone") | [.phase, .op, .key, .state] | join(" ")\'',
         ),
-        Command("which Gateways there are", "$K get gateways.networking.istio.io -A"),
+        Command("which Gateways there are", "k get gateways.networking.istio.io -A"),
     ]
     return found + haproxy_weights.show(servers)
 
 
 def preamble(kubeconfig: str, context: str) -> str:
-    return f"K={shlex.quote(f'kubectl --kubeconfig={shlex.quote(kubeconfig)} --context={shlex.quote(context)}')}"
+    """Two shell functions: kubectl and helm for this one cluster."""
+    file, name = shlex.quote(kubeconfig), shlex.quote(context)
+    return (
+        f'k() {{ kubectl --kubeconfig={file} --context={name} "$@"; }}\n'
+        f'h() {{ helm --kubeconfig={file} --kube-context={name} "$@"; }}'
+    )
 
 
 def render(report: dict[str, t.Any]) -> str:

@@ -11,7 +11,7 @@ import typing as t
 
 
 class Command(t.NamedTuple):
-    """what: one line for people; run: what a POSIX shell runs, where $K is kubectl with this cluster's context."""
+    """what: one line for people; run: what a POSIX shell runs, where k is kubectl with this cluster's context."""
 
     what: str
     run: str
@@ -32,7 +32,7 @@ def on(kind: str, namespace: str, name: str) -> str:
 
 def edited(kind: str, namespace: str, name: str, jq: str) -> str:
     """Reads an object, edits it by a jq filter, and writes it back if nobody else has changed it meanwhile."""
-    return f"$K get {on(kind, namespace, name)} -o json | jq {shlex.quote(jq)} | $K replace -f -"
+    return f"k get {on(kind, namespace, name)} -o json | jq {shlex.quote(jq)} | k replace -f -"
 
 
 def literal(value: t.Any) -> str:

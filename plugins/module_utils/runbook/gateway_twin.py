@@ -19,18 +19,18 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
     for pair in params.get("pairs") or []:
         namespace, _slash, name = pair["green"].partition("/")
         if params["state"] == "absent":
-            run = f"$K delete {on(GATEWAY, namespace, name)} --ignore-not-found"
+            run = f"k delete {on(GATEWAY, namespace, name)} --ignore-not-found"
             found.append(Command(f"remove Gateway {pair['green']}", run))
         else:
             patch = json.dumps([{"op": "replace", "path": "/spec", "value": pair["spec"]}])
-            run = f"$K patch {on(GATEWAY, namespace, name)} --type=json -p {shlex.quote(patch)}"
+            run = f"k patch {on(GATEWAY, namespace, name)} --type=json -p {shlex.quote(patch)}"
             found.append(Command(f"give Gateway {pair['green']} its former spec", run))
     for copy in params.get("copies") or []:
         namespace, _slash, name = copy.partition("/")
         found.append(
             Command(
                 f"remove the copy of a certificate, Secret {copy}",
-                f"$K delete {on('secret', namespace, name)} --ignore-not-found",
+                f"k delete {on('secret', namespace, name)} --ignore-not-found",
             )
         )
     return found

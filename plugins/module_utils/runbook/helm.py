@@ -13,11 +13,5 @@ from ._command import Book, Command
 
 def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> list[Command]:
     name, namespace = params["release_name"], params["release_namespace"]
-    # $K is kubectl with its options, and Helm's are called otherwise.
-    helm = 'helm $(printf %s "$K" | sed "s/^kubectl//; s/--context=/--kube-context=/")'
-    return [
-        Command(
-            f"uninstall {namespace}/{name}",
-            f"{helm} uninstall {shlex.quote(name)} -n {shlex.quote(namespace)} --wait --ignore-not-found",
-        )
-    ]
+    run = f"h uninstall {shlex.quote(name)} -n {shlex.quote(namespace)} --wait --ignore-not-found"
+    return [Command(f"uninstall {namespace}/{name}", run)]

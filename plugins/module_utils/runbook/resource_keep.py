@@ -30,7 +30,7 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
     found = [
         Command(
             "remove the guard, so that what was kept can be deleted again",
-            f"$K delete validatingadmissionpolicybinding,validatingadmissionpolicy {policy} --ignore-not-found",
+            f"k delete validatingadmissionpolicybinding,validatingadmissionpolicy {policy} --ignore-not-found",
         )
     ]
     for ref in params.get("resources") or []:
@@ -49,6 +49,6 @@ def record(step: dict[str, t.Any], book: Book) -> Command:
     patch = f"patch-{step['id']}.json"
     return Command(
         f"put back Helm's record in {step['key']}",
-        f"$K get {on('secret', book.namespace, step['backup'])} -o json | jq -c '{{data: {{release: ({value})}}}}'"
-        f" > {patch} && $K patch {on(kind.lower(), namespace, name)} --type=merge --patch-file {patch}; rm -f {patch}",
+        f"k get {on('secret', book.namespace, step['backup'])} -o json | jq -c '{{data: {{release: ({value})}}}}'"
+        f" > {patch} && k patch {on(kind.lower(), namespace, name)} --type=merge --patch-file {patch}; rm -f {patch}",
     )

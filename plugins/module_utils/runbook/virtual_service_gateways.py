@@ -54,5 +54,5 @@ def restored(item: dict[str, t.Any]) -> list[Command]:
             {"op": "test", "path": pointer, "value": lists["from"]},
             {"op": "replace", "path": pointer, "value": lists["to"]},
         ]
-    run = f"$K patch {on(KIND, namespace, name)} --type=json -p {shlex.quote(json.dumps(patch))}"
+    run = f"k patch {on(KIND, namespace, name)} --type=json -p {shlex.quote(json.dumps(patch))}"
     return [Command(f"gateways of VirtualService {item['name']} as they were", run)]
