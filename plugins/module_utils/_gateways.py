@@ -32,6 +32,7 @@ except ImportError:  # ansible-core brings it; without it certificates are named
 
 from ._client import ApiError, path_of
 from ._module import Refusal
+from ._routes import Workload
 
 Object = dict[str, t.Any]
 ISTIO_VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1")  # v1 is served from Istio 1.22
@@ -319,6 +320,16 @@ class World:
 
     def pods_of(self, gateway: Object) -> list[Object]:
         return pods_of(gateway, self.pods)
+
+    def workloads(self) -> dict[str, Workload]:
+        """What decides about each chosen Gateway's routes, by NAMESPACE/NAME."""
+        return {key_of(gateway): self._workload(gateway) for gateway in self.gateways}
+
+    def _workload(self, gateway: Object) -> Workload:
+        found = describe(gateway, self.pods, self.services, [], [])
+        namespace = (found["workload_namespaces"] or [gateway["metadata"]["namespace"]])[0]
+        labels = found["pods"][0]["labels"] if found["pods"] else found["selector"]
+        return Workload(namespace, labels, {int(port): to for port, to in found["node_ports"].items()})
 
 
 def istio_list(cluster: t.Any, plural: str) -> list[Object]:

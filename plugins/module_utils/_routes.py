@@ -174,6 +174,28 @@ class Entry:
     rule: Rule
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A server's virtual hosts, each with its routes in Envoy's order. redirect: it only sends clients to HTTPS."""
+
+    gateway: str
+    port: int
+    scheme: str
+    redirect: bool
+    hosts: dict[str, list[Entry]]
+
+
+def winner(entries: t.Iterable[Entry], ask: Ask) -> Entry | None:
+    """The route that answers."""
+    for entry in entries:
+        try:
+            if matches(entry.match, ask):
+                return entry
+        except re.error:  # RE2 knows what Python does not: whether this route takes the request can't be told
+            return None
+    return None
+
+
 def key_of(obj: Object) -> str:
     return f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
 
@@ -327,15 +349,10 @@ def plan(
     samples: as route_info takes them, checked by check_samples; wildcard_label: what to write for the `*` of a wildcard
     host, or "" to leave such hosts to samples.
     """
-    by_key = {key_of(vs): vs for vs in virtual_services}
-    ordered = sorted(virtual_services, key=lambda vs: (vs["metadata"].get("creationTimestamp") or "", key_of(vs)))
     found = Found()
     used: set[int] = set()
-    for gateway in gateways:
-        workload = workloads.get(key_of(gateway)) or Workload(gateway["metadata"]["namespace"])
-        planner = _Planner(
-            gateway, workload, ordered, by_key, _Services(services), samples, wildcard_label, found, used
-        )
+    ordered = _ordered(virtual_services)
+    for planner in _planners(gateways, ordered, services, workloads, samples, wildcard_label, found, used):
         planner.run()
     for vs in ordered:
         spec = vs.get("spec") or {}
@@ -355,6 +372,30 @@ def plan(
     found.unused = [index for index in range(len(samples)) if index not in used]
     _number(found.routes)
     return found
+
+
+def tables(
+    gateways: t.Sequence[Object], virtual_services: t.Sequence[Object], workloads: dict[str, Workload]
+) -> list[Table]:
+    """Which request reaches which route: what plan() makes requests for, as a table to look requests up in."""
+    planners = _planners(gateways, _ordered(virtual_services), (), workloads, (), "", Found(), set())
+    return [table for planner in planners for table in planner.tables()]
+
+
+def _ordered(virtual_services: t.Iterable[Object]) -> list[Object]:
+    """istiod's order: the oldest first."""
+    return sorted(virtual_services, key=lambda vs: (vs["metadata"].get("creationTimestamp") or "", key_of(vs)))
+
+
+def _planners(
+    gateways: t.Sequence[Object], ordered: list[Object], services: t.Sequence[Object], workloads: dict[str, Workload],
+    samples: t.Sequence[Object], wildcard_label: str, found: Found, used: set[int],
+) -> t.Iterator[_Planner]:  # fmt: skip
+    by_key = {key_of(vs): vs for vs in ordered}
+    known = _Services(services)
+    for gateway in gateways:
+        workload = workloads.get(key_of(gateway)) or Workload(gateway["metadata"]["namespace"])
+        yield _Planner(gateway, workload, ordered, by_key, known, samples, wildcard_label, found, used)
 
 
 def _unprobed(
@@ -470,9 +511,20 @@ class _Planner:
         return private + [vs for vs in visible if vs not in private]
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------
-    def _http(self, server: Object, scheme: str) -> None:
+    def tables(self) -> t.Iterator[Table]:
+        """The virtual hosts of each server that speaks HTTP to clients."""
+        for server in (self.gateway.get("spec") or {}).get("servers") or ():
+            protocol = ((server.get("port") or {}).get("protocol") or "").upper()
+            tls = server.get("tls") or {}
+            if protocol in PLAIN or (protocol == "HTTPS" and "PASSTHROUGH" not in (tls.get("mode") or "").upper()):
+                scheme = "http" if protocol in PLAIN else "https"
+                redirect = bool(tls.get("httpsRedirect"))
+                hosts = self._virtual_hosts(server)
+                bare = dict.fromkeys(server_hosts(server, self.namespace, None)) if redirect else {}
+                yield Table(self.name, server["port"]["number"], scheme, redirect, {**dict.fromkeys(bare, []), **hosts})
+
+    def _virtual_hosts(self, server: Object) -> dict[str, list[Entry]]:
         port = server["port"]["number"]
-        redirect = bool((server.get("tls") or {}).get("httpsRedirect"))
         hosts: dict[str, list[Entry]] = {}
         for vs in self.bound:
             common = intersection(
@@ -488,6 +540,11 @@ class _Planner:
                 hosts.setdefault(host, []).extend(entries)
         for entries in hosts.values():  # SortVHostRoutes
             entries.sort(key=lambda entry: catches_all(entry.match))
+        return hosts
+
+    def _http(self, server: Object, scheme: str) -> None:
+        redirect = bool((server.get("tls") or {}).get("httpsRedirect"))
+        hosts = self._virtual_hosts(server)
         own = server_hosts(server, self.namespace, None)
         if redirect:
             for host in dict.fromkeys([*hosts, *own]):
@@ -556,7 +613,7 @@ class _Planner:
                     ask.authority,
                     scheme,
                 )
-                if self._winner(entries, health) is entry:
+                if winner(entries, health) is entry:
                     ask = Ask(GRPC_HEALTH, "POST", ask.headers, ask.query, ask.authority, scheme)
                 else:
                     # Its methods are not ours to call. A GET to the path shows that the route leads to a gRPC server.
@@ -625,10 +682,10 @@ class _Planner:
             ask = Ask(path, method, {**headers, **more}, query, authority, scheme)
             if not matches(entry.match, ask):
                 continue
-            winner = self._winner(entries, ask)
-            if winner is entry:
+            taking = winner(entries, ask)
+            if taking is entry:
                 return ask, "", ""
-            blocked = winner
+            blocked = taking
         if blocked is None:
             return None, "no_request", "no request is known that fulfils its conditions; give a sample"
         return (
@@ -636,16 +693,6 @@ class _Planner:
             "shadowed",
             f"{blocked.label} of {blocked.virtual_service} answers first; if not always, give a sample",
         )
-
-    @staticmethod
-    def _winner(entries: list[Entry], ask: Ask) -> Entry | None:
-        for entry in entries:
-            try:
-                if matches(entry.match, ask):
-                    return entry
-            except re.error:  # RE2 knows what Python does not: whether this route takes the request can't be told
-                return None
-        return None
 
     # -- TLS and TCP ---------------------------------------------------------------------------------------------------
     def _passthrough(self, server: Object) -> None:
@@ -739,7 +786,7 @@ class _Planner:
             headers = {name.lower(): str(value) for name, value in sample["headers"].items()}
             path = GRPC_HEALTH if grpc and sample["path"] == "/" else sample["path"]
             ask = Ask(path, "POST" if grpc else sample["method"], headers, sample["query"], sample["host"], scheme)
-            entry = hosts[host][0] if protocol else self._winner(hosts[host], ask)
+            entry = hosts[host][0] if protocol else winner(hosts[host], ask)
             self.used.add(index)
             self._route(server, scheme, sample["host"], ask, chosen, entry, "answer", f"sample[{index}]", sample)
             if entry is not None:

@@ -247,8 +247,7 @@ def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
         raise _module.Refusal("no_gateways", "gateways is empty; name at least one, as NAMESPACE/NAME.")
     world = _gateways.read(cluster, params["gateways"], nodes=False)
     found = _routes.plan(
-        world.gateways, _gateways.istio_list(cluster, "virtualservices"), world.services,
-        {_gateways.key_of(gateway): _workload(world, gateway) for gateway in world.gateways},
+        world.gateways, _gateways.istio_list(cluster, "virtualservices"), world.services, world.workloads(),
         params["samples"], params["wildcard_label"],
     )  # fmt: skip
     for index in found.unused:
@@ -263,13 +262,6 @@ def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
         "unused_samples": found.unused,
         "counts": {"routes": len(found.routes), "unprobed": reachable, "unreachable": len(found.unprobed) - reachable},
     }
-
-
-def _workload(world: _gateways.World, gateway: dict[str, t.Any]) -> _routes.Workload:
-    found = _gateways.describe(gateway, world.pods, world.services, [], [])
-    namespace = (found["workload_namespaces"] or [gateway["metadata"]["namespace"]])[0]
-    labels = found["pods"][0]["labels"] if found["pods"] else found["selector"]
-    return _routes.Workload(namespace, labels, {int(port): to for port, to in found["node_ports"].items()})
 
 
 def main() -> None:
