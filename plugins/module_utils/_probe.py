@@ -61,7 +61,7 @@ class Request:
 
     key: the caller's own, handed back with the answer. url: scheme://host/path?query, the host as SNI; for tcp probes
     tcp://host or tls://host. address: "ip:port" to connect to, or "" to resolve the URL's host. headers: (name, value)
-    pairs; a Host among them differs from the SNI on purpose.
+    pairs; a Host among them differs from the SNI on purpose. certificate: files of a client certificate and its key.
     """
 
     key: t.Any
@@ -71,6 +71,7 @@ class Request:
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
+    certificate: tuple[str, str] = ("", "")
 
 
 @dataclass(slots=True)
@@ -207,7 +208,9 @@ class Loop:
         self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
 
-def new_handle(timeout: float, ca_file: str | None, user_agent: str = USER_AGENT) -> t.Any:
+def new_handle(
+    timeout: float, ca_file: str | None, user_agent: str = USER_AGENT, proxy_protocol: bool = False
+) -> t.Any:
     """A Curl with all that stays the same from request to request."""
     curl = pycurl.Curl()
     curl.setopt(pycurl.NOSIGNAL, 1)
@@ -217,6 +220,7 @@ def new_handle(timeout: float, ca_file: str | None, user_agent: str = USER_AGENT
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(timeout * 1000))
     curl.setopt(pycurl.SSL_SESSIONID_CACHE, 0)
     curl.setopt(pycurl.MAXFILESIZE, BODY_LIMIT)
+    curl.setopt(pycurl.HAPROXYPROTOCOL, int(proxy_protocol))
     if ca_file:
         curl.setopt(pycurl.CAINFO, ca_file)
     else:
@@ -285,10 +289,15 @@ _HTTP_VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 
 class _Slot:
-    """One handle and what it is collecting."""
+    """One handle and what it is collecting. A client certificate stays the handle's: libcurl can't take it back."""
 
-    def __init__(self, timeout: float, ca_file: str | None) -> None:
-        self.curl = new_handle(timeout, ca_file)
+    def __init__(
+        self, timeout: float, ca_file: str | None, proxy_protocol: bool, certificate: tuple[str, str]
+    ) -> None:
+        self.curl = new_handle(timeout, ca_file, proxy_protocol=proxy_protocol)
+        if certificate[0]:
+            self.curl.setopt(pycurl.SSLCERT, certificate[0])
+            self.curl.setopt(pycurl.SSLKEY, certificate[1])
         self.curl.setopt(pycurl.OPT_CERTINFO, 1)
         self.request: Request | None = None
         self.lines: list[bytes] = []
@@ -323,15 +332,17 @@ class _Slot:
 
 class _Engine:
     def __init__(
-        self, emit: t.Callable[[Request, Answer], None], concurrency: int, timeout: float, ca_file: str | None
-    ) -> None:
+        self, emit: t.Callable[[Request, Answer], None], concurrency: int, timeout: float, ca_file: str | None,
+        proxy_protocol: bool,
+    ) -> None:  # fmt: skip
         self.emit = emit
         self.concurrency = concurrency
         self.timeout = timeout
         self.ca_file = ca_file
+        self.proxy_protocol = proxy_protocol
         self.loop = Loop(2 * concurrency)
         self.slots: dict[t.Any, _Slot] = {}
-        self.free: list[_Slot] = []
+        self.free: dict[tuple[str, str], list[_Slot]] = {}
         self.certificates: dict[int, str] = {}
         self.pem: dict[str, str] = {}
         self.nameless: dict[int, list[tuple[Request, Answer]]] = {}
@@ -343,6 +354,7 @@ class _Engine:
         source = iter(requests)
         more = True
         busy = 0
+        options = (self.timeout, self.ca_file, self.proxy_protocol)
         with ThreadPoolExecutor(max_workers=8) as pool:
             sockets: list[tuple[Request, t.Any]] = []
             while more or busy:
@@ -351,7 +363,7 @@ class _Engine:
                     if request is None:
                         more = False
                     elif request.protocol == "tcp":
-                        sockets.append((request, pool.submit(ask_tcp, request, self.timeout, self.ca_file)))
+                        sockets.append((request, pool.submit(ask_tcp, request, *options)))
                     else:
                         self._start(request)
                         busy += 1
@@ -372,10 +384,11 @@ class _Engine:
             slot.curl.close()
 
     def _start(self, request: Request) -> None:
-        if self.free:
-            slot = self.free.pop()
+        free = self.free.setdefault(request.certificate, [])
+        if free:
+            slot = free.pop()
         else:
-            slot = _Slot(self.timeout, self.ca_file)
+            slot = _Slot(self.timeout, self.ca_file, self.proxy_protocol, request.certificate)
             self.slots[slot.curl] = slot
         slot.start(request)
         if request.protocol == "websocket":
@@ -395,7 +408,7 @@ class _Engine:
             self._name(slot, request, answer)
         else:
             self.emit(request, answer)
-        self.free.append(slot)
+        self.free[request.certificate].append(slot)
 
     def _name(self, slot: _Slot, request: Request, answer: Answer) -> None:
         """Gives the answer its connection's certificate, or lets it wait for the transfer that knows it."""
@@ -452,44 +465,45 @@ class _Engine:
 def interleave(requests: t.Iterable[Request], width: int) -> t.Iterator[Request]:
     """The same requests in an order in which connections are made once and used by one request at a time.
 
-    Requests that can share a connection (host, address, protocol) are groups that take turns; when one is used up the
+    Requests that can share a connection (host, address, protocol, certificate) are groups that take turns; when one is used up the
     next one takes its place. width: requests at once. Twice as many groups take turns, as many as connections are kept:
     with just `width` of them a group's next request would come while its last one may still be under way.
     """
-    groups: dict[tuple[str, str, str], deque[Request]] = {}
+    groups: dict[t.Any, deque[Request]] = {}
     for request in requests:
         origin = request.url.split("/", 3)[2]
-        groups.setdefault((origin, request.address, request.protocol), deque()).append(request)
+        group = (origin, request.address, request.protocol, request.certificate)
+        groups.setdefault(group, deque()).append(request)
     waiting = deque(groups.values())
     turning: deque[deque[Request]] = deque()
     while waiting or turning:
         while waiting and len(turning) < 2 * width:
             turning.append(waiting.popleft())
-        group = turning.popleft()
-        yield group.popleft()
-        if group:
-            turning.append(group)
+        turn = turning.popleft()
+        yield turn.popleft()
+        if turn:
+            turning.append(turn)
 
 
 def ask(
     requests: t.Iterable[Request], emit: t.Callable[[Request, Answer], None], *,
-    concurrency: int = 64, timeout: float = 10.0, ca_file: str | None = None,
+    concurrency: int = 64, timeout: float = 10.0, ca_file: str | None = None, proxy_protocol: bool = False,
 ) -> None:  # fmt: skip
     """Sends every request, at most `concurrency` at once, and calls emit(request, answer) once for each.
 
     requests is consumed as slots become free, so it may be a long generator; its order decides how well connections are
     reused, see interleave(). Answers come in no particular order. timeout: seconds for one request, connection
-    included. With ca_file certificates are verified, otherwise only reported. Raises nothing for an unreachable server:
-    that is an Answer.
+    included. With ca_file certificates are verified, otherwise only reported. proxy_protocol: begin each connection with
+    a PROXY protocol v1 line, as the balancer would. Raises nothing for an unreachable server: that is an Answer.
     """
-    engine = _Engine(emit, max(1, concurrency), timeout, ca_file)
+    engine = _Engine(emit, max(1, concurrency), timeout, ca_file, proxy_protocol)
     try:
         engine.run(requests)
     finally:
         engine.close()
 
 
-def ask_tcp(request: Request, timeout: float, ca_file: str | None) -> Answer:
+def ask_tcp(request: Request, timeout: float, ca_file: str | None, proxy_protocol: bool = False) -> Answer:
     """Connects (with TLS for tls://), sends nothing, and sees for half a second what the other side does.
 
     Returns status 1 with what it said as the body; header `peer` is `open` or `closed`.
@@ -504,11 +518,15 @@ def ask_tcp(request: Request, timeout: float, ca_file: str | None) -> Answer:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout) as plain:
             stage = "tls"
             connection: t.Any = plain
+            if proxy_protocol:
+                plain.sendall(_proxy_line(plain))
             if scheme == "tls":
                 context = ssl.create_default_context(cafile=ca_file or None)
                 if not ca_file:
                     context.check_hostname = False
                     context.verify_mode = ssl.CERT_NONE
+                if request.certificate[0]:
+                    context.load_cert_chain(*request.certificate)
                 connection = context.wrap_socket(plain, server_hostname=name)
                 answer.certificate = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()
             stage = "closed"
@@ -527,3 +545,10 @@ def ask_tcp(request: Request, timeout: float, ca_file: str | None) -> Answer:
         answer.detail = str(exc)
     answer.seconds = time.monotonic() - started
     return answer
+
+
+def _proxy_line(connection: socket.socket) -> bytes:
+    """PROXY protocol version 1: who connects, as if there were no balancer between."""
+    (source, source_port), (target, target_port) = connection.getsockname()[:2], connection.getpeername()[:2]
+    family = "TCP6" if connection.family == socket.AF_INET6 else "TCP4"
+    return f"PROXY {family} {source} {target} {source_port} {target_port}\r\n".encode()

@@ -342,17 +342,19 @@ def check_samples(samples: t.Sequence[Object]) -> None:
 def plan(
     gateways: t.Sequence[Object], virtual_services: t.Sequence[Object], services: t.Sequence[Object],
     workloads: dict[str, Workload], samples: t.Sequence[Object] = (), wildcard_label: str = "",
+    identities: t.Sequence[Object] = (),
 ) -> Found:  # fmt: skip
     """Everything to be probed on the given Gateways.
 
     gateways: those to look at; virtual_services, services: all of the cluster; workloads: by gateway NAMESPACE/NAME;
     samples: as route_info takes them, checked by check_samples; wildcard_label: what to write for the `*` of a wildcard
-    host, or "" to leave such hosts to samples.
+    host, or "" to leave such hosts to samples; identities: as _identity.check lets them pass.
     """
     found = Found()
     used: set[int] = set()
     ordered = _ordered(virtual_services)
     for planner in _planners(gateways, ordered, services, workloads, samples, wildcard_label, found, used):
+        planner.identities = identities
         planner.run()
     for vs in ordered:
         spec = vs.get("spec") or {}
@@ -469,6 +471,8 @@ class _Planner:
         self.bound = self._bound(ordered)
         self.served: set[str] = set()
         self.unknown_done: set[tuple[int, str]] = set()
+        self.identities: t.Sequence[Object] = ()
+        self.mutual = False  # whether the server at hand asks for a client certificate
 
     def run(self) -> None:
         for server in (self.gateway.get("spec") or {}).get("servers") or ():
@@ -482,7 +486,7 @@ class _Planner:
             elif mode == "PASSTHROUGH":
                 self._passthrough(server)
             elif protocol == "HTTPS" and mode in ("MUTUAL", "ISTIO_MUTUAL"):
-                self._skip(server, "client_certificate", f"TLS mode {mode} asks for a client certificate")
+                self._mutual(server, mode)
                 self._unknown_host(server, "https", "h2")
             elif protocol == "HTTPS":
                 self._http(server, "https")
@@ -556,6 +560,26 @@ class _Planner:
                 self._bare_host(server, scheme, "h2" if scheme == "https" else "http1", host, hosts)
         self._samples(server, scheme, hosts)
         self._unknown_host(server, scheme, "h2" if scheme == "https" else "http1")
+
+    def _mutual(self, server: Object, mode: str) -> None:
+        """Where identities have a certificate, its routes are asked for with it, and each host once without."""
+        hosts = self._virtual_hosts(server)
+        self.mutual = True
+        ours = {host: entries for host, entries in hosts.items() if self._as(self._concrete(host) or host)}
+        for host, entries in ours.items():
+            self._virtual_host(server, "https", host, entries)
+        self._samples(server, "https", ours)
+        self.mutual = False
+        for name in filter(None, map(self._concrete, ours)):
+            self._route(server, "https", name, Ask(authority=name), "http1", None, "refused", "client_certificate")
+        left = [host for host in server_hosts(server, self.namespace, None) if host not in ours]
+        if left:
+            self._skip(server, "client_certificate", f"TLS mode {mode} asks for one; give identities", left)
+
+    def _as(self, host: str) -> list[Object]:
+        """The identities that a host is to be asked as."""
+        fitting = [one for one in self.identities if virtual_host_of(one["hosts"], host) is not None]
+        return [one for one in fitting if one.get("client_cert") or not self.mutual]
 
     def _entries(self, vs: Object, port: int) -> list[Entry]:
         """BuildHTTPRoutesForVirtualService: what this gateway gets of a VirtualService, up to the first catch-all."""
@@ -838,7 +862,12 @@ class _Planner:
         }
         if sample:
             route.update({name: sample[name] for name in ("body", "unsafe") if sample[name]})
-        self.found.routes.append(route)
+        if not self.mutual:
+            self.found.routes.append(route)
+        if expect == "answer" and protocol != "tcp":
+            self.found.routes += [
+                {**route, "id": f"{route['id']} as {one['name']}", "identity": one["name"]} for one in self._as(host)
+            ]
 
     def _miss(self, server: Object, host: str, entry: Entry, reason: str, detail: str) -> None:
         port = server["port"]["number"]
@@ -852,8 +881,9 @@ class _Planner:
         if all(item["id"] != other["id"] for other in self.found.unprobed[-50:]):
             self.found.unprobed.append(item)
 
-    def _skip(self, server: Object, reason: str, detail: str) -> None:
-        hosts = server_hosts(server, self.namespace, None)
+    def _skip(self, server: Object, reason: str, detail: str, left: list[str] | None = None) -> None:
+        """left: of the server's hosts, those that it is about; all of them if not given."""
+        hosts = server_hosts(server, self.namespace, None) if left is None else left
         port = server["port"]["number"]
         label = server["port"].get("name") or ""
         self.found.unprobed.append(_unprobed(self.name, "", port, hosts, label, reason, detail, True))

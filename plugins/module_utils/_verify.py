@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 import typing as t
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from . import _compare, _probe
 from ._compare import Rules, Verdict
+from ._identity import Identity
 from ._probe import Answer, Request
 
 Route = dict[str, t.Any]
@@ -52,11 +53,17 @@ def side_of(name: str, options: dict[str, t.Any]) -> Side:
     return Side(tuple(options["addresses"]), ports)
 
 
-def request_of(route: Route) -> Request:
+def request_of(route: Route, identities: t.Mapping[str, Identity] | None = None) -> Request:
     """What to send for a route (as route_info returns it), address and key still to be filled in.
 
-    Raises ValueError for a route that lacks something, or that must not be sent.
+    identities: by name. Raises ValueError for a route that lacks something, or that must not be sent.
     """
+    identity = Identity()
+    if route.get("identity"):
+        known = (identities or {}).get(route["identity"])
+        if known is None:
+            raise ValueError(f"route {route.get('id')!r} is to be asked as {route['identity']!r}; add it to identities.")
+        identity = known
     missing = [name for name in ("id", "host", "port", "scheme", "protocol") if not route.get(name)]
     if missing:
         raise ValueError(
@@ -82,7 +89,8 @@ def request_of(route: Route) -> Request:
         if route.get("query"):
             url += "?" + urlencode(route["query"])
     body = route["body"].encode() if route.get("body") else None
-    return Request(None, url, "", protocol, method, tuple(headers), body)
+    sent = (*headers, *identity.headers)
+    return Request(None, url, "", protocol, method, sent, body, identity.certificate)
 
 
 @dataclass
@@ -103,14 +111,11 @@ class _Case:
     def requests(self, index: int) -> t.Iterator[Request]:
         self.answers = {"blue": {}, "green": {}}
         self.awaited = BLUE_ASKED * len(self.blue) + len(self.green)
-        one = self.request
         for _time in range(BLUE_ASKED):
             for address in self.blue:
-                yield Request(
-                    (index, "blue", address), one.url, address, one.protocol, one.method, one.headers, one.body
-                )
+                yield replace(self.request, key=(index, "blue", address), address=address)
         for address in self.green:
-            yield Request((index, "green", address), one.url, address, one.protocol, one.method, one.headers, one.body)
+            yield replace(self.request, key=(index, "green", address), address=address)
 
 
 @dataclass
@@ -137,6 +142,7 @@ def options_of(params: dict[str, t.Any]) -> Options:
 def verify(
     routes: t.Sequence[Route], unprobed: t.Sequence[Route], blue: Side, green: Side, rules: Rules, options: Options,
     ask: Ask, clock: t.Callable[[], float] = time.monotonic, sleep: t.Callable[[float], None] = time.sleep,
+    identities: t.Mapping[str, Identity] | None = None,
 ) -> dict[str, t.Any]:  # fmt: skip
     """Returns {verified, counts, routes, requests, rounds, seconds, rate}; see route_verify's RETURN.
 
@@ -147,8 +153,9 @@ def verify(
     cases: list[_Case] = []
     for route in routes:
         case = _Case(
-            route, request_of(route), blue.targets(route["port"]), green.targets(route["port"]), _private(route)
-        )
+            route, request_of(route, identities), blue.targets(route["port"]), green.targets(route["port"]),
+            _private(route),
+        )  # fmt: skip
         lacking = [name for name, targets in (("blue", case.blue), ("green", case.green)) if not targets]
         if lacking:
             words = f"no port of {' and '.join(lacking)} is known for server port {route['port']}"
@@ -222,7 +229,8 @@ def _judge(case: _Case, rules: Rules) -> None:
 
 
 def _private(route: Route) -> bool:
-    return any(name.lower() in ("authorization", "cookie") for name in route.get("headers") or {})
+    names = {name.lower() for name in route.get("headers") or {}}
+    return bool(route.get("identity")) or not names.isdisjoint(("authorization", "cookie"))
 
 
 def _result(route: Route, verdict: str, words: str = "") -> dict[str, t.Any]:

@@ -86,6 +86,7 @@ options:
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.info
+  - bluegreen.mesh.identities
 """
 
 EXAMPLES = r"""
@@ -161,6 +162,9 @@ routes:
     query:
       description: Query parameters that the route asks for.
       type: dict
+    identity:
+      description: Name of the entry of O(identities) that it is to be asked as, if any.
+      type: str
     expect:
       description: What should come back, for readers; V(answer), V(redirect), V(not_found) or V(refused). What counts
         is what blue answers.
@@ -216,7 +220,7 @@ counts:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _gateways, _module, _routes
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _gateways, _identity, _module, _routes
 
 SAMPLE = {
     "host": {"type": "str", "required": True},
@@ -234,6 +238,7 @@ SPEC = {
     "gateways": {"type": "list", "elements": "str", "required": True},
     "samples": {"type": "list", "elements": "dict", "options": SAMPLE, "default": []},
     "wildcard_label": {"type": "str", "default": ""},
+    "identities": {"type": "list", "elements": "dict", "options": _identity.OPTIONS, "default": []},
 }
 
 
@@ -243,12 +248,16 @@ def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
         _routes.check_samples(params["samples"])
     except ValueError as exc:
         raise _module.Refusal("bad_sample", str(exc)) from exc
+    try:
+        _identity.check(params["identities"])
+    except ValueError as exc:
+        raise _module.Refusal("bad_identity", str(exc)) from exc
     if not params["gateways"]:
         raise _module.Refusal("no_gateways", "gateways is empty; name at least one, as NAMESPACE/NAME.")
     world = _gateways.read(cluster, params["gateways"], nodes=False)
     found = _routes.plan(
         world.gateways, _gateways.istio_list(cluster, "virtualservices"), world.services, world.workloads(),
-        params["samples"], params["wildcard_label"],
+        params["samples"], params["wildcard_label"], params["identities"],
     )  # fmt: skip
     for index in found.unused:
         module.warn(

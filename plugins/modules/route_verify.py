@@ -111,6 +111,10 @@ options:
       - PEM file of authorities. With it a certificate that is not trusted, or not for the host, is an error.
       - Without it certificates are compared and not verified, because blue's may well be private.
     type: path
+  proxy_protocol:
+    description: Begin each connection with a line of PROXY protocol version 1, as the balancer in front does.
+    type: bool
+    default: false
   fail_on:
     description: The task fails when there are routes with these verdicts. RV(verified) is false for any of them anyway.
     type: list
@@ -121,6 +125,7 @@ requirements:
   - pycurl >= 7.49 (Python)
 extends_documentation_fragment:
   - bluegreen.mesh.cluster.info
+  - bluegreen.mesh.identities
 """
 
 EXAMPLES = r"""
@@ -199,7 +204,7 @@ import json
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _compare, _module, _probe, _verify
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _compare, _identity, _module, _probe, _verify
 
 SIDE = {
     "addresses": {"type": "list", "elements": "str", "default": []},
@@ -222,6 +227,8 @@ SPEC = {
     "masks": {"type": "list", "elements": "str", "default": []},
     "default_masks": {"type": "bool", "default": True},
     "ca_file": {"type": "path"},
+    "proxy_protocol": {"type": "bool", "default": False},
+    "identities": {"type": "list", "elements": "dict", "options": _identity.OPTIONS, "default": []},
     "fail_on": {
         "type": "list", "elements": "str", "choices": ["different", "unreachable", "not_probed"],
         "default": ["different", "unreachable"],
@@ -243,8 +250,10 @@ def operate(module: AnsibleModule, _cluster: None) -> dict[str, t.Any]:
             _rules(params),
             _verify.options_of(params),
             functools.partial(
-                _probe.ask, concurrency=params["concurrency"], timeout=params["timeout"], ca_file=params["ca_file"]
+                _probe.ask, concurrency=params["concurrency"], timeout=params["timeout"], ca_file=params["ca_file"],
+                proxy_protocol=params["proxy_protocol"],
             ),
+            identities=_identity.load(params["identities"]),
         )
     except (ValueError, OSError) as exc:
         raise _module.Refusal("bad_input", str(exc)) from exc

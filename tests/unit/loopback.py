@@ -6,6 +6,9 @@
     with Server(tls=certificate_files(folder)) as server:
         server.address, server.requests, server.connections
 
+client_ca asks clients for a certificate, and server.clients has its common name for each request. proxied expects a PROXY
+protocol line first on each connection; server.lines has them.
+
 Paths say what to do: /status/404, /redirect, /slow/2, /cookie, /interim, /close, /half (half a body, then the end),
 anything else is echoed with the client's name of the host. WebSocket: an answer for each message; /once closes after
 the first, /second ends at the second message without an answer, /mute never answers.
@@ -59,8 +62,13 @@ def certificate_files(folder: t.Any, *names: str) -> tuple[str, str]:
 
 
 class Server:
-    def __init__(self, tls: tuple[str, str] | None = None, label: str = "blue") -> None:
+    def __init__(
+        self, tls: tuple[str, str] | None = None, label: str = "blue", client_ca: str = "", proxied: bool = False
+    ) -> None:
         self.label = label
+        self.proxied = proxied
+        self.lines: list[str] = []
+        self.clients: list[str] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.names: list[str | None] = []
         self.connections = 0
@@ -69,6 +77,9 @@ class Server:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(*tls)
             self._context.sni_callback = self._sni
+            if client_ca:
+                self._context.load_verify_locations(client_ca)
+                self._context.verify_mode = ssl.CERT_REQUIRED
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._open: set[socket.socket] = set()
@@ -98,6 +109,8 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
+            if self.proxied:
+                self.lines.append(self._proxy_line(connection))
             if self._context:
                 connection = self._context.wrap_socket(connection, server_side=True)
                 self._open.add(connection)
@@ -105,7 +118,17 @@ class Server:
                 while self._answer(connection, lines):
                     pass
         except (OSError, ValueError):
-            pass
+            connection.close()
+
+    @staticmethod
+    def _proxy_line(connection: socket.socket) -> str:
+        line = b""
+        while not line.endswith(b"\r\n"):
+            byte = connection.recv(1)
+            if not byte or not b"PROXY ".startswith(line[:6]):
+                raise ValueError("no PROXY protocol")
+            line += byte
+        return line.decode().strip()
 
     def _answer(self, connection: t.Any, lines: t.Any) -> bool:
         start = lines.readline().decode().split()
@@ -118,6 +141,8 @@ class Server:
             headers[name.lower()] = value.strip()
         lines.read(int(headers.get("content-length", 0)))
         self.requests.append((method, path, headers))
+        subject = (getattr(connection, "getpeercert", dict)() or {}).get("subject", ())
+        self.clients.append(next((value for part in subject for name, value in part if name == "commonName"), ""))
         if "sec-websocket-key" in headers and not path.startswith("/status"):
             self._websocket(connection, lines, path, headers["sec-websocket-key"])
             return False

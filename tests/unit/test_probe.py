@@ -240,3 +240,61 @@ def test_interleaving_lets_twice_as_many_groups_take_turns():
     requests = [Request(f"{host}{i}", f"http://{host}.test/", "x") for host in "abc" for i in range(2)]
     assert [request.key for request in _probe.interleave(requests, 1)] == ["a0", "b0", "a1", "b1", "c0", "c1"]
     assert [request.key for request in _probe.interleave(requests, 2)] == ["a0", "b0", "c0", "a1", "b1", "c1"]
+
+
+# -- who asks, and from where ------------------------------------------------------------------------------------------
+@pytest.fixture
+def mutual(tmp_path):
+    """A server that asks for a certificate, and those of two clients that it knows."""
+    clients = {}
+    for name in ("anna", "ben"):
+        (tmp_path / name).mkdir()
+        clients[name] = certificate_files(tmp_path / name, name)
+    (tmp_path / "clients.crt").write_text("".join(open(files[0]).read() for files in clients.values()))
+    with Server(tls=certificate_files(tmp_path), client_ca=str(tmp_path / "clients.crt")) as found:
+        yield found, clients
+
+
+def test_connections_are_not_shared_between_client_certificates(mutual):
+    server, clients = mutual
+    requests = [
+        Request((name, number), f"https://shop.test/{name}/{number}", server.address, certificate=clients[name])
+        for number in range(10)
+        for name in clients
+    ]
+    answers = ask(*requests, concurrency=1)
+    assert {answer.status for answer in answers.values()} == {200}
+    asked = {path.split("/")[1]: client for (_m, path, _h), client in zip(server.requests, server.clients)}
+    wrong = [path for (_m, path, _h), client in zip(server.requests, server.clients) if path.split("/")[1] != client]
+    assert asked == {"anna": "anna", "ben": "ben"} and not wrong
+    assert server.connections == 2  # each is kept all the same
+
+
+def test_without_a_certificate_a_server_that_asks_for_one_refuses(mutual):
+    server, clients = mutual
+    with_one = Request("with", "https://shop.test/", server.address, certificate=clients["anna"])
+    answers = ask(with_one, Request("without", "https://shop.test/", server.address), concurrency=1)
+    assert answers["with"].status == 200
+    assert answers["without"].status == 0 and answers["without"].error in ("tls", "closed")
+    assert server.clients == ["anna"]
+
+
+def test_interleaving_keeps_client_certificates_apart():
+    requests = [Request(i, "https://shop.test/", "a:1", certificate=(str(i % 2), "key")) for i in range(6)]
+    assert [request.certificate[0] for request in _probe.interleave(requests, 1)] == ["0", "1"] * 3
+
+
+@pytest.mark.parametrize("url", ["http://shop.test/", "https://shop.test/", "tcp://shop.test", "tls://shop.test"])
+def test_proxy_protocol_comes_first(tmp_path, url):
+    secure = url.startswith(("https", "tls"))
+    with Server(tls=certificate_files(tmp_path) if secure else None, proxied=True) as server:
+        protocol = "http1" if url.startswith("http") else "tcp"
+        requests = [Request(number, url, server.address, protocol) for number in range(3)]
+        good = ask(*requests, proxy_protocol=True, concurrency=1)
+        assert {answer.error for answer in good.values()} == {""}
+        assert all(line.startswith("PROXY TCP4 127.0.0.1 127.0.0.1 ") for line in server.lines)
+        assert all(line.endswith(server.address.partition(":")[2]) for line in server.lines)
+        assert len(server.lines) == server.connections
+        if protocol == "http1":
+            assert server.connections == 1
+            assert one(requests[0]).error in ("closed", "tls")
