@@ -50,7 +50,9 @@ def check(identities: t.Sequence[dict[str, t.Any]]) -> None:
 def load(identities: t.Sequence[dict[str, t.Any]]) -> dict[str, Identity]:
     """Reads what the options name. Raises ValueError that says what is missing, and never what was found."""
     check(identities)
-    return {one["name"]: Identity(_certificate(one), _headers(one)) for one in identities}
+    return {
+        one["name"]: Identity(_certificate(one), bearer(one, f"identity {one['name']}")) for one in identities
+    }
 
 
 def _certificate(one: dict[str, t.Any]) -> tuple[str, str]:
@@ -61,7 +63,8 @@ def _certificate(one: dict[str, t.Any]) -> tuple[str, str]:
     return files
 
 
-def _headers(one: dict[str, t.Any]) -> tuple[tuple[str, str], ...]:
+def bearer(one: dict[str, t.Any], who: str) -> tuple[tuple[str, str], ...]:
+    """The header for token_env or token_file, if either is given. Raises ValueError, beginning with `who`."""
     if one.get("token_env"):
         where, token = f"the variable {one['token_env']}", os.environ.get(one["token_env"], "")
     elif one.get("token_file"):
@@ -70,10 +73,10 @@ def _headers(one: dict[str, t.Any]) -> tuple[tuple[str, str], ...]:
             with open(where, encoding="ascii") as file:
                 token = file.read()
         except (OSError, UnicodeError) as exc:
-            raise ValueError(f"identity {one['name']}: {where} can't be read: {type(exc).__name__}.") from exc
+            raise ValueError(f"{who}: {where} can't be read: {type(exc).__name__}.") from exc
     else:
         return ()
     token = token.strip()
     if not re.fullmatch(r"[!-~]+", token):
-        raise ValueError(f"identity {one['name']}: {where} is empty, or holds more than one token.")
+        raise ValueError(f"{who}: {where} is empty, or holds more than one token.")
     return (("authorization", f"Bearer {token}"),)
