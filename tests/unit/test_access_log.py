@@ -245,7 +245,7 @@ def test_the_samples_are_route_infos(cluster):
         ({"text": istio(), "format": "haproxy"}, "unknown_format", "haproxy"),
         ({"text": istio(), "exclude_paths": ["("]}, "bad_input", "'('"),
         ({"text": istio(), "per_route": 0}, "bad_input", "per_route"),
-        ({"text": istio(), "gateways": ["a/b"]}, "no_such_gateway", "a/b"),
+        ({"text": istio(), "gateways": ["a/b"]}, "no_gateway", "a/b"),
     ],
 )
 def test_refusals(cluster, options, code, words):
