@@ -30,6 +30,7 @@ RUN_ONLY = frozenset(
         "mesh_traffic", "mesh_verify", "mesh_verify_max_age", "mesh_samples", "mesh_keep_backup_dir",
     }
 )  # fmt: skip
+MOVING = frozenset({"bluegreen.mesh/source-version"})  # a copy's note of its source's resourceVersion
 EXISTS = {"exists": True}  # before or after, where it only matters that an object appears or disappears
 # Settings in which people put secrets.
 DIGESTED = re.compile(r"(values|token|password|secret|authorization|headers?|key)$", re.IGNORECASE)
@@ -45,12 +46,19 @@ Plan = dict[str, t.Any]
 # -- changes ---------------------------------------------------------------------------------------------------------
 def changes_of(module: str, params: dict[str, t.Any], diff: dict[str, t.Any]) -> list[Change]:
     """The changes in a module's diff. Its keys are objects, unless the module's shape is known to be another one."""
-    before, after = (named(module, params, diff.get(side) or {}) for side in ("before", "after"))
+    before, after = (named(module, params, settled(diff.get(side) or {})) for side in ("before", "after"))
     found = []
     for name in [*before, *(name for name in after if name not in before)]:
         sides = [None if side.get(name) == {} else side.get(name) for side in (before, after)]
         found += leaves(name, "", *sides)
     return found
+
+
+def settled(value: t.Any) -> t.Any:
+    """value without what any write of an earlier phase moves, and so can't be known yet."""
+    if isinstance(value, dict):
+        return {key: settled(item) for key, item in value.items() if key not in MOVING}
+    return [settled(item) for item in value] if isinstance(value, list) else value
 
 
 def named(module: str, params: dict[str, t.Any], side: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -48,8 +48,8 @@ def drift(approved, now, begun=()):
         ),
         (
             "gateway_twin",
-            {"before": {"Gateway n/g": {}}, "after": {"Gateway n/g": {"kind": "Gateway"}}},
-            [change("Gateway n/g", None, {"kind": "Gateway"}, "")],
+            {"before": {"Secret n/g": {}}, "after": {"Secret n/g": {"a": {"bluegreen.mesh/source-version": "7", "b": 1}}}},
+            [change("Secret n/g", None, {"a": {"b": 1}}, "")],
         ),
         (
             "haproxy_weights",

@@ -19,7 +19,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import (  # noqa: E402
+    FIELD_MANAGER,
+    Cluster,
+    path_of,
+)
 
 TRAFFIC = f"{os.environ['LAB_STATE']}/traffic-rollback"
 ISTIO = "networking.istio.io/v1"
@@ -47,12 +51,35 @@ HALF = {
 RECORD = "secrets istio-system/sh.helm.release.v1.istio-ingress.v1"
 
 
+# Of these fields we stay the owner: what was written there is what was there before, but it is ours. A list of routes
+# belongs to one owner as a whole.
+TAKEN = {"virtualservices": ("f:gateways", "f:http", "f:tls", "f:tcp"), RECORD: ("f:data",)}
+
+
 class Seen(t.NamedTuple):
     """objects: kind and name -> body without what every write moves; touched: their resourceVersions; weights."""
 
     objects: dict[str, dict[str, t.Any]]
     touched: dict[str, str]
     weights: dict[str, int]
+
+
+def owners(entries: list[dict[str, t.Any]], taken: t.Collection[str]) -> list[dict[str, t.Any]]:
+    """Who owns which field, but not since when. Without `taken`, which is all that we may own of what is not ours."""
+    found = []
+    for entry in entries:
+        fields = entry.get("fieldsV1") or {}
+        if entry["manager"] == FIELD_MANAGER and taken:
+            left = without(fields, (*taken, "."))
+            assert not left, f"ours as well: {left}"
+        elif without(fields, taken):
+            found.append({**entry, "time": None, "fieldsV1": without(fields, taken)})
+    return found
+
+
+def without(fields: dict[str, t.Any], names: t.Collection[str]) -> dict[str, t.Any]:
+    inner = {key: without(value, names) for key, value in fields.items() if key not in names}
+    return {key: value for key, value in inner.items() if value or not fields[key]}
 
 
 def look(cluster: Cluster) -> Seen:
@@ -63,11 +90,7 @@ def look(cluster: Cluster) -> Seen:
             name = f"{plural} {meta.get('namespace', '')}/{meta['name']}"
             touched[name] = meta.pop("resourceVersion")
             meta.pop("generation", None)
-            # Who owns a field counts too, but not since when. We stay the owner of a VirtualService's lists and of
-            # the data of Helm's record: what was written there is what was there before, but it is ours.
-            owners = meta.pop("managedFields", [])
-            if plural != "virtualservices" and name != RECORD:
-                meta["managedFields"] = [{**entry, "time": None} for entry in owners]
+            meta["managedFields"] = owners(meta.pop("managedFields", []), TAKEN.get(name, TAKEN.get(plural, ())))
             objects[name] = body
     return Seen(objects, touched, lab.weights())
 
