@@ -246,6 +246,11 @@ def test_a_filter_counts_for_every_host_behind_it():
     assert verdicts(found, "shop.lab.test", "*.wild.lab.test", "vault.pass.test") == ["different", "different", "equal"]
 
 
+def test_the_listener_counts_for_every_host():
+    found = compare(dump("green", listener={"listener_filters": []}))
+    assert verdicts(found, "shop.lab.test", "vault.pass.test") == ["different", "different"]
+
+
 def test_a_host_that_neither_has_is_unknown():
     found = compare(dump("green"))
     assert verdicts(found, "new.lab.test", "shop.lab.test,new.lab.test") == ["unknown", "unknown"]

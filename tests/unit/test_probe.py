@@ -280,7 +280,7 @@ def test_without_a_certificate_a_server_that_asks_for_one_refuses(mutual):
 
 
 def test_interleaving_keeps_client_certificates_apart():
-    requests = [Request(i, "https://shop.test/", "a:1", certificate=(str(i % 2), "key")) for i in range(6)]
+    requests = [Request(i, "https://shop.test/", "a:1", certificate=(str(i // 3), "key")) for i in range(6)]
     assert [request.certificate[0] for request in _probe.interleave(requests, 1)] == ["0", "1"] * 3
 
 
