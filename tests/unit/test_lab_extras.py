@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab builds only what is missing, and knows the programs that only some scenarios need: without Go and a cluster."""
+"""The lab builds only what is missing, and knows the extras that only some scenarios need: without Go and a cluster."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., list[
         folder.mkdir()
         (folder / "go.mod").write_text(name, encoding="utf-8")
         (folder / "go.sum").write_text("", encoding="utf-8")
-        made.append(build.Module(folder, {name: f"example.org/{name}"}, {"example.org/s": ("crds",)}, tmp_path / f"{name}-crds"))
+        copies = tmp_path / f"{name}-crds"
+        made.append(build.Module(folder, {name: f"example.org/{name}"}, {"example.org/s": ("crds",)}, copies))
     monkeypatch.setattr(build, "go", lambda: "go")
     monkeypatch.setattr(build.subprocess, "run", run)
     monkeypatch.setattr(build.s, "BIN", tmp_path / "bin")

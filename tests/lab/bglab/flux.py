@@ -1,7 +1,7 @@
 """Flux's helm-controller outside the cluster, and what stands in for its source-controller.
 
-helm-controller takes a chart from where a source's status says. Here the lab serves charts itself and writes that status,
-as source-controller would have for an OCIRepository.
+helm-controller takes a chart from where a source's status says. Here the lab serves charts itself and writes that
+status, as source-controller would have for an OCIRepository.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ RELEASES = "/apis/helm.toolkit.fluxcd.io/v2/helmreleases"
 
 def start() -> None:
     crds = ["--recursive", "--filename", str(CRDS)]
-    run("kubectl", "apply", "--server-side", *crds)  # too large for the annotation of a client-side apply
+    run("kubectl", "apply", "--server-side", "--force-conflicts", *crds)  # too large for a client-side apply
     run("kubectl", "wait", "--for=condition=Established", "--timeout=60s", *crds)
     _apply("flux-system", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     CHARTS.mkdir(exist_ok=True)

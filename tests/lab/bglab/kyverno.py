@@ -31,12 +31,15 @@ REPORTS_METRICS = 8001  # 8000 is the other one's
 NAMESPACE = "kyverno"
 POLICIES = "/apis/kyverno.io/v1/clusterpolicies"
 WEBHOOKS = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
+FIRST_WEBHOOK = (
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/kyverno-policy-mutating-webhook-cfg"
+)
 PROBE = "lab-ready"  # a policy, and the ConfigMap that it changes
 
 
 def start() -> None:
     crds = ["--recursive", "--filename", str(CRDS / "config")]
-    run("kubectl", "apply", "--server-side", *crds)  # too large for the annotation of a client-side apply
+    run("kubectl", "apply", "--server-side", "--force-conflicts", *crds)  # too large for a client-side apply
     run("kubectl", "wait", "--for=condition=Established", "--timeout=60s", *crds)
     objects = s.STATE / "kyverno.json"
     objects.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [
@@ -52,8 +55,7 @@ def start() -> None:
         f"--caSecretName=kyverno-svc.{NAMESPACE}.svc.kyverno-tls-ca",
         f"--tlsSecretName=kyverno-svc.{NAMESPACE}.svc.kyverno-tls-pair", "--controllerRuntimeMetricsAddress=0",
     ], netns="kyverno", env=environment("kyverno"))  # fmt: skip
-    configuration = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/kyverno-policy-mutating-webhook-cfg"
-    proc.await_("kyverno's webhooks", lambda: bool(Api()("GET", configuration)), process)
+    proc.await_("kyverno's webhooks", lambda: bool(Api()("GET", FIRST_WEBHOOK)), process)
     reports = proc.start("kyverno-reports", [
         str(s.BIN / "kyverno-reports"), *common, f"--metricsPort={REPORTS_METRICS}",
     ], netns="kyverno", env=environment("kyverno-reports"))  # fmt: skip
