@@ -144,6 +144,7 @@ class Inventory:
     objects: dict[str, list[Object]] = dataclasses.field(default_factory=dict)
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
     unread: set[str] = dataclasses.field(default_factory=set)
+    not_copied: dict[str, str] = dataclasses.field(default_factory=dict)  # object -> why the deployment can't copy it
     root_namespace: str = "istio-system"
     certificates: str = "copy"
 
@@ -154,6 +155,11 @@ class Inventory:
         if kind not in self._indexed:
             self._indexed[kind] = {ref_of(item): item for item in self[kind]}
         return self._indexed[kind].get(ref)
+
+    def replace(self, kind: str, items: list[Object]) -> None:
+        """Other objects of a kind than were read."""
+        self.objects[kind] = items
+        self._indexed.pop(kind, None)
 
     @functools.cached_property
     def _indexed(self) -> dict[str, dict[Ref, Object]]:
@@ -336,8 +342,9 @@ def parse(
     return parsed, list(known.values())
 
 
-def read(cluster: Cluster, inventory: Inventory) -> Inventory:
+def read(cluster: Cluster, inventory: Inventory, only: t.Collection[str] = ()) -> Inventory:
     """Fills inventory.objects by listing every kind, and says in inventory.unreadable what could not be listed.
+    only: the names of KINDS that are needed, if not all.
 
     Raises ClusterError when the cluster can't be reached at all. Of Secrets no private value is kept.
     """
@@ -345,7 +352,8 @@ def read(cluster: Cluster, inventory: Inventory) -> Inventory:
         {ref[0] for w in inventory.workloads for ref in (w.blue, w.green)}
         | {n for pair in inventory.pairs for n in namespaces_of(pair)}
     )
-    tasks = [(k, n) for k in KINDS for n in ([k.namespace] if k.everywhere or k.namespace else namespaces)]
+    kinds = [kind for kind in KINDS if not only or kind.name in only]
+    tasks = [(k, n) for k in kinds for n in ([k.namespace] if k.everywhere or k.namespace else namespaces)]
     answers = cluster.parallel(lambda task: _list(cluster, *task), tasks)
     for (kind, namespace), answer in zip(tasks, answers):
         where = kind.where(namespace)

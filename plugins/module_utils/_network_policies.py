@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ._inventory import Inventory, Object, Workload, labels_of, picks, ref_of
+from ._inventory import Inventory, Object, labels_of, picks, ref_of
 
 Rule = dict[str, t.Any]
 PEERS = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}
@@ -51,28 +51,11 @@ def _within(wanted: t.Sequence[t.Any] | None, given: t.Sequence[t.Any] | None) -
     return bool(wanted) and all(json.dumps(entry, sort_keys=True) in texts for entry in wanted or ())
 
 
-def with_ports(rule: Rule, mapped: dict[int, int]) -> Rule:
-    """The rule with the numbers of its ports replaced."""
+def normal(rule: Rule) -> Rule:
+    """The rule with the protocol of its ports written out."""
     if not rule.get("ports"):
         return rule
-    ports = [{"protocol": "TCP", **port, **_renumbered(port, mapped)} for port in rule["ports"]]
-    return {**rule, "ports": ports}
-
-
-def _renumbered(port: dict[str, t.Any], mapped: dict[int, int]) -> dict[str, t.Any]:
-    number = port.get("port")
-    return {"port": mapped[number]} if isinstance(number, int) and number in mapped and not port.get("endPort") else {}
-
-
-def target_ports(inventory: Inventory, workload: Workload) -> dict[int, int]:
-    """Blue's listening ports that are others on green, by the Services' port numbers; empty before green is there."""
-    sides = [(inventory.find("services", ref) or {}).get("spec") or {} for ref in (workload.blue, workload.green)]
-    blue, green = ({p["port"]: p.get("targetPort") or p["port"] for p in s.get("ports") or ()} for s in sides)
-    return {
-        old: green[number]
-        for number, old in blue.items()
-        if isinstance(old, int) and isinstance(green.get(number), int) and green[number] != old
-    }
+    return {**rule, "ports": [{"protocol": "TCP", **port} for port in rule["ports"]]}
 
 
 def admits(peer: dict[str, t.Any], own: str, namespace: str, inventory: Inventory, labels: dict[str, str]) -> bool:

@@ -91,6 +91,14 @@ options:
     type: str
     choices: [copy, require]
     default: copy
+  policies:
+    description:
+      - V(copy) if what is bound to blue is going to be copied for green by M(bluegreen.mesh.policy_twin), so that only
+        what will be missing even then is reported, with the reason.
+      - V(require) reports all that green lacks.
+    type: str
+    choices: [copy, require]
+    default: require
   root_namespace:
     description: The mesh's root namespace, whose policies apply to every namespace.
     type: str
@@ -115,6 +123,7 @@ notes:
     are dropped as soon as they are read, except for the certificate of those that a Gateway names.
 seealso:
   - module: bluegreen.mesh.gateway_twin
+  - module: bluegreen.mesh.policy_twin
 """
 
 EXAMPLES = r"""
@@ -203,7 +212,7 @@ examined:
 
 import dataclasses
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, _module, findings
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, _module, _policies, findings
 
 
 def check_waivers(waive):
@@ -231,7 +240,10 @@ def operation(module, cluster):
     inventory = _inventory.Inventory(
         pairs, workloads, root_namespace=params["root_namespace"], certificates=params["certificates"]
     )
-    standing, waived, unused = findings.examine(_inventory.read(cluster, inventory), params["waive"])
+    _inventory.read(cluster, inventory)
+    if params["policies"] == "copy":
+        _policies.foresee(inventory, params["waive"])
+    standing, waived, unused = findings.examine(inventory, params["waive"])
     return {
         "changed": False,
         "findings": [shown(finding) for finding in standing],
@@ -268,6 +280,7 @@ def main():
             "pairs": {"type": "list", "elements": "dict", "required": True, "options": pair},
             "workloads": {"type": "list", "elements": "dict", "required": True, "options": workload},
             "certificates": {"type": "str", "choices": ["copy", "require"], "default": "copy"},
+            "policies": {"type": "str", "choices": ["copy", "require"], "default": "require"},
             "root_namespace": {"type": "str", "default": "istio-system"},
             "waive": {"type": "list", "elements": "str", "default": []},
         },

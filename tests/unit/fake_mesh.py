@@ -34,7 +34,7 @@ def thing(kind: str, ref: str, spec: t.Any = None, **more: t.Any) -> dict[str, t
     namespace, _sep, name = ref.rpartition("/")
     status = {"status": more.pop("status")} if "status" in more else {}
     metadata = {"name": name, **({"namespace": namespace} if namespace else {}), **more}
-    return {"kind": kind, "metadata": metadata, "spec": spec or {}, **status}
+    return {"apiVersion": "fake/v1", "kind": kind, "metadata": metadata, "spec": spec or {}, **status}
 
 
 def gateway(

@@ -172,6 +172,7 @@ RECORDING = {
 NEVER_RECORDED = {
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
     "gateway_twin": {"expect_namespaces"},
+    "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
     "virtual_service_gateways": {"concurrency"},
 }

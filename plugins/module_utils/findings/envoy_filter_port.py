@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from .._inventory import ERROR, Finding, Inventory, Workload, named
+from .._policies import copy_of
 
 CODE = "envoy_filter_port"
 
@@ -21,6 +22,8 @@ def check(inventory: Inventory) -> list[Finding]:
     for workload in inventory.workloads:
         gone = _gone(inventory, workload)
         for envoy_filter in inventory["envoy_filters"] if gone else ():
+            if copy_of(inventory, workload, envoy_filter):
+                continue  # green has it with its own ports
             for field, port in _ports(envoy_filter):
                 if port in gone:
                     found.append(

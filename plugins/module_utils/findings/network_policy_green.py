@@ -9,8 +9,10 @@ and the applications.
 
 from __future__ import annotations
 
-from .._inventory import ERROR, Finding, Inventory, Workload, named
-from .._network_policies import PEERS, allows, isolating, rules_of, target_ports, with_ports
+from .._inventory import ERROR, Finding, Inventory, Object, Workload, named
+from .._module import Refusal
+from .._network_policies import PEERS, allows, isolating, normal, rules_of
+from .._policies import twin
 
 CODE = "network_policy_green"
 
@@ -29,9 +31,9 @@ def _lacking(inventory: Inventory, workload: Workload, direction: str) -> list[F
     if not at_green or not labels:
         return []
     at_blue = isolating(inventory, workload.blue[0], labels[0], direction)
-    mapped = target_ports(inventory, workload)
-    wanted = [with_ports(r, mapped) for r in rules_of(at_blue, direction)] if at_blue else [{}]
-    given = [with_ports(rule, {}) for rule in rules_of(at_green, direction)]
+    as_on_green = [_as_on_green(inventory, workload, policy) for policy in at_blue]
+    wanted = [normal(rule) for rule in rules_of(as_on_green, direction)] if at_blue else [{}]
+    given = [normal(rule) for rule in rules_of(at_green, direction)]
     missing = [rule for rule in wanted if not allows(given, rule, direction)]
     if not missing:
         return []
@@ -44,3 +46,11 @@ def _lacking(inventory: Inventory, workload: Workload, direction: str) -> list[F
             f"Allow green's pods ({workload.green_labels} in namespace {workload.green[0]}) the same.",
         )
     ]  # fmt: skip
+
+
+def _as_on_green(inventory: Inventory, workload: Workload, policy: Object) -> Object:
+    """With green's ports, and peers that mean the same from green's namespace."""
+    try:
+        return twin(inventory, workload, policy)
+    except Refusal:
+        return policy

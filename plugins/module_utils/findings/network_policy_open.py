@@ -26,7 +26,8 @@ def check(inventory: Inventory) -> list[Finding]:
                         Finding(
                             CODE, WARNING, named(policy), f"spec.{field}",
                             f"it guards blue's pods of {workload.name}; no policy guards green's",
-                            f"Create the same for pods labelled {workload.green_labels} in namespace"
+                            inventory.not_copied.get(named(policy))
+                            or f"Create the same for pods labelled {workload.green_labels} in namespace"
                             f" {workload.green[0]}.",
                         )
                     )  # fmt: skip
