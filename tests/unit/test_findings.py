@@ -10,8 +10,9 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, findings
-from ansible_collections.bluegreen.mesh.plugins.modules import mesh_findings_info
+import yaml
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, _policies, findings
+from ansible_collections.bluegreen.mesh.plugins.modules import mesh_findings_info, policy_twin
 from fake_cluster import FakeCluster, run_module
 from fake_mesh import PAIR, WORKLOAD, base, codes, gateway, mesh, virtual_service
 
@@ -56,6 +57,25 @@ def test_every_page_says_what_it_has_to(code):
 
 def test_nothing_is_found_in_a_mesh_with_nothing_wrong():
     assert codes(mesh()) == set()
+
+
+# -- permissions -------------------------------------------------------------------------------------------------------
+def allowed(phase, group_version, plural, verb):
+    rules = yaml.safe_load((ROOT / f"docs/rbac/{phase}.yml").read_text(encoding="utf-8"))["rules"]
+    group = group_version.rpartition("/")[0]
+    return any(
+        group in rule["apiGroups"] and verb in rule["verbs"] and {"*", plural} & set(rule["resources"]) for rule in rules
+    )
+
+
+def test_what_is_read_and_copied_is_in_the_permissions_that_are_shipped():
+    for kind in _inventory.KINDS:
+        assert allowed("preflight", *kind.versions[0], "list"), kind.name
+    for own in _policies.COPIED.values():
+        for verb in ("get", "list", "create", "update", "delete"):
+            assert allowed("deploy", *VERSIONS[own.name][0], verb), (own.name, verb)
+    for name in policy_twin.NEEDED:
+        assert allowed("deploy", *VERSIONS[name][0], "list"), name
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
