@@ -115,3 +115,48 @@ def test_the_journals_inverses_undo_it_all(cluster: Cluster, tmp_path: pathlib.P
         assert step["inverse"]["module"] == "gateway_twin"
         assert "failed" not in run(tmp_path, **step["inverse"]["params"])
     assert list(gateways(cluster)) == ["foreign"] and list(secrets(cluster)) == ["taken"]
+
+
+# -- policies ----------------------------------------------------------------------------------------------------------
+COPIES = {
+    "AuthorizationPolicy": ("security.istio.io/v1", "authorizationpolicies", "edge-site"),
+    "RequestAuthentication": ("security.istio.io/v1", "requestauthentications", "tokens-site"),
+    "EnvoyFilter": ("networking.istio.io/v1alpha3", "envoyfilters", "limits-site"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", "guard-site"),
+    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets", "site-site"),
+    "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers", "site-site"),
+}
+
+
+def copies(cluster: Cluster) -> dict[str, t.Any]:
+    """Kind -> the copy, where there is one."""
+    paths = {kind: path_of(version, plural, NEW, name) for kind, (version, plural, name) in COPIES.items()}
+    return {kind: item for kind, path in paths.items() if (item := cluster.find(path))}
+
+
+def test_copies_are_for_greens_pods_and_ports(cluster: Cluster) -> None:
+    specs = {kind: item["spec"] for kind, item in copies(cluster).items()}
+    assert specs.keys() == COPIES.keys()
+    for kind in ("AuthorizationPolicy", "RequestAuthentication", "PodDisruptionBudget"):
+        assert specs[kind]["selector"] == {"matchLabels": {"app": NEW}}
+    assert specs["AuthorizationPolicy"]["rules"][0]["to"][0]["operation"] == {"ports": ["443"], "paths": ["/admin"]}
+    matches = [patch["match"] for patch in specs["EnvoyFilter"]["configPatches"]]
+    assert matches[0]["listener"] == {"portNumber": 443}
+    assert matches[1]["routeConfiguration"] == {"gateway": f"{NEW}/site"}
+    (rule,) = specs["NetworkPolicy"]["ingress"]
+    assert rule["from"][0]["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": OLD}}
+    assert rule["ports"] == [{"port": 443, "protocol": "TCP"}]
+    scaled = specs["HorizontalPodAutoscaler"]
+    assert (scaled["minReplicas"], scaled["maxReplicas"]) == (3, 5) and scaled["scaleTargetRef"]["name"] == "site"
+    labels = copies(cluster)["AuthorizationPolicy"]["metadata"]["labels"]
+    assert labels == {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
+
+
+def test_the_copies_are_undone(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    journal = cluster.get(path_of("v1", "configmaps", OLD, "twin-policies"))
+    steps = json.loads(journal["data"]["steps"])
+    assert len(steps) == len(COPIES) and {step["state"] for step in steps} == {"done"}
+    for step in reversed(steps):
+        assert step["inverse"]["module"] == "policy_twin"
+        assert "failed" not in lab.run("policy_twin", tmp_path, **step["inverse"]["params"])
+    assert copies(cluster) == {}
