@@ -18,6 +18,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import runbook
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
     haproxy_weights,
+    policy_twin,
     resource_keep,
     service_node_ports,
     virtual_service_gateways,
@@ -34,6 +35,15 @@ STEP = {"id": "1-a", "phase": "bind", "op": "op", "key": "Secret n/s", "backup":
 def test_every_inverse_has_a_rendering():
     """An undo without one: write plugins/module_utils/runbook/MODULE.py, and name it in the __init__.py beside it."""
     assert set(runbook.RENDERED) == {path.stem.removeprefix("undo_") for path in UNDO.glob("undo_*.yml")}
+
+
+def test_copies_of_policies_are_removed_by_their_full_names():
+    copies = ["AuthorizationPolicy gw/p-new", "HorizontalPodAutoscaler gw/h-new"]
+    found = policy_twin.commands(STEP, {"state": "absent", "copies": copies}, BOOK)
+    assert [command.run for command in found] == [
+        "$K delete authorizationpolicies.security.istio.io p-new -n gw --ignore-not-found",
+        "$K delete horizontalpodautoscalers.autoscaling h-new -n gw --ignore-not-found",
+    ]
 
 
 def jq(run: str, body: dict) -> dict:

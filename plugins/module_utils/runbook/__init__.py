@@ -15,13 +15,22 @@ import shlex
 import typing as t
 
 from .._journal import PHASES
-from . import gateway_twin, haproxy_weights, helm, resource_keep, service_node_ports, virtual_service_gateways
+from . import (
+    gateway_twin,
+    haproxy_weights,
+    helm,
+    policy_twin,
+    resource_keep,
+    service_node_ports,
+    virtual_service_gateways,
+)
 from ._command import Book, Command
 
 RENDERED = {
     "gateway_twin": gateway_twin,
     "haproxy_weights": haproxy_weights,
     "helm": helm,
+    "policy_twin": policy_twin,
     "resource_keep": resource_keep,
     "service_node_ports": service_node_ports,
     "virtual_service_gateways": virtual_service_gateways,
