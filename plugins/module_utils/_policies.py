@@ -162,7 +162,7 @@ class Ports:
     """Blue's listening ports -> green's, by the port numbers of the Services."""
 
     def __init__(self, inventory: Inventory, workload: Workload, source: Object) -> None:
-        self._source = source
+        self.source = source
         self._to: dict[int, set[int]] = {}
         blue, green = inventory.find("services", workload.blue), service_on_green(inventory, workload)
         there = {
@@ -178,7 +178,7 @@ class Ports:
         to = self._to.get(int(number), {int(number)}) if str(number).isdigit() else {number}
         if len(to) > 1:
             refuse(
-                self._source,
+                self.source,
                 field,
                 f"port {number} is {' and '.join(map(str, sorted(to)))} on green; write green's own.",
             )
@@ -262,7 +262,7 @@ def _pod_disruption_budget(_inventory: Inventory, workload: Workload, spec: Obje
 def _autoscaler(inventory: Inventory, workload: Workload, spec: Object, ports: Ports) -> None:
     """Never below what blue has now: as long as blue has the traffic, green has none and would be scaled in."""
     if any(m.get("type") == "Object" for m in spec.get("metrics") or ()):
-        refuse(ports._source, "spec.metrics", "it goes by another object's metric, which is blue's; write green's own.")
+        refuse(ports.source, "spec.metrics", "it goes by another object's metric, which is blue's; write green's own.")
     blue = inventory.blue_deployment(workload) or {}
     now = (blue.get("spec") or {}).get("replicas") or 1
     spec["scaleTargetRef"] = {**spec["scaleTargetRef"], "name": workload.green[1]}
