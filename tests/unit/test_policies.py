@@ -156,6 +156,16 @@ def test_only_what_green_lacks_is_copied():
     assert planned(BLUE, waive=["policy_bound_to_blue:edge/other", "network_policy_open"])[0] != []
 
 
+def test_policies_of_other_namespaces_are_not_bound_to_blue():
+    spec = {"podSelector": {"matchLabels": {"app": "old"}}}
+    assert planned(("network_policies", thing("NetworkPolicy", "shop/guard", spec))) == ([], [])
+    assert planned(("network_policies", thing("NetworkPolicy", "edge/guard", spec)))[0] != []
+    assert planned(("pdbs", thing("PodDisruptionBudget", "shop/p", {"selector": {"matchLabels": {"app": "old"}}}))) == (
+        [],
+        [],
+    )
+
+
 def test_a_copy_follows_its_source_and_what_is_not_ours_is_left():
     copied = twin("authorization_policies", BLUE[1]["spec"])
     assert planned(BLUE, ("authorization_policies", copied)) == ([("AuthorizationPolicy gw/p-new", "unchanged")], [])
