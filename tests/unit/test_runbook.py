@@ -41,8 +41,8 @@ def test_copies_of_policies_are_removed_by_their_full_names():
     copies = ["AuthorizationPolicy gw/p-new", "HorizontalPodAutoscaler gw/h-new"]
     found = policy_twin.commands(STEP, {"state": "absent", "copies": copies}, BOOK)
     assert [command.run for command in found] == [
-        "$K delete authorizationpolicies.security.istio.io p-new -n gw --ignore-not-found",
-        "$K delete horizontalpodautoscalers.autoscaling h-new -n gw --ignore-not-found",
+        "k delete authorizationpolicies.security.istio.io p-new -n gw --ignore-not-found",
+        "k delete horizontalpodautoscalers.autoscaling h-new -n gw --ignore-not-found",
     ]
 
 

@@ -18,5 +18,5 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
         group_version, plural = VERSIONS[COPIED[kind].name][0]
         namespace, _slash, name = ref.partition("/")
         resource = f"{plural}.{group_version.partition('/')[0]}"
-        found.append(Command(f"remove the copy {copy}", f"$K delete {on(resource, namespace, name)} --ignore-not-found"))
+        found.append(Command(f"remove the copy {copy}", f"k delete {on(resource, namespace, name)} --ignore-not-found"))
     return found
