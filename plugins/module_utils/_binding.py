@@ -4,7 +4,8 @@
 """Changes the gateways of many VirtualServices at once: reads, plans, journals, writes.
 
 Requests: the paged list of VirtualServices, one list of Gateways, one PATCH for each changed object, and with a journal
-four, and one more for every FENCE_EVERY writes.
+four, and one more for every FENCE_EVERY writes. One more PATCH for each object whose lists were owned by server-side
+apply, and one list for each kind of Argo CD's and Flux's where changed objects come from there.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import json
 import threading
 import typing as t
 
+from . import _desired, _field_owners, sources
 from . import _virtual_services as vs
-from ._client import ApiError, Cluster, ClusterError, path_of
+from ._client import FIELD_MANAGER, ApiError, Cluster, ClusterError, path_of
 from ._journal import Journal
 from ._module import Refusal
 
@@ -144,8 +146,7 @@ def make_plans(
         raise Refusal(
             "no_virtual_service",
             "names: not there, or not in the namespaces and with the labels that are asked for:"
-            f" {', '.join(missing[:10])}."
-            + (f" Similar to the first: {', '.join(near)}." if near else ""),
+            f" {', '.join(missing[:10])}." + (f" Similar to the first: {', '.join(near)}." if near else ""),
             missing=missing,
         )
     roots: dict[str, set[str]] = {}
@@ -241,8 +242,9 @@ class Writer:
         path = path_of(self.api, "virtualservices", namespace, name)
         for _attempt in range(TRIES):
             try:
-                self.cluster.patch(path, plan.patch(), "json")
+                written = self.cluster.patch(path, plan.patch(), "json")
                 plan.verdict, plan.ours = "changed", True
+                self._give_back(plan, path, written)
                 return
             except ApiError as exc:
                 if exc.status not in (404, 409, 422):
@@ -258,13 +260,35 @@ class Writer:
             plan.verdict, plan.reason = fresh.verdict, fresh.reason
             if fresh.verdict == "unchanged":  # by someone else, or by a try of ours whose answer was lost
                 plan.ours = True
+                self._give_back(plan, path, body)
             if fresh.verdict != "change":
                 return
             if self.journal:
                 self._record_again(plan, fresh)
             plan.version, plan.before, plan.after = fresh.version, fresh.before, fresh.after
+            plan.appliers = fresh.appliers or plan.appliers
         plan.verdict = "failed"
         plan.reason = f"others changed it during each of {TRIES} tries; run again when they are done"
+
+    def _give_back(self, plan: vs.Plan, path: str, body: dict[str, t.Any] | None) -> None:
+        """Makes those who applied the lists their owners again; else their next apply would fail with a conflict."""
+        refusal = "others kept changing it"
+        for _attempt in range(TRIES):
+            managed = _field_owners.given_back(plan.appliers, body, FIELD_MANAGER) if body else None
+            if not body or managed is None:
+                return
+            guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
+            restore = {"op": "replace", "path": "/metadata/managedFields", "value": managed}
+            try:
+                self.cluster.patch(path, [guard, restore], "json")
+                return
+            except ApiError as exc:
+                if exc.status not in (404, 409):
+                    refusal = str(exc)
+                    break
+            body = self.cluster.find(path)
+        owners = ", ".join(sorted({entry.get("manager", "?") for entry in plan.appliers}))
+        plan.reason += f"; the fields could not be given back to {owners}, whose next apply will conflict: {refusal}"
 
     def _record_again(self, old: vs.Plan, fresh: vs.Plan) -> None:
         """The recorded inverse was that of the object as it was; if it is another one now, it is recorded too."""
@@ -295,32 +319,60 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
     follow = params["delegates"] and not isinstance(rule, vs.Restored)
     strict = params["missing_names"] == "fail" and not isinstance(rule, vs.Restored)
     plans = make_plans(bodies, rule, selection, follow, strict)
-    owned = _owned(bodies, plans)
+    changing = [body for body in bodies if vs.key_of(body) in plans and plans[vs.key_of(body)].verdict == "change"]
+    made = {"owned_elsewhere": _owned(changing)}
+    made["contested"] = _contested(cluster, changing, params["contested"] == "refuse")
     if check_mode:
         for plan in plans.values():
             plan.verdict = {"change": "changed"}.get(plan.verdict, plan.verdict)
     else:
         Writer(cluster, api, rule, params["concurrency"], journal).run(plans)
-    return _result(cluster, plans, owned, params["state"])
+    return _result(cluster, plans, made, params["state"])
 
 
 def _labels(given: dict[str, t.Any] | None) -> dict[str, str]:
     return {name: str(value) for name, value in (given or {}).items()}
 
 
-def _owned(bodies: list[dict[str, t.Any]], plans: dict[str, vs.Plan]) -> list[dict[str, t.Any]]:
-    """Objects to be changed that are made from something else, by that source."""
-    found: dict[vs.Owner, list[str]] = {}
+def _owned(bodies: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Objects that are made from something else, by that source."""
+    found: dict[sources.Source, list[str]] = {}
     for body in bodies:
-        plan = plans.get(vs.key_of(body))
-        owner = vs.owner_of(body) if plan and plan.verdict == "change" else None
-        if owner:
-            found.setdefault(owner, []).append(vs.key_of(body))
-    return [{"source": o.source, "effect": o.effect, "virtual_services": keys} for o, keys in sorted(found.items())]
+        for source in sources.of(body):
+            found.setdefault(source, []).append(vs.key_of(body))
+    return [
+        {"source": source.title, "effect": sources.effect(source), "virtual_services": keys}
+        for source, keys in sorted(found.items(), key=lambda item: item[0].title)
+    ]
+
+
+def _contested(cluster: Cluster, bodies: list[dict[str, t.Any]], refuse: bool) -> list[dict[str, str]]:
+    """Objects that their source would put back by itself. Raises Refusal contested."""
+    evidence = _desired.ClusterEvidence(cluster)
+    asked = (
+        (body, source, sources.BY_CODE[source.kind].puts_back(source, body, evidence))
+        for body in bodies
+        for source in sources.of(body)
+    )
+    found = [
+        {"virtual_service": vs.key_of(body), "source": source.title, "reason": reason}
+        for body, source, reason in asked
+        if reason
+    ]
+    if found and refuse:
+        told = "; ".join(f"{one['virtual_service']} ({one['source']}: {one['reason']})" for one in found[:5])
+        raise Refusal(
+            "contested",
+            f"{len(found)} VirtualServices would be put back by what they come from: {told}"
+            f"{'; ...' if len(found) > 5 else ''}. Nothing has been changed. Change them at their source, or use an"
+            " admission policy; with contested=report they are changed all the same.",
+            contested=found,
+        )
+    return found
 
 
 def _result(
-    cluster: Cluster, plans: dict[str, vs.Plan], owned: list[dict[str, t.Any]], state: str
+    cluster: Cluster, plans: dict[str, vs.Plan], made: dict[str, list[dict[str, t.Any]]], state: str
 ) -> dict[str, t.Any]:
     lists: dict[str, list[dict[str, str]]] = {"changed": [], "unchanged": [], "skipped": [], "failed": []}
     for plan in plans.values():
@@ -328,7 +380,7 @@ def _result(
     result = {
         "virtual_services": lists,
         "counts": {verdict: len(entries) for verdict, entries in lists.items()},
-        "owned_elsewhere": owned,
+        **made,
         "api_requests": sum(cluster.requests.values()),
     }
     if lists["failed"]:

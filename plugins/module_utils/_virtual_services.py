@@ -15,6 +15,8 @@ import functools
 import re
 import typing as t
 
+from . import _field_owners
+
 MESH = "mesh"  # the sidecars; istio.io/istio pkg/config/constants IstioMeshGateway
 TOP = "/spec/gateways"
 LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
@@ -186,6 +188,7 @@ class Plan:
     reason: str
     linked: set[str] = dataclasses.field(default_factory=set)  # its roots, or its delegates
     ours: bool = False  # a write of ours may be in the object, so there is something to undo
+    appliers: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)  # who owned what, as managedFields say
 
     def skip(self, reason: str) -> None:
         self.verdict, self.reason, self.after = "skipped", reason, self.before
@@ -219,6 +222,7 @@ def plan_one(body: dict[str, t.Any], rule: Rule) -> Plan:
     key = key_of(body)
     before = lists_of(body)
     plan = Plan(key, body["metadata"]["resourceVersion"], is_delegate(body), before, before, "unchanged", "")
+    plan.appliers = _field_owners.appliers(body)
     if body["metadata"].get("deletionTimestamp"):
         plan.skip("it is being deleted")
         return plan
@@ -325,58 +329,16 @@ def inverses(plans: t.Sequence[Plan], rule: Rule) -> list[dict[str, t.Any]]:
     return [_options(group[1], groups[group]) for group in order]
 
 
+BACK = {"contested": "report"}  # the way back is open whoever argues
+
+
 def _options(rule: Rule | None, plans: list[Plan]) -> dict[str, t.Any]:
     names = [plan.key for plan in plans]
     if rule is None:
         lists = [{p: {"from": plan.after[p], "to": plan.before[p]} for p in plan.differing()} for plan in plans]
-        return {"state": "restored", "restore": [{"name": n, "lists": own} for n, own in zip(names, lists)]}
+        return {"state": "restored", "restore": [{"name": n, "lists": own} for n, own in zip(names, lists)], **BACK}
     pairs = [pair._asdict() for pair in rule.pairs]
-    common = {"pairs": pairs, "names": names, "missing_names": "skip", "delegates": False}
+    common = {"pairs": pairs, "names": names, "missing_names": "skip", "delegates": False, **BACK}
     if isinstance(rule, Unbound):
         return {"state": "unbound", "from": rule.side, **common}
     return {"state": "bound", **common}
-
-
-# -- who else writes this object -------------------------------------------------------------------------------------
-class Owner(t.NamedTuple):
-    """What an object is made from, and what that source will make of a patch of ours."""
-
-    source: str
-    effect: str
-
-
-def owner_of(body: dict[str, t.Any]) -> Owner | None:
-    """The outermost source that can be told from the object, or None."""
-    meta = body["metadata"]
-    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    applier = _applier(meta)
-    tracking = annotations.get("argocd.argoproj.io/tracking-id", "").partition(":")[0]
-    argo = tracking or labels.get("argocd.argoproj.io/instance")
-    if argo:
-        return Owner(f"Argo CD Application {argo}", "it shows OutOfSync, and with self-heal it puts the gateways back")
-    for kind, domain in (("Kustomization", "kustomize"), ("HelmRelease", "helm")):
-        name = labels.get(f"{domain}.toolkit.fluxcd.io/name")
-        if name:
-            where = labels.get(f"{domain}.toolkit.fluxcd.io/namespace", "?")
-            return Owner(f"Flux {kind} {where}/{name}", "its next reconcile that writes this puts the gateways back")
-    release = annotations.get("meta.helm.sh/release-name")
-    if release:
-        source = f"Helm release {annotations.get('meta.helm.sh/release-namespace', '?')}/{release}"
-        if applier:
-            return Owner(source, "its next upgrade fails with a conflict on .spec")
-        return Owner(source, "its next upgrade puts the gateways back")
-    if applier:
-        return Owner(f"server-side apply by {applier}", "its next apply fails with a conflict on .spec")
-    for reference in meta.get("ownerReferences") or ():
-        if reference.get("controller"):
-            source = f"{reference['kind']} {meta['namespace']}/{reference['name']}"
-            return Owner(source, "its controller may put the gateways back")
-    return None
-
-
-def _applier(meta: dict[str, t.Any]) -> str:
-    """The manager whose server-side apply owns fields of the spec, or ''."""
-    for entry in meta.get("managedFields") or ():
-        if entry.get("operation") == "Apply" and "f:spec" in (entry.get("fieldsV1") or {}):
-            return entry.get("manager", "?")
-    return ""

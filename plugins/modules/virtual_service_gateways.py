@@ -91,6 +91,15 @@ options:
         later. When unbinding, the side that stays must exist.
     type: bool
     default: true
+  contested:
+    description:
+      - What to do if a VirtualService that is to be changed comes from a source that would put it back by itself, such
+        as an Argo CD Application with self-heal, a Flux Kustomization, a HelmRelease with drift detection, or an owning
+        controller.
+      - V(refuse) fails before anything is changed. V(report) changes them and lists them in RV(contested).
+    type: str
+    choices: [refuse, report]
+    default: refuse
   restore:
     description: With V(state=restored), the lists to give back. Required by it.
     type: list
@@ -111,12 +120,15 @@ options:
 notes:
   - Needs the verbs C(list) on VirtualServices and Gateways in all namespaces, and C(get) and C(patch) on
     VirtualServices.
-  - If a VirtualService is made by Helm, Argo CD, Flux or an operator, its source may put the gateways back, or fail
-    on its next run. RV(owned_elsewhere) lists these. Change their source, or use an admission policy, before relying
-    on the binding.
+  - If a VirtualService is made by Helm, Argo CD, Flux, C(kubectl) or an operator, its source puts the gateways back when
+    it is run next. RV(owned_elsewhere) lists these. See M(bluegreen.mesh.desired_state_info).
+  - Fields that somebody owned by server-side apply are given back to him at once, so that his next apply does not fail
+    with a conflict. A run that is killed between the two requests leaves them with the manager C(bluegreen-mesh).
   - A newly named Gateway that does not exist yet does no harm.
-  - Sends at most one request for each changed VirtualService and ten more for each thousand.
+  - Sends at most one request for each changed VirtualService, a second one where fields are given back, and ten more
+    for each thousand.
 seealso:
+  - module: bluegreen.mesh.desired_state_info
   - module: bluegreen.mesh.migration_journal
 """
 
@@ -193,8 +205,17 @@ owned_elsewhere:
   returned: success
   sample:
     - source: Helm release team-a/shop
-      effect: its next upgrade fails with a conflict on .spec
+      effect: its next upgrade puts the gateways back
       virtual_services: [team-a/shop]
+contested:
+  description: Changed VirtualServices that their source puts back by itself, with why.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - virtual_service: team-a/shop
+      source: Argo CD Application shop
+      reason: its syncPolicy has selfHeal, and its ignoreDifferences do not cover the gateways
 api_requests:
   description: How many requests were sent to the API server.
   type: int
@@ -222,6 +243,7 @@ SPEC = {
     "missing_names": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
     "delegates": {"type": "bool", "default": True},
     "check_gateways": {"type": "bool", "default": True},
+    "contested": {"type": "str", "choices": ["refuse", "report"], "default": "refuse"},
     "restore": {
         "type": "list",
         "elements": "dict",

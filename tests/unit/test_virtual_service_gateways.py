@@ -460,3 +460,142 @@ def test_objects_that_are_made_elsewhere_are_named(cluster):
             "virtual_services": ["team/h1", "team/h2"],
         }
     ]  # fmt: skip
+
+
+def argo(cluster, self_heal, *names):
+    """Makes objects of an Argo CD Application, and the Application."""
+    tracking = {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:team/x"}
+    for name in names:
+        cluster.add(virtual_service(name, [BLUE], annotations=tracking))
+    spec = {"syncPolicy": {"automated": {"selfHeal": self_heal}}}
+    meta = {"namespace": "argocd", "name": "shop"}
+    cluster.add({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": meta, "spec": spec})
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_would_be_put_back_is_refused_and_nothing_is_changed(cluster, check):
+    argo(cluster, True, "a1", "a2")
+    result = run(cluster, check)
+    assert result["failure"]["code"] == "contested" and cluster.writes == 0
+    assert [one["virtual_service"] for one in result["failure"]["contested"]] == ["team/a1", "team/a2"]
+    assert "Argo CD Application shop" in result["msg"] and "selfHeal" in result["msg"]
+
+
+def test_what_would_be_put_back_is_changed_where_that_is_wanted(cluster):
+    argo(cluster, True, "a1")
+    result = run(cluster, contested="report")
+    assert result["contested"][0]["virtual_service"] == "team/a1" and gateways(cluster, "a1") == [BLUE, GREEN]
+    assert result["owned_elsewhere"][0]["source"] == "Argo CD Application shop"
+
+
+def test_a_source_that_leaves_it_alone_is_not_in_the_way(cluster):
+    argo(cluster, False, *(f"a{n}" for n in range(20)))
+    before = cluster.total
+    result = run(cluster)
+    assert result["contested"] == [] and result["counts"]["changed"] == 25
+    assert cluster.total - before == 25 + 3  # one list more, however many objects
+
+
+def test_only_what_is_to_be_changed_is_contested(cluster):
+    argo(cluster, True, "a1")
+    cluster.edit("virtualservices", "team", "a1", lambda body: body["spec"].update(gateways=[BLUE, GREEN]))
+    assert run(cluster)["counts"]["changed"] == 5
+
+
+def test_the_way_back_is_never_refused(cluster):
+    journal = with_journal(cluster)
+    assert run(cluster, journal=journal)["changed"]
+    argo(cluster, True)
+    tracking = {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:team/x"}
+    cluster.edit("virtualservices", "team", "blue", lambda body: body["metadata"].update(annotations=tracking))
+    assert run(cluster, state="unbound", **{"from": "green"})["failure"]["code"] == "contested"
+    undo(cluster, journal)
+    assert gateways(cluster, "blue") == [BLUE]
+
+
+# -- field ownership -------------------------------------------------------------------------------------------------
+OURS = _client.FIELD_MANAGER
+
+
+def entry(manager, operation, *fields):
+    own = {"f:spec": {f"f:{field}": {} for field in fields}}
+    return {"manager": manager, "operation": operation, "apiVersion": API, "fieldsType": "FieldsV1", "fieldsV1": own}
+
+
+def with_owners(cluster, name, **more):
+    """An object that helm applies, on an API server that gives what a patch changes to the one who patches."""
+    owner = entry("helm", "Apply", "gateways", "hosts")
+    cluster.add(virtual_service(name, [BLUE], managedFields=[owner], **more))
+
+    def taken(request):
+        if any(operation["path"].startswith("/spec/") for operation in request.body):
+            body = cluster._store[("networking.istio.io", "virtualservices", "team", name)]
+            body["metadata"]["managedFields"] = [entry("helm", "Apply", "hosts"), entry(OURS, "Update", "gateways")]
+
+    cluster.on("PATCH", f"*/virtualservices/{name}", taken)
+
+
+def owners(cluster, name):
+    managed = cluster.peek("virtualservices", "team", name)["metadata"]["managedFields"]
+    return {e["manager"]: sorted(e["fieldsV1"]["f:spec"]) for e in managed}
+
+
+def test_fields_are_given_back_to_who_applied_them(cluster):
+    with_owners(cluster, "applied")
+    before = cluster.total
+    result = run(cluster)
+    assert (
+        gateways(cluster, "applied") == [BLUE, GREEN]
+        and result["owned_elsewhere"][0]["source"] == "server-side apply by helm"
+    )
+    assert owners(cluster, "applied") == {"helm": ["f:gateways", "f:hosts"]}
+    assert cluster.total - before == 2 + 6 + 1  # for this object alone one request more
+    run(cluster, state="unbound", **{"from": "blue"})
+    assert gateways(cluster, "applied") == [GREEN] and owners(cluster, "applied") == {"helm": ["f:gateways", "f:hosts"]}
+
+
+def test_fields_are_given_back_after_a_change_of_others_in_between(cluster):
+    with_owners(cluster, "applied")
+
+    def label(request):
+        if any(operation["path"] == "/metadata/managedFields" for operation in request.body):
+            cluster.edit("virtualservices", "team", "applied", lambda b: b["metadata"].update(labels={"a": "b"}))
+            return None
+
+    writes = iter([None, label])
+    cluster.on("PATCH", "*/virtualservices/applied", lambda request: (next(writes, None) or (lambda _r: None))(request))
+    run(cluster, names=["team/applied"])
+    assert owners(cluster, "applied") == {"helm": ["f:gateways", "f:hosts"]}
+    assert cluster.peek("virtualservices", "team", "applied")["metadata"]["labels"] == {"a": "b"}
+
+
+def test_fields_are_given_back_when_the_answer_was_lost(cluster):
+    with_owners(cluster, "applied")
+    lost = []
+
+    def lose(request):
+        """Carries the write out, and answers that the object had been changed, as a repeated request is."""
+        if lost:
+            return None
+        lost.append(request)
+        body = cluster._store[("networking.istio.io", "virtualservices", "team", "applied")]
+        body["spec"]["gateways"] = [BLUE, GREEN]
+        body["metadata"]["resourceVersion"] = cluster._next_version()
+        return 409, {"kind": "Status", "code": 409, "reason": "Conflict"}
+
+    cluster.on("PATCH", "*/virtualservices/applied", lose)
+    run(cluster, names=["team/applied"])
+    assert owners(cluster, "applied") == {"helm": ["f:gateways", "f:hosts"]}
+
+
+def test_fields_that_can_not_be_given_back_are_told(cluster):
+    with_owners(cluster, "applied")
+
+    def refuse(request):
+        if any(operation["path"] == "/metadata/managedFields" for operation in request.body):
+            return 403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"}
+
+    cluster.on("PATCH", "*/virtualservices/applied", refuse)
+    result = run(cluster, names=["team/applied"])
+    (changed,) = result["virtual_services"]["changed"]
+    assert "could not be given back to helm" in changed["reason"] and gateways(cluster, "applied") == [BLUE, GREEN]

@@ -251,6 +251,7 @@ def test_what_was_half_bound_is_restored_by_value():
     assert options == {
         "state": "restored",
         "restore": [{"name": "team/shop", "lists": {pointer: {"from": [BLUE, GREEN], "to": [BLUE]}}}],
+        "contested": "report",
     }
 
 
@@ -262,40 +263,6 @@ def test_steps_are_recorded_so_that_undoing_the_last_first_keeps_the_order(rule,
     options = vs.inverses([vs.plan_one(leaf, rule), vs.plan_one(root, rule)], rule)
     names = [o.get("names") or [item["name"] for item in o["restore"]] for o in options]
     assert names == ([["team/shop"], ["team/leaf"]] if last else [["team/leaf"], ["team/shop"]])
-
-
-# -- owners ----------------------------------------------------------------------------------------------------------
-HELM = {"annotations": {"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "team"}}
-APPLIED = {"manager": "helm", "operation": "Apply", "fieldsV1": {"f:spec": {"f:gateways": {}}}}
-
-
-@pytest.mark.parametrize(
-    ("meta", "source", "effect"),
-    [
-        (HELM, "Helm release team/shop", "puts the gateways back"),
-        ({**HELM, "managedFields": [APPLIED]}, "Helm release team/shop", "fails with a conflict"),
-        ({"managedFields": [APPLIED]}, "server-side apply by helm", "fails with a conflict"),
-        ({"annotations": {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:a/b"}},
-         "Argo CD Application shop", "OutOfSync"),
-        ({"labels": {"argocd.argoproj.io/instance": "shop"}, **HELM}, "Argo CD Application shop", "OutOfSync"),
-        ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux"}},
-         "Flux Kustomization flux/apps", "reconcile"),
-        ({"labels": {"helm.toolkit.fluxcd.io/name": "apps", "helm.toolkit.fluxcd.io/namespace": "flux"}, **HELM},
-         "Flux HelmRelease flux/apps", "reconcile"),
-        ({"ownerReferences": [{"kind": "App", "name": "x", "controller": True}]}, "App team/x", "controller"),
-    ],
-)  # fmt: skip
-def test_owners(meta, source, effect):
-    owner = vs.owner_of(make([BLUE], **meta))
-    assert owner.source == source and effect in owner.effect
-
-
-@pytest.mark.parametrize(
-    "meta", [{}, {"managedFields": [{"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {}}}]},
-             {"managedFields": [{"manager": "labeller", "operation": "Apply", "fieldsV1": {"f:metadata": {}}}]}]
-)  # fmt: skip
-def test_nobody_elses(meta):
-    assert vs.owner_of(make([BLUE], **meta)) is None
 
 
 # -- properties ------------------------------------------------------------------------------------------------------

@@ -21,10 +21,11 @@ def test_one_finding_for_each_source():
     assert finding.found.startswith("makes 7 VirtualService(s)") and "..." in finding.found
 
 
-def test_server_side_apply_is_named():
+def test_a_source_is_told_once_however_it_writes():
     fields = [{"manager": "helm", "operation": "Apply", "fieldsV1": {"f:spec": {"f:gateways": {}}}}]
     annotations = {"meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "shop"}
-    assert "conflict" in only(trap, mesh(owned("shop/v", managedFields=fields, annotations=annotations))).found
+    found = only(trap, mesh(owned("shop/v", managedFields=fields, annotations=annotations)))
+    assert found.object == "Source Helm release shop/web" and "its next upgrade puts the gateways back" in found.found
 
 
 def test_no_source_and_no_route_of_blues_are_fine():
