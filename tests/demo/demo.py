@@ -32,6 +32,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("rollback", ["-t", "rollback", "-e", "mesh_rollback_to=cutover"]),
     ("cutover", ["-t", "cutover"]),
     ("soak", ["-t", "soak"]),
+    ("delivery", ["tests/demo/delivery.yml"]),
     ("unbind", ["-t", "unbind"]),
     ("cleanup", ["-t", "cleanup"]),
     ("everything again", []),
@@ -106,9 +107,10 @@ def main() -> int:
     begin = time.time()
     phases = []
     for name, argv in STEPS:
-        print(f"\ndemo: {name}  (ansible-playbook -i inventories/lab/hosts.yml playbooks/migrate.yml {' '.join(argv)})", flush=True)
+        argv = argv if argv and argv[0].endswith(".yml") else ["playbooks/migrate.yml", *argv]
+        print(f"\ndemo: {name}  (ansible-playbook -i inventories/lab/hosts.yml {' '.join(argv)})", flush=True)
         start = time.time()
-        seconds, changed = play(name, "playbooks/migrate.yml", *argv)
+        seconds, changed = play(name, *argv)
         phases.append({"name": name, "seconds": round(seconds, 1), "changed": changed, "begin": start, "end": start + seconds})
     end = time.time()
     play("traffic", "tests/demo/traffic.yml", "-e", "traffic_state=stopped")

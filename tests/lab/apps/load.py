@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Brings blue and the applications into a cluster that has Istio's CRDs, and waits until all of it is available.
 
-From the folder tests/lab: `python -m apps.load --istio DIR --workdir DIR [--vs N]`.
+From the folder tests/lab: `python -m apps.load --istio DIR --workdir DIR [--vs N] [--component DIR]`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ class LoadError(RuntimeError):
     """A file of Istio's is missing, or a command failed; the message holds its output."""
 
 
-def load(kubectl: str, helm: str, istio_dir: Path, workdir: Path, env: t.Mapping[str, str], vs: int = 0) -> None:
-    """Loads everything; a second call changes nothing that is still as loaded.
+def load(
+    kubectl: str, helm: str, istio_dir: Path, workdir: Path, env: t.Mapping[str, str], vs: int = 0,
+    component: Path | None = None,
+) -> list[str]:  # fmt: skip
+    """Loads everything; a second call changes nothing that is still as loaded. Returns what kubectl says it changed.
 
     kubectl, helm: the programs. istio_dir: Istio's sources, or a copy of their manifests/charts and samples.
     workdir: written to; certs/ in it is kept from one load to the next, so that clients go on trusting the CA.
-    env: the commands' environment, with KUBECONFIG. vs: how many generated VirtualServices to add.
+    env: the commands' environment, with KUBECONFIG. vs: how many generated VirtualServices to add. component: a kustomize
+    component that the applications are built with.
 
     A release that is deployed is left as it is, since an upgrade would undo what a migration did to it. The
     applications are applied again, as their teams' next delivery would do. Raises LoadError.
@@ -51,18 +55,39 @@ def load(kubectl: str, helm: str, istio_dir: Path, workdir: Path, env: t.Mapping
         argv += [f"--set-file=certificates.public-cert.key={files.key('public')}"]
         _run(argv, env)
 
+    applied = ""
     apply = [kubectl, "apply", "--server-side=false", "--filename=-"]
     for folder in (*samples, HERE / "hosts"):
-        manifests = _run([kubectl, "kustomize", str(folder)], env)
+        manifests = _built(kubectl, folder, component, workdir, env)
         if folder.name == "hosts":  # its passthrough backend starts with this Secret mounted
             manifests += f"\n---\n{json.dumps(_vault_tls(files))}\n"
-        _run(apply, env, stdin=manifests)
+        applied += _run(apply, env, stdin=manifests)
     if vs:
-        _run(apply, env, stdin=generated.stream(vs))
+        manifests = generated.stream(vs)
+        if component:
+            folder = workdir / "generated"
+            folder.mkdir(exist_ok=True)
+            (folder / "all.yaml").write_text(manifests, encoding="utf-8")
+            (folder / "kustomization.yaml").write_text("resources: [all.yaml]\n", encoding="utf-8")
+            manifests = _built(kubectl, folder, component, workdir, env)
+        applied += _run(apply, env, stdin=manifests)
 
     _run([
         kubectl, "wait", "deployment", "--all", "--all-namespaces", "--for=condition=Available", f"--timeout={TIMEOUT}",
     ], env)  # fmt: skip
+    return [line for line in applied.splitlines() if not line.endswith(" unchanged")]
+
+
+def _built(kubectl: str, folder: Path, component: Path | None, workdir: Path, env: t.Mapping[str, str]) -> str:
+    """The manifests of a kustomization, with the component if there is one."""
+    if component:
+        overlay = workdir / "delivery" / folder.name
+        overlay.mkdir(parents=True, exist_ok=True)
+        # kustomize takes folders by relative path only
+        content = {"resources": [os.path.relpath(folder, overlay)], "components": [os.path.relpath(component, overlay)]}
+        (overlay / "kustomization.yaml").write_text(json.dumps(content), encoding="utf-8")
+        folder = overlay
+    return _run([kubectl, "kustomize", str(folder)], env)
 
 
 def stage(istio_dir: Path, workdir: Path) -> tuple[Path, list[Path]]:
@@ -126,15 +151,17 @@ def main() -> None:
     parser.add_argument("--istio", type=Path, required=True, metavar="DIR", help="Istio's sources: charts, samples")
     parser.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="for certificates and copies")
     parser.add_argument("--vs", type=int, default=0, metavar="N", help="generated VirtualServices to add")
+    parser.add_argument("--component", type=Path, metavar="DIR", help="a kustomize component to build them with")
     parser.add_argument("--kubectl", default="kubectl")
     parser.add_argument("--helm", default="helm")
     args = parser.parse_args()
     if not os.environ.get("KUBECONFIG"):
         parser.error("KUBECONFIG is not set: no cluster is assumed")
     try:
-        load(args.kubectl, args.helm, args.istio, args.workdir, os.environ, args.vs)
+        changed = load(args.kubectl, args.helm, args.istio, args.workdir, os.environ, args.vs, args.component)
     except LoadError as exc:
         raise SystemExit(str(exc)) from None
+    print("\n".join(changed))
 
 
 if __name__ == "__main__":
