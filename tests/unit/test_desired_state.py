@@ -12,7 +12,7 @@ from fake_sources import BLUE, GREEN, in_release, last_applied, record_secret, t
 from fake_sources import virtual_service as make
 
 PAIRS = [{"blue": BLUE, "green": GREEN}]
-ARGO = {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:shop/web"}
+ARGO = {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:a/argo"}
 
 
 @pytest.fixture

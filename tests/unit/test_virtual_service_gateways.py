@@ -462,11 +462,14 @@ def test_objects_that_are_made_elsewhere_are_named(cluster):
     ]  # fmt: skip
 
 
+def tracked(name):
+    return {"argocd.argoproj.io/tracking-id": f"shop:networking.istio.io/VirtualService:team/{name}"}
+
+
 def argo(cluster, self_heal, *names):
     """Makes objects of an Argo CD Application, and the Application."""
-    tracking = {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:team/x"}
     for name in names:
-        cluster.add(virtual_service(name, [BLUE], annotations=tracking))
+        cluster.add(virtual_service(name, [BLUE], annotations=tracked(name)))
     spec = {"syncPolicy": {"automated": {"selfHeal": self_heal}}}
     meta = {"namespace": "argocd", "name": "shop"}
     cluster.add({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": meta, "spec": spec})
@@ -506,8 +509,7 @@ def test_the_way_back_is_never_refused(cluster):
     journal = with_journal(cluster)
     assert run(cluster, journal=journal)["changed"]
     argo(cluster, True)
-    tracking = {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:team/x"}
-    cluster.edit("virtualservices", "team", "blue", lambda body: body["metadata"].update(annotations=tracking))
+    cluster.edit("virtualservices", "team", "blue", lambda body: body["metadata"].update(annotations=tracked("blue")))
     assert run(cluster, state="unbound", **{"from": "green"})["failure"]["code"] == "contested"
     undo(cluster, journal)
     assert gateways(cluster, "blue") == [BLUE]

@@ -8,7 +8,7 @@ When the owner is removed, it goes as well: the operator's IstioOperator, or the
 
 from __future__ import annotations
 
-from .. import _virtual_services
+from .. import sources
 from .._inventory import ERROR, Finding, Inventory, Object, labels_of, named, ref_of, template_labels
 
 CODE = "gateway_left_behind"
@@ -45,8 +45,9 @@ def _owner(deployment: Object) -> str:
     operator = labels_of(deployment).get(OPERATOR)
     if operator:
         return f"IstioOperator {labels_of(deployment).get(OPERATOR + '-namespace', '?')}/{operator}"
-    owner = _virtual_services.owner_of(deployment)
-    return owner.source if owner else ""
+    # kubectl is nobody's owner: what it applied stays when other things that it applied go
+    found = [source for source in sources.of(deployment) if source.kind != sources.last_applied.CODE]
+    return found[0].title if found else ""
 
 
 def _is_gateway(deployment: Object) -> bool:

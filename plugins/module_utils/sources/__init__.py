@@ -34,7 +34,7 @@ MEANS = {
 
 __all__ = (
     "BY_CODE", "CODES", "KINDS", "Desired", "Evidence", "Object", "Override", "Source", "Unreadable", "Wish",
-    "concerned", "effect", "is_green", "joined", "of", "wish_of",
+    "concerned", "effect", "is_green", "joined", "last_applied", "of", "wish_of",
 )  # fmt: skip
 
 

@@ -23,7 +23,9 @@ MANAGER = "argocd-"  # prefix of the field managers of all its components
 
 def of(body: base.Object) -> base.Source | None:
     labels, meta = base.labels_of(body), body["metadata"]
-    name = base.annotations_of(body).get("argocd.argoproj.io/tracking-id", "").partition(":")[0]
+    name, _colon, what = base.annotations_of(body).get("argocd.argoproj.io/tracking-id", "").partition(":")
+    if not what.endswith(f"/{body.get('kind', base.KIND)}:{meta['namespace']}/{meta['name']}"):
+        name = ""  # copied from another object: Argo CD does not go by it
     name = name or labels.get("argocd.argoproj.io/instance", "")
     writers = [entry.get("manager", "") for entry in meta.get("managedFields") or ()]
     if not name and any(writer.startswith(MANAGER) for writer in writers):

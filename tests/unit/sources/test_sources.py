@@ -29,9 +29,10 @@ OWNED = [{"apiVersion": "a/v1", "kind": "App", "name": "x", "controller": True}]
         ({"managedFields": [{**applied()[0], "operation": "Update"}]}, []),
         ({"managedFields": [{**applied()[0], "fieldsV1": {"f:metadata": {}}}]}, []),
         (
-            {"annotations": {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:a/b"}},
+            {"annotations": {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:shop/web"}},
             ["argocd:shop"],
         ),
+        ({"annotations": {"argocd.argoproj.io/tracking-id": "shop:networking.istio.io/VirtualService:a/copy"}}, []),
         ({"labels": {"argocd.argoproj.io/instance": "teams_shop"}}, ["argocd:teams/shop"]),
         ({"labels": {"app.kubernetes.io/instance": "shop"}}, []),
         (

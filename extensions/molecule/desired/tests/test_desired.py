@@ -68,13 +68,17 @@ def apply_as_helm_4_does(*options: str) -> str:
     )  # fmt: skip
 
 
+def virtual_service(name: str) -> str:
+    return path_of("networking.istio.io/v1", "virtualservices", SPACE, name)
+
+
 def lists(cluster: Cluster, name: str) -> list[list[str]]:
-    spec = cluster.get(path_of("networking.istio.io/v1", "virtualservices", SPACE, name))["spec"]
+    spec = cluster.get(virtual_service(name))["spec"]
     return [spec["gateways"], spec["http"][0]["match"][0]["gateways"]]
 
 
 def owners(cluster: Cluster, name: str) -> dict[str, list[str]]:
-    meta = cluster.get(path_of("networking.istio.io/v1", "virtualservices", SPACE, name))["metadata"]
+    meta = cluster.get(virtual_service(name))["metadata"]
     entries = [entry for entry in meta["managedFields"] if "f:spec" in entry["fieldsV1"]]
     return {f"{entry['manager']} {entry['operation']}": sorted(entry["fieldsV1"]["f:spec"]) for entry in entries}
 
@@ -82,7 +86,7 @@ def owners(cluster: Cluster, name: str) -> dict[str, list[str]]:
 HELM = {"helm Apply": ["f:gateways", "f:hosts", "f:http"]}
 
 
-@pytest.mark.parametrize("name", ["plain", "by-hand", "argo-calm", "flux-asleep", "shop", "pipeline"])
+@pytest.mark.parametrize("name", ["plain", "by-hand", "argo-calm", "flux-asleep", "shop", "pipeline", "team"])
 def test_what_nobody_puts_back_is_bound(cluster, name):
     assert lists(cluster, name) == [[OLD, NEW], [OLD, NEW]]
 
@@ -93,8 +97,9 @@ def test_what_would_be_put_back_is_not(cluster, name):
 
 
 # -- field ownership -------------------------------------------------------------------------------------------------
-def test_who_applied_it_owns_it_still(cluster):
-    assert owners(cluster, "pipeline") == HELM
+@pytest.mark.parametrize("name", ["pipeline", "team"])
+def test_who_applied_it_owns_it_still(cluster, name):
+    assert owners(cluster, name) == HELM
 
 
 def test_what_was_not_applied_is_ours(cluster):
@@ -113,13 +118,33 @@ def test_the_next_server_side_apply_passes_after_binding_and_after_unbinding(clu
     assert lists(cluster, "pipeline") == [[NEW], [NEW]] and owners(cluster, "pipeline") == HELM
 
 
-def test_without_giving_back_it_would_fail(cluster):
+def helm4_upgrade(*options: str) -> str:
+    return do("helm4", "upgrade", "team", str(CHART), f"--namespace={SPACE}", *options)
+
+
+def test_helm_4_upgrades_go_through_after_binding_and_after_unbinding(cluster, tmp_path):
+    found = judged(tmp_path, "team")
+    assert found["green"] is False and "applied server-side" in found["told_by"]
+    helm4_upgrade("--set=unrelated=1")
+    assert lists(cluster, "team") == [[OLD], [OLD]] and owners(cluster, "team") == HELM
+    assert bind(tmp_path, "team")["counts"]["changed"] == 1
+    assert bind(tmp_path, "team", state="unbound", **{"from": "blue"})["counts"]["changed"] == 1
+    assert lists(cluster, "team") == [[NEW], [NEW]] and owners(cluster, "team") == HELM
+    helm4_upgrade(f"--values={OVERRIDES}/helm/{SPACE}.team.yaml")
+    assert lists(cluster, "team") == [[NEW], [NEW]] and judged(tmp_path, "team")["green"] is True
+
+
+def test_without_giving_back_they_would_fail(cluster):
     """The reason for all of this."""
-    path = path_of("networking.istio.io/v1", "virtualservices", SPACE, "pipeline")
-    version = cluster.get(path)["metadata"]["resourceVersion"]
-    cluster.patch(path, {"metadata": {"resourceVersion": version}, "spec": {"gateways": [OLD, NEW]}})
+    path = virtual_service("team")
+    meta = cluster.get(path)["metadata"]
+    cluster.patch(path, {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": {"gateways": [OLD, NEW]}})
     with pytest.raises(AssertionError, match="conflict"):
-        apply_as_helm_4_does()
+        helm4_upgrade()
+    mine = {"op": "replace", "path": "/metadata/managedFields", "value": meta["managedFields"]}
+    cluster.patch(path, [mine], "json")
+    helm4_upgrade(f"--values={OVERRIDES}/helm/{SPACE}.team.yaml")
+    assert lists(cluster, "team") == [[NEW], [NEW]]
 
 
 # -- overrides, used as their first lines say ------------------------------------------------------------------------
