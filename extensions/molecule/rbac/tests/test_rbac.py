@@ -36,6 +36,7 @@ SETTINGS = {
     "mesh_journal_namespace": "mesh-rbac",
     "mesh_traffic": {"dir": f"{os.environ['LAB_STATE']}/traffic-rbac"},
     "mesh_cutover_steps": [50, 100],
+    "mesh_unbind_waived": ["last_applied"],  # the applications stay as they are delivered: all of this is rolled back
     "mesh_soak": {"window": 3, "deadline": 120},
     "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
