@@ -32,6 +32,8 @@ def given_back(
 ) -> list[dict[str, t.Any]] | None:
     """managedFields of the object `now` in which the appliers of `before` own again what `manager` took from them by an
     update; None where it took nothing. What others took meanwhile stays theirs."""
+    if not before:
+        return None
     entries = copy.deepcopy(now["metadata"].get("managedFields") or [])
     ours = [e for e in entries if (e.get("manager"), e.get("operation")) == (manager, "Update")]
     given: Fields = {}
