@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import typing as t
@@ -311,7 +310,7 @@ def appended(holder: Object, pointer: str, values: t.Sequence[t.Any]) -> list[Ob
 
 
 def dumped(content: t.Any) -> str:
-    return yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=110)
+    return yaml.dump(content, Dumper=_fast("CSafeDumper", "SafeDumper"), sort_keys=False, width=110)
 
 
 def parsed(text: str) -> t.Any:
@@ -321,11 +320,11 @@ def parsed(text: str) -> t.Any:
     except ValueError:
         pass
     try:
-        return yaml.load(text, Loader=_loader())
+        return yaml.load(text, Loader=_fast("CSafeLoader", "SafeLoader"))
     except yaml.YAMLError as exc:
         raise ValueError(" ".join(str(exc).split())) from exc
 
 
-@functools.lru_cache(maxsize=1)
-def _loader() -> t.Any:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def _fast(name: str, other: str) -> t.Any:
+    """libyaml's, where it is installed."""
+    return getattr(yaml, name, None) or getattr(yaml, other)
