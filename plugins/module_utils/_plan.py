@@ -20,7 +20,7 @@ import typing as t
 from ._module import Refusal
 
 FORMAT = 1  # of the JSON file
-UNSEEN = frozenset({"migration_journal"})  # modules whose bookkeeping is no change of the cluster's
+UNSEEN = frozenset({"migration_journal", "override_files"})  # what these write is no change of the cluster's
 # Settings that say how a run is made, not what it does to the cluster.
 RUN_ONLY = frozenset(
     {
@@ -28,6 +28,7 @@ RUN_ONLY = frozenset(
         "mesh_operator", "mesh_journal_backup_dir", "mesh_journal_restore",
         "mesh_journal_restore_older", "mesh_report_dir", "mesh_abort_timeout",
         "mesh_traffic", "mesh_verify", "mesh_verify_max_age", "mesh_samples", "mesh_keep_backup_dir",
+        "mesh_overrides_dir",
     }
 )  # fmt: skip
 MOVING = frozenset({"bluegreen.mesh/source-version"})  # a copy's note of its source's resourceVersion
