@@ -388,7 +388,7 @@ class Programs:
             self.paths[program].write_text(launch, encoding="utf-8")
             self.paths[program].chmod(0o755)
 
-    def load(self, vs: int = 0, **env: str) -> list[list[str]]:
+    def load(self, vs: int = 0, component: Path | None = None, **env: str) -> list[list[str]]:
         self.record.unlink(missing_ok=True)
         module("load").load(
             str(self.paths["kubectl"]),
@@ -397,6 +397,7 @@ class Programs:
             self.workdir,
             {"RECORD": str(self.record), **env},
             vs,
+            component,
         )
         return [json.loads(line) for line in self.record.read_text(encoding="utf-8").splitlines()]
 
@@ -418,6 +419,17 @@ def test_load(programs: Programs):
     assert applied[3] == module("generated").stream(2)
     assert calls[-1][:3] == ["kubectl", "wait", "deployment"], "waiting comes last"
     assert programs.load()[-2][-1] == applied[2], "a second load has the same certificate, and works on its own copies"
+
+
+def test_load_with_a_component(programs: Programs, tmp_path: Path):
+    component = tmp_path / "overrides" / "kustomize"
+    built = [Path(c[2]) for c in programs.load(vs=1, component=component) if c[:2] == ["kubectl", "kustomize"]]
+    assert [folder.name for folder in built] == ["bookinfo", "httpbin", "hosts", "generated"]
+    for folder in built:
+        content = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+        assert [(folder / path).resolve() for path in content["components"]] == [component.resolve()]
+        (resource,) = content["resources"]
+        assert not Path(resource).is_absolute() and (folder / resource).resolve().name == folder.name
 
 
 @pytest.mark.parametrize(
