@@ -26,10 +26,17 @@ KEPT_BY = "bluegreen.mesh/kept-by"  # on a kept object: the migration
 KEPT = "bluegreen.mesh/kept"  # on the policy: what is kept, as JSON
 LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
 TRIES = 5
-# (group, plural) that the policy covers from the start, so that it seldom changes; others join when they are kept.
+# (group, plural) that the policy covers from the start, so that it seldom changes: all that Gateways may need
+# (_blue_needs). Others join when they are kept.
 COVERED = frozenset({
     ("", "configmaps"), ("", "namespaces"), ("", "secrets"), ("", "serviceaccounts"), ("", "services"),
-    ("apps", "daemonsets"), ("apps", "deployments"), ("networking.istio.io", "gateways"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"), ("apps", "daemonsets"), ("apps", "deployments"),
+    ("autoscaling", "horizontalpodautoscalers"), ("install.istio.io", "istiooperators"),
+    ("networking.istio.io", "gateways"), ("networking.k8s.io", "networkpolicies"),
+    ("policy", "poddisruptionbudgets"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"), ("rbac.authorization.k8s.io", "clusterroles"),
     ("rbac.authorization.k8s.io", "rolebindings"), ("rbac.authorization.k8s.io", "roles"),
 })  # fmt: skip
 
@@ -82,9 +89,12 @@ def policy(migration: str, covered: t.Iterable[tuple[str, str]], kept: t.Iterabl
                     "expression": "false",
                     "reason": "Forbidden",
                     "message": f"this is kept by migration {migration}",
-                    "messageExpression": f"oldObject.metadata.name + ' is kept by migration {migration} until it is"
-                    " released: run bluegreen.mesh.resource_keep with state=released on it (migrate.yml: tag cleanup,"
-                    f" or rollback), or take its annotation {KEPT_BY} off'",
+                    "messageExpression": f"oldObject.metadata.name + ' is kept by migration {migration}: the gateway that"
+                    " still serves needs it. If an owner deletes it (helm uninstall, Flux, Argo CD, an operator), leave"
+                    " it failing, nothing is lost; its next try goes through once this is released. To be done with"
+                    " the old gateway run migrate.yml -t cleanup, to go back run it with -t rollback; to release this"
+                    " object alone run bluegreen.mesh.resource_keep with state=released on it, or take its annotation"
+                    f" {KEPT_BY} off'",
                 }
             ],
         },
@@ -194,10 +204,13 @@ class Guard:
             raise
         return False
 
-    def await_active(self, objects: t.Sequence[tuple[Ref, str]], timeout: float) -> None:
+    def await_active(
+        self, objects: t.Sequence[tuple[Ref, str]], timeout: float, unasked: t.Container[Ref] = ()
+    ) -> None:
         """Returns when the deletion of each (ref, uid) is refused: a policy takes a second or two to become active.
 
-        timeout: seconds. Raises Refusal guard_inactive.
+        timeout: seconds. unasked: what this user need not be allowed to delete, so that the API server may refuse to
+        say. Raises Refusal guard_inactive.
         """
         deadline = time.monotonic() + timeout
         pause = 0.1
@@ -206,10 +219,15 @@ class Guard:
             self._resources.path(ref)  # discovery is not for several threads at once
         while waiting:
             answers = self._cluster.parallel(lambda item: self.refuses(*item), waiting)
-            for answer in answers:
+            left = []
+            for (ref, uid), answer in zip(waiting, answers):
+                if isinstance(answer, ApiError) and answer.status == 403 and ref in unasked:
+                    continue
                 if isinstance(answer, Exception):
                     raise answer
-            waiting = [item for item, refused in zip(waiting, answers) if not refused]
+                if not answer:
+                    left.append((ref, uid))
+            waiting = left
             if not waiting:
                 return
             if time.monotonic() > deadline:

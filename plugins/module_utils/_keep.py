@@ -23,13 +23,13 @@ import json
 import os
 import typing as t
 
+from . import _blue_proxies, owners
 from . import _helm_release as helm
-from . import owners
 from ._client import ApiError, Cluster
 from ._deletion_guard import KEPT_BY, Guard, entry
 from ._frozen import FROZEN, Path, freeze_patch, thaw_patch, value_at
 from ._helm_storage import Record, read_storage, write_body
-from ._journal import NAME, Journal
+from ._journal import NAME, Journal, Store
 from ._keep_target import OURS, Mark, Target, keep_mark, read_targets, release_mark, shown
 from ._look import Look
 from ._module import Refusal
@@ -124,6 +124,7 @@ class Run:
         self.warn = module.warn
         self.wish = wish_of(module.params)
         self.keep = module.params["state"] == "kept"
+        self.everything = self.wish.needs and not self.keep
         self.journal = Journal.load(cluster, module.params["journal"])
         self.resources = Resources(cluster)
         self.guard = Guard(cluster, self.resources, self.wish.migration)
@@ -158,7 +159,7 @@ class Run:
         self.warnings = {}
         if self.journal and not self.check:
             self.journal.check()
-        recorded = self._recorded() if wish.needs and not self.keep else []
+        recorded = kept_by_journal(self.journal.store, self.resources) if self.journal and self.everything else []
         targets = read_targets(
             self.cluster, self.resources, wish.gateways, wish.secrets_namespace, [*wish.resources, *recorded],
             wish.needs,
@@ -202,10 +203,12 @@ class Run:
             name = f"ValidatingAdmissionPolicy {self.guard.name}"
             self.before.setdefault(name, self.guard.before)
             self.after[name] = self.guard.after
-        self._write_marks(marks)
+        unmarked = self._write_marks(marks)
+        targets = [target for target in targets if target.ref not in unmarked]
         if guard and not (self.check and (guard_changed or marks)):
             objects = [(target.ref, target.meta["uid"]) for target in targets]
-            self.guard.await_active(objects, self.wish.guard_timeout)
+            shared = {target.ref for target in targets if target.shared}
+            self.guard.await_active(objects, self.wish.guard_timeout, unasked=shared)
         self._write_records(edits)
         if self.journal and not self.check:
             self.journal.done(*self.steps)
@@ -305,7 +308,9 @@ class Run:
                 continue
             self.cluster.patch(self.resources.path(ref), patch, dry_run=self.check)
             self.changed = True
-            self.before[str(ref)], self.after[str(ref)] = f"held still ({FROZEN})", "as it was, or held for fewer"
+            name = f"{ref}: metadata.annotations.{FROZEN}"
+            self.before[name] = (body["metadata"].get("annotations") or {}).get(FROZEN)
+            self.after[name] = patch["metadata"].get("annotations", {}).get(FROZEN)
             if "postRenderers" in patch.get("spec", {}) and not self.check:
                 try:
                     flux_helm_release.await_ready(self.cluster, ref, self.wish.owner_timeout)
@@ -313,13 +318,6 @@ class Run:
                     self._note(str(exc))
 
     # -- releasing ---------------------------------------------------------------------------------------------------
-    def _recorded(self) -> list[Ref]:
-        """What the journal has as kept and not undone: also what nothing leads to any more."""
-        state = self.journal.store.read() if self.journal else None
-        steps = [s for s in (state.steps if state else []) if s["op"] == "resource_keep" and s["state"] != "undone"]
-        refs = [_ref_of(r) for step in steps for r in self.journal.store.inverse(step)["params"]["resources"]]
-        return list(dict.fromkeys(ref for ref in refs if self.resources.find(ref.api_version, ref.kind)))
-
     def _release(self, targets: list[Target]) -> dict[str, t.Any]:
         ours = [target for target in targets if target.annotations.get(KEPT_BY) == self.wish.migration]
         edits = self._record_edits([t for t in ours if "record" in t.undo and t.why == "kept"], keep=False)
@@ -487,7 +485,11 @@ class Run:
         return {"module": "resource_keep", "params": params}
 
     # -- writing -----------------------------------------------------------------------------------------------------
-    def _write_marks(self, marks: list[tuple[Target, Mark]]) -> None:
+    def _write_marks(self, marks: list[tuple[Target, Mark]]) -> set[Ref]:
+        """Returns what could not be marked for want of permission, and is shared: annotating istiod's ClusterRoles takes
+        all that they allow, which who moves a gateway need not have."""
+        unmarked: set[Ref] = set()
+
         def write(item: tuple[Target, Mark]) -> None:
             target, mark = item
             patch = {"metadata": {"resourceVersion": target.meta["resourceVersion"], **mark.patch(target)}}
@@ -504,9 +506,13 @@ class Run:
                 noted |= target.undo.get("annotations", {}).keys()
                 self.before.setdefault(str(target.ref), shown(target.annotations, target.labels, noted))
                 self.after[str(target.ref)] = shown(mark.annotations, mark.labels, noted)
-        for answer in answers:
-            if isinstance(answer, Exception):
+            elif target.shared and isinstance(answer, ApiError) and answer.status == 403:
+                unmarked.add(target.ref)
+                self._note(f"{target.ref} ({target.origin}) is not kept: {answer.explain()}")
+        for (target, _mark), answer in zip(marks, answers):
+            if isinstance(answer, Exception) and target.ref not in unmarked:
                 raise answer
+        return unmarked
 
     def _write_records(self, edits: list[tuple[Record, list[Target], dict[str, t.Any]]]) -> None:
         for record, of_record, patch in edits:
@@ -523,6 +529,14 @@ class Run:
 def _renderer(target: Target) -> bool:
     """Whether helm-controller is to write the annotation into its record, and not we."""
     return any(f.path == flux_helm_release.RENDERERS for claim in target.claims for f in claim.freezes)
+
+
+def kept_by_journal(store: Store, resources: Resources) -> list[Ref]:
+    """What a journal has as kept and not undone: also what nothing leads to any more."""
+    state = store.read()
+    steps = [s for s in (state.steps if state else []) if s["op"] == "resource_keep" and s["state"] != "undone"]
+    refs = [_ref_of(item) for step in steps for item in store.inverse(step)["params"]["resources"]]
+    return list(dict.fromkeys(ref for ref in refs if resources.find(ref.api_version, ref.kind)))
 
 
 def find_claims(cluster: Cluster, targets: t.Sequence[Target], wish: Wish, note: t.Callable[[str], None]) -> None:
@@ -542,8 +556,11 @@ def inform(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     if wanted:
         return _inform_release(cluster, resources, wanted["name"], wanted["namespace"])
     wish = Wish(*references(module.params))
+    journal = module.params.get("journal")
+    store = Store(cluster, journal["namespace"], journal["name"]) if journal else None
+    recorded = kept_by_journal(store, resources) if store else []
     targets = read_targets(
-        cluster, resources, wish.gateways, wish.secrets_namespace, wish.resources, wish.needs
+        cluster, resources, wish.gateways, wish.secrets_namespace, [*wish.resources, *recorded], wish.needs
     )  # fmt: skip
     find_claims(cluster, targets, wish, module.warn)
     there = [target for target in targets if target.body is not None]
@@ -561,6 +578,7 @@ def inform(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
         ],
         "would_delete": owners.would_delete(there),
         "missing": [target.ref.as_dict() for target in targets if target.body is None],
+        **(_blue_proxies.look(cluster, wish.gateways) if module.params.get("proxies") else {}),
     }  # fmt: skip
 
 

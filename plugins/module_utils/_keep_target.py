@@ -18,11 +18,25 @@ from ._helm_storage import RELEASE_NAME, RELEASE_NAMESPACE, Record
 from ._resources import Ref, Resources, read_all
 
 # What was there before us, as JSON, and only of what we changed: {"live": former value or null, "record": the same,
-# "annotations": {key: [former, ours]}, "labels": {key: former}}.
+# "annotations": {key: [former, ours]}, "labels": {key: former}}; besides, "shared": true of what others need, too.
 UNDO = "bluegreen.mesh/kept-undo"
 UID = "bluegreen.mesh/kept-uid"  # of the object when it was kept: one that was made anew is not the one that was kept
 OURS = (KEPT_BY, UNDO, UID)
 GATEWAY_VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1")
+
+# The modules' options that name what is kept (documented in doc_fragments/kept).
+REF_SPEC: dict[str, t.Any] = {
+    "api_version": {"type": "str", "required": True},
+    "kind": {"type": "str", "required": True},
+    "namespace": {"type": "str"},
+    "name": {"type": "str", "required": True},
+}
+TARGETS_SPEC: dict[str, t.Any] = {
+    "gateways": {"type": "list", "elements": "str"},
+    "secrets_namespace": {"type": "str", "no_log": False},
+    "needs": {"type": "bool", "default": False},
+    "resources": {"type": "list", "elements": "dict", "options": REF_SPEC},
+}
 
 RECORD_REASONS = {
     "kept": "the stored manifest keeps it",
@@ -177,6 +191,8 @@ def keep_mark(target: Target, migration: str, live: bool, record_edited: bool) -
             if key in labels:
                 undo.setdefault("labels", {}).setdefault(key, labels.pop(key))
                 labels.pop(key, None)
+    if target.shared:
+        undo["shared"] = True
     annotations[KEPT_BY] = migration
     annotations[UID] = target.meta["uid"]
     annotations[UNDO] = json.dumps(undo, sort_keys=True, separators=(",", ":"))
@@ -265,7 +281,8 @@ def read_targets(
     paths = [resources.path(ref) for ref in wanted]
     for (ref, origin), body in zip(wanted.items(), read_all(cluster, paths)):
         if body is not None or origin:
-            targets[ref] = Target(ref, origin or optional[ref], body, shared=ref in shared)
+            targets[ref] = Target(ref, origin or optional[ref], body)
+            targets[ref].shared = ref in shared or bool(targets[ref].undo.get("shared"))
     return list(targets.values())
 
 

@@ -25,6 +25,7 @@ class Look:
         self.note = note
         self._found: dict[tuple[str, ...], dict[str, t.Any] | None] = {}
         self._lists: dict[tuple[str, ...], list[dict[str, t.Any]]] = {}
+        self.refused: set[str] = set()  # plurals that may not be listed: there may be some
 
     def find(self, versions: t.Sequence[str], plural: str, namespace: str | None, name: str) -> dict[str, t.Any] | None:
         """An object by the first of these versions that the API server has it in; None where it is not."""
@@ -52,6 +53,7 @@ class Look:
                 return self._cluster.list(path_of(version, plural, namespace), query)
             except ApiError as exc:
                 if exc.status == 403:
+                    self.refused.add(plural)
                     where = f"{plural}.{group_of(version)}".rstrip(".")
                     self.note(f"{where} may not be listed, so owners of that kind are not looked for: {exc.explain()}")
                     return []

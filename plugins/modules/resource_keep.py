@@ -33,9 +33,7 @@ notes:
   - It does not protect from edits, nor from scaling to zero.
   - What is suspended or scaled on account of a kept object carries the annotation C(bluegreen.mesh/frozen), with what
     was there before, and is set in motion again when the last object that it was held still for is released.
-  - Needs the verbs C(get), C(patch) and C(delete) on what is kept (the last for dry runs only), C(list) on Secrets and
-    ConfigMaps and C(patch) on those that hold Helm's records, and C(get), C(create), C(update) and C(delete) on
-    C(validatingadmissionpolicies) and C(validatingadmissionpolicybindings).
+  - What it needs is in C(docs/rbac/keep.yml). On what is kept C(get), C(patch) and C(delete), the last for dry runs only.
 options:
   state:
     description:
@@ -48,48 +46,6 @@ options:
       - Name of the migration that keeps these objects; lower-case letters, digits and dashes, at most 40.
       - If not given, O(journal.name). One of the two is needed.
     type: str
-  gateways:
-    description:
-      - Istio Gateways, as C(NAMESPACE/NAME). With O(state=released), one that is gone is only reported.
-      - The Secrets that their servers get certificates from are included, V(credentialName) and V(credentialNames) for
-        modes V(SIMPLE), V(MUTUAL) and V(OPTIONAL_MUTUAL), and for the latter two a Secret for the CA (C(NAME-cacert),
-        or V(caCertCredentialName)) where there is one.
-    type: list
-    elements: str
-  secrets_namespace:
-    description:
-      - Namespace in which the gateways' pods run, from which Istio reads those Secrets.
-      - If not given, each Gateway's own namespace.
-    type: str
-  resources:
-    description: More objects of any kind.
-    type: list
-    elements: dict
-    suboptions:
-      api_version:
-        description: Group and version, such as V(apps/v1).
-        type: str
-        required: true
-      kind:
-        description: Kind, such as V(Deployment).
-        type: str
-        required: true
-      namespace:
-        description: Namespace. Leave it out for a cluster-scoped object.
-        type: str
-      name:
-        description: Name.
-        type: str
-        required: true
-  needs:
-    description:
-      - With O(state=kept), keep as well what the O(gateways) can't serve without, from their selectors on, namely
-        Deployments, Services, service accounts, the roles by which istiod hands out certificates, pull secrets,
-        autoscalers, disruption budgets, network policies, the IstioOperator, istiod with what it runs by, the root
-        certificate's Secrets, Istio's CRDs and the namespaces.
-      - With O(state=released), release as well everything that the O(journal) has as kept.
-    type: bool
-    default: false
   frozen:
     description: Objects to set in motion again with O(state=released), besides those that the other objects lead to.
     type: list
@@ -171,6 +127,7 @@ seealso:
   - module: bluegreen.mesh.resource_keep_info
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.kept
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 """
@@ -316,32 +273,17 @@ failure:
       returned: always
 """
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep, _keep_target, _module
 
 SPEC = {
     "state": {"type": "str", "choices": ["kept", "released"], "default": "kept"},
     "migration": {"type": "str"},
-    "gateways": {"type": "list", "elements": "str"},
-    "secrets_namespace": {"type": "str", "no_log": False},
-    "resources": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "api_version": {"type": "str", "required": True},
-            "kind": {"type": "str", "required": True},
-            "namespace": {"type": "str"},
-            "name": {"type": "str", "required": True},
-        },
-    },
-    "needs": {"type": "bool", "default": False},
+    **_keep_target.TARGETS_SPEC,
     "frozen": {
         "type": "list",
         "elements": "dict",
         "options": {
-            "api_version": {"type": "str", "required": True},
-            "kind": {"type": "str", "required": True},
-            "namespace": {"type": "str"},
-            "name": {"type": "str", "required": True},
+            **_keep_target.REF_SPEC,
             "former": {
                 "type": "list",
                 "elements": "dict",

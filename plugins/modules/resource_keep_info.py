@@ -29,42 +29,22 @@ options:
         description: Namespace that it is installed in. It may be stored in another one.
         type: str
         required: true
-  gateways:
-    description:
-      - Istio Gateways, as C(NAMESPACE/NAME). One that does not exist is only reported.
-      - The Secrets that their servers get certificates from are included, V(credentialName) and V(credentialNames) for
-        modes V(SIMPLE), V(MUTUAL) and V(OPTIONAL_MUTUAL), and for the latter two a Secret for the CA (C(NAME-cacert),
-        or V(caCertCredentialName)) where there is one.
-    type: list
-    elements: str
-  secrets_namespace:
-    description:
-      - Namespace in which the gateways' pods run, from which Istio reads those Secrets.
-      - If not given, each Gateway's own namespace.
-    type: str
-  resources:
-    description: More objects of any kind.
-    type: list
-    elements: dict
+  journal:
+    description: Look as well at what this journal has as kept, also where nothing leads to it any more.
+    type: dict
     suboptions:
-      api_version:
-        description: Group and version, such as V(apps/v1).
-        type: str
-        required: true
-      kind:
-        description: Kind, such as V(Deployment).
-        type: str
-        required: true
       namespace:
-        description: Namespace. Leave it out for a cluster-scoped object.
-        type: str
-      name:
-        description: Name.
+        description: Namespace of the journal.
         type: str
         required: true
-  needs:
+      name:
+        description: Name of the migration.
+        type: str
+        required: true
+  proxies:
     description:
-      - Look as well at what the O(gateways) can't serve without. See O(bluegreen.mesh.resource_keep#module:needs).
+      - Ask each pod of the O(gateways) whether it is connected to istiod, and look at the root certificate that istiod
+        gives to their namespaces. Needs C(get) on C(pods/proxy).
     type: bool
     default: false
 notes:
@@ -73,6 +53,7 @@ seealso:
   - module: bluegreen.mesh.resource_keep
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.kept
   - bluegreen.mesh.cluster.info
 """
 
@@ -103,30 +84,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: The release's highest revision, which C(helm uninstall) goes by whatever its status.
+  description:
+    - The release's highest revision, which C(helm uninstall) goes by whatever its status, as in
+      RV(bluegreen.mesh.resource_keep#module:protected[].owner).
   type: dict
   returned: O(release) is given
-  contains:
-    release:
-      description: Name.
-      type: str
-      returned: always
-    namespace:
-      description: Namespace that it is installed in.
-      type: str
-      returned: always
-    revision:
-      description: The highest revision.
-      type: int
-      returned: always
-    status:
-      description: Its status.
-      type: str
-      returned: always
-    storage:
-      description: The Secret or ConfigMap that holds it.
-      type: str
-      returned: always
 storage:
   description: Every Secret or ConfigMap that holds a revision of the release, oldest first.
   type: list
@@ -161,75 +123,13 @@ dropped:
   type: dict
   returned: O(release) is given
 owners:
-  description: The objects and their owners.
+  description:
+    - The objects and their owners, each with what RV(bluegreen.mesh.resource_keep#module:protected) has, and besides
+      those here. C(guard) says whether it is marked as kept, which that migration's admission policy goes by.
   type: list
   elements: dict
   returned: O(gateways) or O(resources) is given
   contains:
-    api_version:
-      description: Group and version.
-      type: str
-      returned: always
-    kind:
-      description: Kind.
-      type: str
-      returned: always
-    namespace:
-      description: Namespace; empty for a cluster-scoped object.
-      type: str
-      returned: always
-    name:
-      description: Name.
-      type: str
-      returned: always
-    origin:
-      description: Why it is concerned, V(gateway), V(resources), or the field of the Gateway that names this Secret.
-      type: str
-      returned: always
-    owner:
-      description:
-        - The Helm release that has it in its manifest, or that its annotations name; V(null) for none.
-        - RV(owners[].owner.storage) is the object that holds the release's highest revision, or V(null) where
-          nothing is stored of it.
-      type: dict
-      returned: always
-      contains:
-        release:
-          description: Name of the release.
-          type: str
-          returned: always
-        namespace:
-          description: Namespace of the release, which may be another than that of its storage.
-          type: str
-          returned: always
-        revision:
-          description: Its highest revision.
-          type: int
-          returned: always
-        status:
-          description: Status of that revision.
-          type: str
-          returned: always
-        storage:
-          description: Where that revision is stored.
-          type: str
-          returned: always
-    live:
-      description: Whether the live object says V(keep), so that an upgrade or a rollback that drops it leaves it.
-      type: bool
-      returned: always
-    record:
-      description: Whether the stored manifest says keep, so that C(helm uninstall) leaves it.
-      type: bool
-      returned: always
-    record_reason:
-      description: Why RV(owners[].record) is what it is.
-      type: str
-      returned: always
-    guard:
-      description: Whether it is marked as kept by a migration, which that migration's admission policy goes by.
-      type: bool
-      returned: always
     kept_by:
       description: The migration that keeps it, or V(null).
       type: str
@@ -245,14 +145,15 @@ owners:
       type: list
       elements: dict
       returned: always
-    safe:
-      description: Whether it outlives the removal of each of its owners.
-      type: bool
-      returned: always
-    shared:
-      description: Whether more than these Gateways need it, so that it stays when they go.
-      type: bool
-      returned: always
+proxies:
+  description: Each pod, with C(namespace), C(name), C(connected) (V(null) for unknown) and C(problem).
+  type: list
+  elements: dict
+  returned: O(proxies) is true
+roots:
+  description: By namespace, a digest of the root certificate that istiod keeps there.
+  type: dict
+  returned: O(proxies) is true
 would_delete:
   description:
     - What each owner would delete now if it was removed, as C(owner), C(name) and C(objects), each of those with a
@@ -276,26 +177,19 @@ failure:
       returned: always
 """
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep, _keep_target, _module
 
 SPEC = {
     "release": {
         "type": "dict",
         "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}},
     },
-    "gateways": {"type": "list", "elements": "str"},
-    "secrets_namespace": {"type": "str", "no_log": False},
-    "resources": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "api_version": {"type": "str", "required": True},
-            "kind": {"type": "str", "required": True},
-            "namespace": {"type": "str"},
-            "name": {"type": "str", "required": True},
-        },
+    **_keep_target.TARGETS_SPEC,
+    "journal": {
+        "type": "dict",
+        "options": {"namespace": {"type": "str", "required": True}, "name": {"type": "str", "required": True}},
     },
-    "needs": {"type": "bool", "default": False},
+    "proxies": {"type": "bool", "default": False},
 }
 
 
@@ -303,7 +197,7 @@ def main() -> None:
     _module.run(
         _keep.inform,
         SPEC,
-        required_one_of=[("release", "gateways", "resources")],
+        required_one_of=[("release", "gateways", "resources", "journal")],
         mutually_exclusive=[("release", "gateways"), ("release", "resources")],
     )
 

@@ -153,18 +153,26 @@ def test_a_role_asks_for_check_mode_by_our_own_word() -> None:
 
 
 # -- the way back ----------------------------------------------------------------------------------------------------
-def documentation(module: str) -> dict[str, t.Any]:
-    source = (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
-    documented = re.search(r'^DOCUMENTATION = r?"""\n(.*?)"""', source, re.S | re.M)
+def documentation(path: str) -> dict[str, t.Any]:
+    """Of a module or a doc fragment."""
+    source = (ROOT / "plugins" / f"{path}.py").read_text(encoding="utf-8")
+    documented = re.search(r'^ *DOCUMENTATION = r?"""\n(.*?)"""', source, re.S | re.M)
     assert documented
     return yaml.safe_load(documented[1])
+
+
+def options_of(module: str) -> dict[str, t.Any]:
+    """A module's own options, and those that it shares with another about the same things."""
+    documented = documentation(f"modules/{module}")
+    shared = "bluegreen.mesh.kept" in documented["extends_documentation_fragment"]
+    return {**documented.get("options", {}), **(documentation("doc_fragments/kept")["options"] if shared else {})}
 
 
 # Modules that take a journal, and so record what undoes them.
 RECORDING = {
     path.stem
     for path in (ROOT / "plugins" / "modules").glob("*.py")
-    if "bluegreen.mesh.cluster.journal" in documentation(path.stem)["extends_documentation_fragment"]
+    if "bluegreen.mesh.cluster.journal" in documentation(f"modules/{path.stem}")["extends_documentation_fragment"]
 }
 
 
@@ -191,7 +199,7 @@ def test_an_undo_passes_on_every_option_that_an_inverse_may_hold(path: Path) -> 
         assert task["kubernetes.core.helm"]["release_state"] == "absent"
         return
     given = task[f"bluegreen.mesh.{module}"]
-    known = documentation(module)["options"]
+    known = options_of(module)
     assert given.keys() - known.keys() == {"journal"}
     assert known.keys() - given.keys() == NEVER_RECORDED.get(module, set())
     for option, value in given.items():

@@ -33,7 +33,8 @@ def find(targets: t.Sequence[Target], look: Look) -> None:
         if found is not None:
             target.claims.append(_claim(target, f"{found['metadata']['namespace']}/{found['metadata']['name']}", found))
         elif named or LABELS[0] in target.labels:  # app.kubernetes.io/instance is every chart's
-            target.claims.append(_claim(target, named or by_label[0], None))
+            unknown = {} if "applications" in look.refused else None
+            target.claims.append(_claim(target, named or by_label[0], unknown))
 
 
 def tracked_by(target: Target) -> str | None:

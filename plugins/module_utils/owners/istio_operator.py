@@ -35,6 +35,13 @@ def find(targets: t.Sequence[Target], look: Look) -> None:
             continue  # charts write owning-resource: unknown, without a namespace
         body = look.find(VERSIONS, "istiooperators", namespace, name)
         operators = [d for d in look.list(("apps/v1",), "deployments") if is_operator(d)]
+        if "deployments" in look.refused:
+            raise Refusal(
+                "owner_unknown",
+                f"{target.ref} belongs to IstioOperator {namespace}/{name}, and where its operator runs can't be found:"
+                " Deployments of all namespaces may not be listed. Allow that (docs/permissions.md).",
+                resource=target.ref.as_dict(),
+            )
         target.claims.append(_claim(target, f"IstioOperator {namespace}/{name}", body, operators))
 
 

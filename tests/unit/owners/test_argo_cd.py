@@ -74,4 +74,9 @@ def test_its_application_is_gone():
 def test_who_may_not_list_applications_is_told():
     cluster = blue(APPLICATION, objects=[tracked()], records=[])
     cluster.fail("GET", "*/applications", 403, "Forbidden")
-    assert "applications.argoproj.io" in str(info(cluster, gateways=["istio-system/public"])["warnings"])
+    asked = info(cluster, gateways=["istio-system/public"])
+    assert "applications.argoproj.io" in str(asked["warnings"])
+    # There may be one: it is met all the same.
+    assert [e["owner"] for e in asked["would_delete"]] == ["argo_cd"]
+    kept(cluster)
+    assert "Prune=false" in annotations_of(cluster)[argo_cd.OPTIONS]

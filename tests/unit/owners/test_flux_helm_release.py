@@ -233,6 +233,13 @@ def test_a_revision_that_does_not_come_or_does_not_keep():
     assert result["failure"]["code"] == "owner_ineffective" and "suspend" in result["msg"]
 
 
+def test_a_run_that_was_killed_while_it_waited_is_finished_by_the_next():
+    cluster = fluxed()
+    assert act(cluster, flux_method="post_renderers")["failed"]
+    controller(cluster)
+    assert all(p["record"] for p in kept(cluster, flux_method="post_renderers")["protected"])
+
+
 def test_a_revision_that_fails():
     cluster = fluxed()
 

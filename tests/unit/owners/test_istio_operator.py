@@ -106,7 +106,14 @@ def test_one_that_was_stopped_before_stays_so():
 
 
 def test_what_charts_write_names_no_owner():
-    assert doomed(pruned(IOP, deployment(), labels={operator.OWNER: "unknown"})) == []
+    cluster = pruned(IOP, deployment(), labels={operator.OWNER: "unknown"})
+    assert info(cluster, resources=SERVICE)["owners"][0]["claims"] == []
+
+
+def test_an_operator_that_can_not_be_found_is_not_taken_for_none():
+    cluster = pruned(IOP, deployment())
+    cluster.fail("GET", "/apis/apps/v1/deployments", 403, "Forbidden")
+    assert act(cluster, gateways=None, resources=SERVICE)["failure"]["code"] == "owner_unknown"
 
 
 def test_its_istio_operator_is_gone():

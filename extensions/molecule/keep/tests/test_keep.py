@@ -4,7 +4,7 @@
 """What real deletions do to what is kept: helm uninstall, kubectl, a namespace's end, an upgrade that drops it.
 
 The tests build on each other, in their order. A: kept in every way; B: by the guard alone; C: by the live annotation
-alone.
+alone; D: with all that the Gateway needs, its release stored in ConfigMaps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ sys.path.insert(0, COLLECTIONS)
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _helm_release as helm  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
-A, B, C = "mesh-keep-a", "mesh-keep-b", "mesh-keep-c"
+A, B, C, D = "mesh-keep-a", "mesh-keep-b", "mesh-keep-c", "mesh-keep-d"
 JOURNAL = {"namespace": "mesh-keep-journal", "name": "keep"}
 
 
@@ -68,6 +68,12 @@ def uid(cluster: Cluster, path: str) -> str | None:
 
 def release_of(tmp_path: pathlib.Path, namespace: str) -> dict[str, t.Any]:
     return run("resource_keep_info", tmp_path, release={"name": "blue", "namespace": namespace})
+
+
+def guards(host: t.Any) -> set[str]:
+    """The migrations that guard something now, as bluegreen-mesh-NAME."""
+    listed = host.run("kubectl get validatingadmissionpolicies --output name").stdout.split()
+    return {name.rpartition("/bluegreen-mesh-")[2] for name in listed}
 
 
 def names(items: list[dict[str, t.Any]]) -> set[str]:
@@ -181,7 +187,7 @@ def test_the_recorded_inverse_releases_and_the_guard_goes(
         journal = {**JOURNAL, "epoch": epoch, "phase": "rollback"}
         result = run(step["inverse"]["module"], tmp_path, journal=journal, **step["inverse"]["params"])
         assert not result.get("failed"), result
-    assert host.run("kubectl get validatingadmissionpolicies --output name").stdout.count("keep-keep") == 0
+    assert "keep-keep" not in guards(host)
     gone = host.run(f"kubectl wait namespace/{A} --for=delete --timeout=60s")
     assert gone.rc == 0, gone.stderr
     backup = next(step["backup"] for step in steps if step["op"] == "helm_record")
@@ -213,3 +219,59 @@ def test_releasing_gives_helm_its_record_back(host: t.Any, cluster: Cluster, tmp
     assert cluster.get(path)["data"] == before
     assert "bluegreen.mesh/kept-by" not in cluster.get(gateway(B))["metadata"]["annotations"]
     assert not run("resource_keep", tmp_path, **params, state="released")["changed"]
+
+
+# -- D ---------------------------------------------------------------------------------------------------------------
+NAME = "public-ingressgateway"
+RBAC = "rbac.authorization.k8s.io/v1"
+WHOLE = (
+    gateway(D), secret(D), path_of("apps/v1", "deployments", D, NAME), path_of("v1", "services", D, NAME),
+    path_of("v1", "serviceaccounts", D, NAME), path_of(RBAC, "roles", D, NAME), path_of(RBAC, "rolebindings", D, NAME),
+)  # fmt: skip
+
+
+# Each asks for `host`: pytest runs what does not after what does.
+def test_no_owner_would_take_anything_of_it_along(host: t.Any, tmp_path: pathlib.Path) -> None:
+    asked = run("resource_keep_info", tmp_path, gateways=[f"{D}/public"], needs=True)
+    assert asked["would_delete"] == [] and all(item["intact"] for item in asked["owners"])
+    owner = next(item["owner"] for item in asked["owners"] if item["kind"] == "Gateway")
+    assert owner["storage"].startswith(f"ConfigMap {D}/"), owner
+
+
+def test_what_the_whole_mesh_needs_is_guarded_too(host: t.Any) -> None:
+    for what in (
+        "crd gateways.networking.istio.io", "secret istio-ca-secret --namespace istio-system", f"namespace {D}",
+    ):  # fmt: skip
+        done = host.run(f"kubectl delete {what} --dry-run=server")
+        assert done.rc != 0 and "kept by migration keep-d" in done.stderr, (what, done.stderr)
+
+
+def test_uninstall_from_configmaps_leaves_all_of_it(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    before = {path: uid(cluster, path) for path in WHOLE}
+    done = host.run(f"HELM_DRIVER=configmap helm uninstall blue --namespace {D}")
+    assert done.rc == 0 and f"[Deployment] {NAME}" in done.stdout, done
+    assert all(before.values()) and {path: uid(cluster, path) for path in before} == before
+    assert host.run(f"HELM_DRIVER=configmap helm list --all --namespace {D} --short").stdout.strip() == ""
+    where = {"namespace": JOURNAL["namespace"], "name": "keep-d"}
+    asked = run("resource_keep_info", tmp_path, journal=where)
+    assert asked["missing"] == [] == asked["would_delete"], asked
+    assert all(item["intact"] and item["kept_by"] == "keep-d" for item in asked["owners"])
+
+
+def test_the_way_back_leaves_no_trace_in_what_others_need(
+    host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
+    where = {"namespace": JOURNAL["namespace"], "name": "keep-d"}
+    epoch = run("migration_journal", tmp_path, **where, state="open", takeover=True)["epoch"]
+    steps = run("migration_journal", tmp_path, **where, undo_from="keep")["undo"]
+    for step in steps:
+        params = {**step["inverse"]["params"], "journal": {**where, "epoch": epoch, "phase": "rollback"}}
+        result = run("resource_keep", tmp_path, **params)
+        assert not result.get("failed"), result
+    for path in (
+        path_of("apiextensions.k8s.io/v1", "customresourcedefinitions", None, "gateways.networking.istio.io"),
+        secret("istio-system", "istio-ca-secret"), path_of("v1", "namespaces", None, "istio-system"),
+    ):  # fmt: skip
+        annotations = cluster.get(path)["metadata"].get("annotations") or {}
+        assert not [key for key in annotations if "bluegreen" in key or key == helm.POLICY], path
+    assert "keep-keep-d" not in guards(host)

@@ -1,0 +1,197 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""resource_keep with all that Gateways need: kept, shown by what owners would delete, looked at again, and released."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _blue_proxies, _keep_target
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _deletion_guard as guard
+from fake_blue import JOURNAL, act, annotations_of, blue, encoded, gateway, info, kept, manifest_of, obj, record, secret
+
+LABELS = {"app": "public"}
+ISTIOD = {"app": "istiod"}
+DOCUMENT = "---\napiVersion: {0}\nkind: {1}\nmetadata:\n  name: {2}\n  namespace: istio-system\n"
+WHERE = {"namespace": "bluegreen-mesh", "name": "night"}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    clock = {"now": 0.0}
+    monkeypatch.setattr(guard.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(guard.time, "sleep", lambda seconds: clock.update(now=clock["now"] + seconds))
+
+
+def deployment(name, labels, account):
+    template = {"metadata": {"labels": labels}, "spec": {"serviceAccountName": account}}
+    return obj("apps/v1", "Deployment", name, labels=labels, spec={"template": template})
+
+
+def whole():
+    """One release with everything in it, istiod too."""
+    public = gateway()
+    public["spec"]["selector"] = LABELS
+    objects = [
+        public, secret(), deployment("public", LABELS, "public"), deployment("istiod", ISTIOD, "istiod"),
+        obj("v1", "Service", "public", spec={"selector": LABELS}),
+        obj("v1", "ServiceAccount", "public"), obj("v1", "ServiceAccount", "istiod"),
+    ]  # fmt: skip
+    manifest = "".join(
+        DOCUMENT.format(o["apiVersion"], o["kind"], o["metadata"]["name"]) for o in objects
+    )  # fmt: skip
+    ca = obj("v1", "Secret", "istio-ca-secret")
+    ca["metadata"]["annotations"] = {}
+    return blue(ca, objects=objects, records=[record(encoded(manifest))])
+
+
+def names(items):
+    return {f"{item['kind']} {item['name']}" for item in items}
+
+
+GOES = {"Gateway public", "Secret public-cert", "Deployment public", "Service public", "ServiceAccount public"}
+STAYS = {"Deployment istiod", "ServiceAccount istiod", "Secret istio-ca-secret", "Namespace istio-system"}
+
+
+def test_all_of_it_is_kept():
+    cluster = whole()
+    result = kept(cluster, needs=True)
+    assert names(p for p in result["protected"] if not p["shared"]) == GOES
+    assert names(p for p in result["protected"] if p["shared"]) == STAYS
+    assert all(p["guard"] and p["safe"] for p in result["protected"])
+    assert manifest_of(cluster).count("helm.sh/resource-policy: keep") == 7
+    writes = cluster.writes
+    assert kept(cluster, needs=True)["changed"] is False and cluster.writes == writes
+
+
+def test_what_owners_would_delete_of_it():
+    cluster = whole()
+    before = info(cluster, gateways=["istio-system/public"], needs=True)
+    (helm,) = before["would_delete"]
+    assert names(helm["objects"]) == GOES | STAYS - {"Secret istio-ca-secret", "Namespace istio-system"}
+    kept(cluster)  # the Gateway and its Secret alone leave a Gateway with no pods
+    (helm,) = info(cluster, gateways=["istio-system/public"], needs=True)["would_delete"]
+    assert "Deployment istiod" in names(helm["objects"]) and "Gateway public" not in names(helm["objects"])
+    kept(cluster, needs=True)
+    assert info(cluster, gateways=["istio-system/public"], needs=True)["would_delete"] == []
+
+
+def test_all_of_it_is_released_also_when_nothing_leads_to_it_any_more():
+    cluster = whole()
+    before = manifest_of(cluster)
+    kept(cluster, needs=True)
+    with cluster._lock:
+        del cluster._store[("networking.istio.io", "gateways", "istio-system", "public")]
+    result = kept(cluster, state="released", needs=True)
+    assert names(result["missing"]) == {"Gateway public"}
+    assert not cluster.names(guard.POLICIES)
+    assert guard.KEPT_BY not in annotations_of(cluster, "deployments", "public")
+    assert manifest_of(cluster).replace(DOCUMENT.format("networking.istio.io/v1", "Gateway", "public"), "") != before
+    assert all(not p["live"] for p in result["protected"])
+
+
+def test_what_another_migration_shares_is_left_to_it():
+    cluster = whole()
+    cluster.edit("namespaces", "", "istio-system",
+                 lambda b: b["metadata"].setdefault("annotations", {}).update({guard.KEPT_BY: "other"}))  # fmt: skip
+    result = kept(cluster, needs=True)
+    assert "Namespace istio-system" not in names(result["protected"]) and "other" in json.dumps(result["warnings"])
+
+
+def test_what_is_gone_or_made_anew_is_seen():
+    cluster = whole()
+    kept(cluster, needs=True)
+    ask = {"gateways": ["istio-system/public"], "journal": WHERE}
+    result = info(cluster, **ask)
+    assert result["missing"] == [] and all(o["intact"] for o in result["owners"])
+    assert {f"{o['kind']} {o['name']}" for o in result["owners"] if o["shared"]} == STAYS, "as noted on them"
+    with cluster._lock:
+        del cluster._store[("", "serviceaccounts", "istio-system", "public")]
+    cluster.edit("deployments", "istio-system", "public", lambda b: b["metadata"].update(uid="another"))
+    cluster.edit("services", "istio-system", "public",
+                 lambda b: b["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x"]))  # fmt: skip
+    result = info(cluster, **ask)
+    assert names(result["missing"]) == {"ServiceAccount public"}
+    assert names(o for o in result["owners"] if not o["intact"]) == {"Deployment public", "Service public"}
+
+
+def test_check_mode_before_anything_is_there():
+    cluster = whole()
+    writes = cluster.writes
+    predicted = act(cluster, check=True, needs=True)
+    assert cluster.writes == writes
+    result = kept(cluster, needs=True)
+    assert predicted["protected"] == result["protected"] and predicted["diff"] == result["diff"]
+
+
+def test_a_record_that_was_uninstalled_is_no_danger_to_what_outlived_it():
+    cluster = whole()
+    kept(cluster, needs=True)
+    with cluster._lock:
+        del cluster._store[("", "secrets", "istio-system", "sh.helm.release.v1.blue.v1")]
+    assert info(cluster, gateways=["istio-system/public"], needs=True)["would_delete"] == []
+    # Of what was not edited, nobody knows where its record is.
+    unknown = blue(records=[])
+    assert info(unknown, gateways=["istio-system/public"])["would_delete"]
+
+
+# -- proxies ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("envoy_control_plane_connected_state{} 1\n", True), ("envoy_control_plane_connected_state 0\n", False),
+        ('a 1\nenvoy_cluster_upstream_rq_active{cluster_name="xds-grpc"} 1\n', True),
+        ('envoy_cluster_upstream_rq_active{a="b",cluster_name="xds-grpc"} 0\n', False),
+        ('envoy_cluster_upstream_rq_active{cluster_name="other"} 1\n', None), ("", None),
+    ],
+)  # fmt: skip
+def test_connected(text, expected):
+    assert _blue_proxies.connected(text) is expected
+
+
+def test_proxies_and_roots():
+    pod = obj("v1", "Pod", "p", labels=LABELS, status={"phase": "Running"})
+    root = obj("v1", "ConfigMap", _blue_proxies.ROOT, data={"root-cert.pem": "one"})
+    public = gateway()
+    public["spec"]["selector"] = LABELS
+    cluster = blue(pod, root, objects=[public, secret()])
+    state = {"text": b"envoy_control_plane_connected_state 1\n"}
+    cluster.on("GET", "*/proxy/stats/prometheus", lambda _r: (state.get("status", 200), state["text"]))
+    ask = {"gateways": ["istio-system/public"], "proxies": True}
+    before = info(cluster, **ask)
+    assert before["proxies"] == [{"namespace": "istio-system", "name": "p", "connected": True, "problem": None}]
+    state["text"] = b"envoy_control_plane_connected_state 0\n"
+    cluster.edit("configmaps", "istio-system", _blue_proxies.ROOT, lambda b: b["data"].update({"root-cert.pem": "two"}))
+    after = info(cluster, **ask)
+    assert after["proxies"][0]["connected"] is False and after["roots"] != before["roots"]
+    state["status"] = 403
+    unknown = info(cluster, **ask)["proxies"][0]
+    assert unknown["connected"] is None and "403" in unknown["problem"]
+
+
+def test_the_uid_is_of_the_object_that_was_kept():
+    cluster = whole()
+    kept(cluster, needs=True)
+    body = cluster.peek("gateways", "istio-system", "public")
+    assert body["metadata"]["annotations"][_keep_target.UID] == body["metadata"]["uid"]
+    assert JOURNAL["name"] == body["metadata"]["annotations"][guard.KEPT_BY]
+
+
+# -- a user who may not do everything --------------------------------------------------------------------------------
+def test_what_is_shared_and_may_not_be_touched_is_said_and_left():
+    cluster = whole()
+    cluster.fail("PATCH", "*/deployments/istiod", 403, "Forbidden", "no")
+    cluster.fail("DELETE", "*/secrets/istio-ca-secret", 403, "Forbidden", "no")
+    result = kept(cluster, needs=True)
+    assert "Deployment istiod" not in names(result["protected"]) and "Deployment" in json.dumps(result["warnings"])
+    assert "Secret istio-ca-secret" in names(result["protected"])
+    kept(cluster, state="released", needs=True)
+    assert not cluster.names(guard.POLICIES)
+
+
+def test_what_is_blues_own_must_be_kept():
+    cluster = whole()
+    cluster.fail("PATCH", "*/deployments/public", 403, "Forbidden", "no")
+    assert act(cluster, needs=True)["failure"]["status"] == 403
