@@ -15,6 +15,7 @@ import difflib
 import hashlib
 import json
 import threading
+import time
 import typing as t
 
 from . import _desired, _field_owners, sources
@@ -25,6 +26,8 @@ from ._module import Refusal
 
 API_VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1")
 TRIES = 5  # of one object's write, each after a fresh read
+PATIENCE = 100  # repeats, of all objects together, of writes that a policy ought to have changed and did not
+PAUSE = 0.2  # seconds before the first of these repeats of one object, then twice as long each time
 FENCE_EVERY = 400  # writes between two looks whether this run may still write
 
 
@@ -73,6 +76,8 @@ def rule_of(params: dict[str, t.Any]) -> vs.Rule:
     for option, wanted in only_with.items():
         if params[option] and state != wanted:
             raise Refusal("bad_options", f"{option}: only with state={wanted}, found state={state}.")
+    if params["method"] == "admission" and state != "bound":
+        raise Refusal("bad_options", f"method: admission only with state=bound, found state={state}.")
     if not 1 <= params["concurrency"] <= 16:
         raise Refusal("bad_options", f"concurrency is {params['concurrency']}; expected 1 to 16.")
     for option in ("pairs", "namespaces", "labels", "names", "restore"):
@@ -171,15 +176,19 @@ def make_plans(
 class Writer:
     """Carries out plans. After run(), every plan's verdict is changed, unchanged, skipped or failed."""
 
-    def __init__(self, cluster: Cluster, api: str, rule: vs.Rule, workers: int, journal: Journal | None) -> None:
+    def __init__(
+        self, cluster: Cluster, api: str, rule: vs.Rule, workers: int, journal: Journal | None, method: str = "patch"
+    ) -> None:
         self.cluster = cluster
         self.api = api
         self.rule = rule
         self.workers = workers
+        self.method = method  # patch, or admission: an empty patch, and a policy does the rest
         self.journal = journal
         self._steps: list[str] = []  # ids in the journal
         self._recorded: list[dict[str, t.Any]] = []  # the inverses in them
         self._lock = threading.Lock()
+        self._patience = PATIENCE
         self._lost = ""  # why the API server can't be reached any more
         self._since_check = 0
 
@@ -240,12 +249,16 @@ class Writer:
     def _write(self, plan: vs.Plan) -> None:
         namespace, _slash, name = plan.key.partition("/")
         path = path_of(self.api, "virtualservices", namespace, name)
-        for _attempt in range(TRIES):
+        for attempt in range(TRIES):
             try:
-                written = self.cluster.patch(path, plan.patch(), "json")
-                plan.verdict, plan.ours = "changed", True
-                self._give_back(plan, path, written)
-                return
+                answer = self._send(path, plan)
+                if self._accept(plan, answer, last=attempt == TRIES - 1):
+                    if self.method == "patch":
+                        self._give_back(plan, path, answer)
+                    return
+                plan.version = answer["metadata"]["resourceVersion"]
+                time.sleep(PAUSE * 2**attempt)
+                continue
             except ApiError as exc:
                 if exc.status not in (404, 409, 422):
                     raise
@@ -290,6 +303,36 @@ class Writer:
         owners = ", ".join(sorted({entry.get("manager", "?") for entry in plan.appliers}))
         plan.reason += f"; the fields could not be given back to {owners}, whose next apply will conflict: {refusal}"
 
+    def _send(self, path: str, plan: vs.Plan) -> dict[str, t.Any]:
+        if self.method == "admission":
+            return self.cluster.patch(path, vs.readmission(plan.version))
+        return self.cluster.patch(path, plan.patch(), "json")
+
+    def _accept(self, plan: vs.Plan, answer: dict[str, t.Any], last: bool) -> bool:
+        """Judges what the API server says that it has stored, since admission may have added to it, or undone it.
+
+        Returns False if it is worth another try: with several API servers, one may not know the policy yet. When that
+        was waited for in vain once, it is not waited for again.
+        """
+        found = vs.lists_of(answer)
+        plan.ours = found != plan.before
+        if found == plan.after:
+            plan.verdict = "changed"
+            return True
+        where = next(pointer for pointer in plan.after if found.get(pointer) != plan.after[pointer])
+        wrong = f"{vs.dotted(where)} is {found.get(where)} after it was written, expected {plan.after[where]}"
+        if self.method == "patch":
+            plan.reason = f"{wrong}: an admission policy or webhook of this cluster changes it"
+        else:
+            plan.reason = f"{wrong}: no admission policy has done that, or another one undoes it"
+            if not plan.ours and not last and self._patience:
+                self._patience -= 1
+                return False
+        plan.verdict = "failed"
+        if found.keys() == plan.before.keys():
+            plan.after = found
+        return True
+
     def _record_again(self, old: vs.Plan, fresh: vs.Plan) -> None:
         """The recorded inverse was that of the object as it was; if it is another one now, it is recorded too."""
         same = vs.inverse_of(old, self.rule), vs.inverse_of(fresh, self.rule)
@@ -320,13 +363,14 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
     strict = params["missing_names"] == "fail" and not isinstance(rule, vs.Restored)
     plans = make_plans(bodies, rule, selection, follow, strict)
     changing = [body for body in bodies if vs.key_of(body) in plans and plans[vs.key_of(body)].verdict == "change"]
-    made = {"owned_elsewhere": _owned(changing)}
-    made["contested"] = _contested(cluster, changing, params["contested"] == "refuse")
+    by_hand = changing if params["method"] == "patch" else []  # by admission, nothing of ours argues with a source
+    made = {"owned_elsewhere": _owned(by_hand)}
+    made["contested"] = _contested(cluster, by_hand, params["contested"] == "refuse")
     if check_mode:
         for plan in plans.values():
             plan.verdict = {"change": "changed"}.get(plan.verdict, plan.verdict)
     else:
-        Writer(cluster, api, rule, params["concurrency"], journal).run(plans)
+        Writer(cluster, api, rule, params["concurrency"], journal, params["method"]).run(plans)
     return _result(cluster, plans, made, params["state"])
 
 

@@ -13,7 +13,8 @@ every write is conditional on the resourceVersion of a state in which that epoch
     runs: [{"epoch", "id", "operator", "host", "started", "ticket", "job"}], the last RUNS_LIMIT: who took which epoch
       cluster: UID of kube-system
       phases: {PHASE: {"state": started|done|undone, "epoch", "at"}}
-      steps: [{"id", "phase", "op", "key", "inverse", "state": recorded|done|undone, "at", "epoch", "backup", "secret"}]
+      steps: [{"id", "phase", "op", "key", "inverse", "state": recorded|done|undone, "at", "epoch", "backup", "secret",
+            "first"}]
       facts: {small values}
 
 An inverse that is secret or large is in the Secret that the step's `backup` names.
@@ -204,9 +205,13 @@ def merge_facts(state: State, facts: dict[str, t.Any], where: str) -> None:
 
 
 def to_undo(state: State, phase: str) -> list[dict[str, t.Any]]:
-    """Steps in force of `phase` and every later phase, newest first."""
+    """Steps in force of `phase` and every later phase, newest first; but what says so before all others of its phase."""
     concerned = set(PHASES[PHASES.index(phase) :])
-    return [step for step in reversed(state.steps) if step["phase"] in concerned and step["state"] != "undone"]
+    steps = [step for step in reversed(state.steps) if step["phase"] in concerned and step["state"] != "undone"]
+    for step in [step for step in steps if step.get("first")]:
+        at = next(i for i, other in enumerate(steps) if other["phase"] == step["phase"])
+        steps.insert(at, steps.pop(steps.index(step)))
+    return steps
 
 
 def prune(state: State) -> int:
@@ -437,7 +442,8 @@ class Journal:
     ) -> str:  # fmt: skip
         """Writes down, before the act, how to undo it; returns the step's id for done().
 
-        inverse: {"module": short name, "params": {...}}. secret: keep it out of the ConfigMap. backup: more to keep in
+        inverse: {"module": short name, "params": {...}}, and "first": True if it must be carried out before those of
+        all other steps of its phase. secret: keep it out of the ConfigMap. backup: more to keep in
         the step's Secret, by key. The same (phase, op, key) in force already keeps its first inverse: a repeated run
         would record a state that is already changed. In phase `rollback` nothing is recorded and the id is "".
         """
@@ -509,6 +515,8 @@ class Journal:
             content["inverse.json.gz"] = gzip.compress(text.encode(), mtime=0)
         if secret:
             step["secret"] = True
+        if inverse.get("first"):
+            step["first"] = True
         if content:
             if step_id not in saved:
                 saved[step_id] = self.store.save_backup(step_id, content)

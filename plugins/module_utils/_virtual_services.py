@@ -19,6 +19,7 @@ from . import _field_owners
 
 MESH = "mesh"  # the sidecars; istio.io/istio pkg/config/constants IstioMeshGateway
 TOP = "/spec/gateways"
+LEAVE_ALONE = "bluegreen.mesh/bind"  # a label: with the value "false", nothing of ours changes this VirtualService
 LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 NAMESPACED_NAME = re.compile(rf"{LABEL}/{LABEL}(?:\.{LABEL})*")
 SHORT_NAME = re.compile(LABEL)
@@ -75,6 +76,10 @@ def lists_of(virtual_service: dict[str, t.Any]) -> Lists:
                 if match and match.get("gateways"):
                     found[f"/spec/{kind}/{i}/match/{j}/gateways"] = match["gateways"]
     return found
+
+
+def left_alone(virtual_service: dict[str, t.Any]) -> bool:
+    return (virtual_service["metadata"].get("labels") or {}).get(LEAVE_ALONE) == "false"
 
 
 def is_delegate(virtual_service: dict[str, t.Any]) -> bool:
@@ -217,6 +222,19 @@ def dotted(pointer: str) -> str:
     return re.sub(r"\.(\d+)", r"[\1]", pointer[1:].replace("/", "."))
 
 
+def readmission(version: str) -> dict[str, t.Any]:
+    """A merge patch that changes nothing: admission runs on the whole object all the same, and what it changes is nobody's
+    in managedFields. Answered by 409 if the object is not as it was read."""
+    return {"metadata": {"resourceVersion": version}}
+
+
+def names_any(body: dict[str, t.Any], rule: Bound | Unbound) -> bool:
+    """Whether a VirtualService names a gateway of the rule, in any of its lists."""
+    namespace = body["metadata"]["namespace"]
+    concerned = {gateway for pair in rule.pairs for gateway in pair}
+    return any(resolve(name, namespace) in concerned for names in lists_of(body).values() for name in names)
+
+
 def plan_one(body: dict[str, t.Any], rule: Rule) -> Plan:
     """The plan for one VirtualService, looked at on its own."""
     key = key_of(body)
@@ -232,8 +250,7 @@ def plan_one(body: dict[str, t.Any], rule: Rule) -> Plan:
         if not plan.delegate and set(resolved.get(TOP, (MESH,))) == {MESH}:
             plan.reason = "it serves the mesh only"
             return plan
-        concerned = {gateway for pair in rule.pairs for gateway in pair}
-        if not any(concerned.intersection(gateways) for gateways in resolved.values()):
+        if not names_any(body, rule):
             plan.reason = "it names none of these gateways"
             return plan
         for pointer, gateways in resolved.items():
@@ -246,7 +263,9 @@ def plan_one(body: dict[str, t.Any], rule: Rule) -> Plan:
     except Skip as exc:
         plan.skip(str(exc))
         return plan
-    if plan.differing():
+    if plan.differing() and left_alone(body) and not isinstance(rule, Restored):
+        plan.skip(f"its label {LEAVE_ALONE} is false")
+    elif plan.differing():
         plan.verdict, plan.reason = "change", _summary(plan)
     else:
         plan.after, plan.reason = before, "it is so already"
@@ -338,7 +357,15 @@ def _options(rule: Rule | None, plans: list[Plan]) -> dict[str, t.Any]:
         lists = [{p: {"from": plan.after[p], "to": plan.before[p]} for p in plan.differing()} for plan in plans]
         return {"state": "restored", "restore": [{"name": n, "lists": own} for n, own in zip(names, lists)], **BACK}
     pairs = [pair._asdict() for pair in rule.pairs]
-    common = {"pairs": pairs, "names": names, "missing_names": "skip", "delegates": False, **BACK}
+    # What was there comes back, whether or not its Gateway still exists: green's may be undone by now.
+    common = {
+        "pairs": pairs,
+        "names": names,
+        "missing_names": "skip",
+        "delegates": False,
+        "check_gateways": False,
+        **BACK,
+    }
     if isinstance(rule, Unbound):
         return {"state": "unbound", "from": rule.side, **common}
     return {"state": "bound", **common}

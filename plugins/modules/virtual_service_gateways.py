@@ -35,6 +35,15 @@ options:
     type: str
     choices: [bound, unbound, restored]
     default: bound
+  method:
+    description:
+      - V(patch) writes the lists. Whoever applies the object server-side then finds its field owned by somebody else.
+      - V(admission) sends each object an empty patch, so that the policy that M(bluegreen.mesh.binding_policy) has
+        written binds it on the way. Only for V(state=bound). It leaves no trace in C(managedFields). The answer is
+        looked at, and an object that is not bound in it has failed.
+    type: str
+    choices: [patch, admission]
+    default: patch
   pairs:
     description:
       - The Gateways that stand for each other. A Gateway can be in one pair, on one side.
@@ -124,10 +133,12 @@ notes:
     it is run next. RV(owned_elsewhere) lists these. See M(bluegreen.mesh.desired_state_info).
   - Fields that somebody owned by server-side apply are given back to him at once, so that his next apply does not fail
     with a conflict. A run that is killed between the two requests leaves them with the manager C(bluegreen-mesh).
+  - A VirtualService with the label C(bluegreen.mesh/bind=false) is left alone.
   - A newly named Gateway that does not exist yet does no harm.
   - Sends at most one request for each changed VirtualService, a second one where fields are given back, and ten more
     for each thousand.
 seealso:
+  - module: bluegreen.mesh.binding_policy
   - module: bluegreen.mesh.desired_state_info
   - module: bluegreen.mesh.migration_journal
 """
@@ -199,7 +210,7 @@ counts:
 owned_elsewhere:
   description:
     - Changed VirtualServices that are made from something else, by their source, with the C(effect) that this change
-      has there.
+      has there. Always empty with O(method=admission).
   type: list
   elements: dict
   returned: success
@@ -229,6 +240,7 @@ failure:
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _binding, _module
 
 SPEC = {
+    "method": {"type": "str", "choices": ["patch", "admission"], "default": "patch"},
     "state": {"type": "str", "choices": ["bound", "unbound", "restored"], "default": "bound"},
     "pairs": {
         "type": "list",

@@ -21,6 +21,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # 
 FOLDER = ROOT / ".cache" / "demo"
 LOG = FOLDER / "ansible.log"
 TRAFFIC = Path(os.environ["LAB_STATE"]) / "traffic"
+STRATEGY = os.environ.get("STRATEGY") or "auto"
 HALF = json.dumps({"mesh_cutover_steps": [1, 10, 50]})
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("preflight", ["-t", "preflight"]),
@@ -110,7 +111,7 @@ def main() -> int:
         argv = argv if argv and argv[0].endswith(".yml") else ["playbooks/migrate.yml", *argv]
         print(f"\ndemo: {name}  (ansible-playbook -i inventories/lab/hosts.yml {' '.join(argv)})", flush=True)
         start = time.time()
-        seconds, changed = play(name, *argv)
+        seconds, changed = play(name, *argv, "-e", f"mesh_bind_strategy={STRATEGY}")
         phases.append({"name": name, "seconds": round(seconds, 1), "changed": changed, "begin": start, "end": start + seconds})
     end = time.time()
     play("traffic", "tests/demo/traffic.yml", "-e", "traffic_state=stopped")

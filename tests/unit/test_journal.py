@@ -432,6 +432,18 @@ def test_undo_is_newest_first_from_the_named_phase_on(cluster):
     assert [step["key"] for step in journal(cluster, undo_from="bind")["undo"]] == ["3", "2"]
 
 
+def test_what_says_so_is_undone_before_all_else_of_its_phase(cluster):
+    epoch = opened(cluster)
+    for phase, key, inverse in [
+        ("bind", "1", {**INVERSE, "first": True}), ("bind", "2", INVERSE), ("deploy", "3", INVERSE),
+        ("bind", "4", INVERSE), ("deploy", "5", INVERSE), ("keep", "6", {**INVERSE, "first": True}),
+    ]:  # fmt: skip
+        run = handle(cluster, epoch, phase)
+        run.done(run.record("op", key, inverse))
+    assert [step["key"] for step in journal(cluster, undo_from="bind")["undo"]] == ["5", "1", "4", "3", "2"]
+    assert [step["key"] for step in journal(cluster, undo_from="keep")["undo"]][0] == "6"
+
+
 def test_rollback_is_fenced_and_records_nothing(cluster):
     run = handle(cluster, opened(cluster), "rollback")
     step = run.record("bind", "all", INVERSE)

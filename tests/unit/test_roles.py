@@ -178,11 +178,12 @@ RECORDING = {
 
 # Options that no inverse holds: the connection comes from the play, the others only concern the way forward.
 NEVER_RECORDED = {
+    "binding_policy": {"timeout"},
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
     "gateway_twin": {"expect_namespaces"},
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
-    "virtual_service_gateways": {"concurrency"},
+    "virtual_service_gateways": {"concurrency", "method"},
 }
 
 

@@ -333,3 +333,11 @@ def test_forms_are_equivalent(one, other, rest):
             plan = vs.plan_one(make([form, *rest, GREEN], [("http", [form])], namespace="istio-system"), rule)
             results.append((plan.verdict, [[vs.resolve(n, "istio-system") for n in ns] for ns in plan.after.values()]))
         assert results[0] == results[1]
+
+
+def test_what_is_labelled_so_is_left_alone():
+    aside = {"labels": {vs.LEAVE_ALONE: "false"}}
+    for rule in (BIND, vs.Unbound(PAIRS, "blue")):
+        assert vs.plan_one(make([BLUE], **aside), rule).verdict == "skipped"
+        assert vs.plan_one(make([GREEN, "mesh"] if rule is not BIND else [BLUE, GREEN], **aside), rule).verdict == "unchanged"
+    assert vs.plan_one(make([BLUE], labels={vs.LEAVE_ALONE: "true"}), BIND).verdict == "change"

@@ -31,6 +31,8 @@ ADMISSION = "admissionregistration.k8s.io/v1"
 WATCHED = (
     (ISTIO, "gateways"),
     (ISTIO, "virtualservices"),
+    (ADMISSION, "mutatingadmissionpolicies"),
+    (ADMISSION, "mutatingadmissionpolicybindings"),
     (ADMISSION, "validatingadmissionpolicies"),
     (ADMISSION, "validatingadmissionpolicybindings"),
     ("v1", "services"),
@@ -144,7 +146,8 @@ def test_there_was_something_to_undo(before: Seen, halfway: Seen) -> None:
         "services istio-gateway/public-ingressgateway",
         "deployments istio-gateway/passthrough-ingressgateway",
     } <= new
-    assert [name for name in new if name.startswith("validatingadmissionpolicies ")]
+    for kind in ("validatingadmissionpolicies ", "mutatingadmissionpolicies "):
+        assert [name for name in new if name.startswith(kind)]
     changed = {name for name in before.objects if halfway.objects.get(name) != before.objects[name]}
     assert {"gateways istio-system/public", "gateways httpbin/httpbin-gateway", RECORD} <= changed
     assert len([name for name in changed if name.startswith("virtualservices ")]) > 25
