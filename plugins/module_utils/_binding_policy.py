@@ -245,6 +245,9 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
     if journal and not check_mode:
         journal.check()
     policy = Policy(cluster, migration, params["timeout"])
+    if params["state"] == "chosen":
+        strategy, reason = policy.choose(params["strategy"])
+        return {"changed": False, "strategy": strategy.NAME, "reason": reason, "objects": [], "proven": [], "diff": {}}
     policy.read()
     current = policy.current()
     if params["state"] == "present":
@@ -298,7 +301,9 @@ def _diff(
     sides = {"before": [body for _strategy, body in stored], "after": wanted}
     return {
         side: {
-            f"{body['kind']} {body['metadata']['name']}": body["spec"]
+            f"{body['kind']} {body['metadata']['name']}": {
+                "rule": (body["metadata"].get("annotations") or {}).get(RULE), "spec": body.get("spec")
+            }
             for body in bodies if (body["apiVersion"], body["kind"]) in changed
         }
         for side, bodies in sides.items()

@@ -66,6 +66,8 @@ def named(module: str, params: dict[str, t.Any], side: dict[str, t.Any]) -> dict
     """One side of a diff as {object: content}."""
     if module == "virtual_service_gateways":
         return {name if " " in name else f"VirtualService {name}": content for name, content in side.items()}
+    if module == "binding_policy":  # the rule says it all; how it is put is only for machines
+        return {name: {"rule": content["rule"]} for name, content in side.items()}
     if module == "service_node_ports":
         return {f"Service {params['namespace']}/{params['name']}": side}
     if module == "resource_keep":

@@ -32,8 +32,9 @@ options:
       - V(reduced) takes from a policy that is there the rules that add blue, and leaves those that add green. Where
         there is none, nothing is done. It is for unbinding, which would otherwise be undone at once.
       - V(absent) removes the policy. VirtualServices stay as they are.
+      - V(chosen) changes nothing, and returns what O(strategy) would come to here.
     type: str
-    choices: [present, reduced, absent]
+    choices: [present, reduced, absent, chosen]
     default: present
   migration:
     description:
@@ -43,7 +44,7 @@ options:
     type: str
   strategy:
     description:
-      - With V(state=present), what carries the rules out.
+      - With V(state=present) and V(state=chosen), what carries the rules out.
       - V(admission_policy) is a MutatingAdmissionPolicy of the API server, which Kubernetes 1.36 and later have.
       - V(kyverno) is a MutatingPolicy of Kyverno, or where Kyverno has none a ClusterPolicy.
         V(kyverno_cluster_policy) is a ClusterPolicy in any case.
@@ -140,7 +141,7 @@ failure:
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _binding_policy, _module
 
 SPEC = {
-    "state": {"type": "str", "choices": ["present", "reduced", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "reduced", "absent", "chosen"], "default": "present"},
     "migration": {"type": "str"},
     "strategy": {
         "type": "str",

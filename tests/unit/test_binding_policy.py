@@ -87,6 +87,12 @@ def test_the_first_that_the_cluster_has(cluster, kinds, wanted, strategy, kind, 
     assert done["proven"] == (["create", "update"] if kind else []) and planned["proven"] == []
 
 
+def test_chosen_only_says_so(cluster):
+    serve_policies(cluster, *KYVERNO)
+    result = run(cluster, state="chosen")
+    assert result["strategy"] == "kyverno" and not result["changed"] and cluster.requests.keys() == {"GET"}
+
+
 def test_one_that_the_cluster_does_not_have_is_refused(cluster):
     serve_policies(cluster, *ADMISSION)
     result = run(cluster, strategy="kyverno")
@@ -309,4 +315,5 @@ def test_diff_shows_the_policy(cluster):
     serve_policies(cluster, *ADMISSION)
     planned = run(cluster, check=True)["diff"]
     assert planned == run(cluster)["diff"] and planned["before"] == {}
-    assert json.dumps(planned["after"][f"MutatingAdmissionPolicy {NAME}"]).count(GREEN)
+    shown = planned["after"][f"MutatingAdmissionPolicy {NAME}"]
+    assert json.loads(shown["rule"])["pairs"] == PAIRS and GREEN in json.dumps(shown["spec"])
