@@ -21,7 +21,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # 
 FOLDER = ROOT / ".cache" / "demo"
 LOG = FOLDER / "ansible.log"
 TRAFFIC = Path(os.environ["LAB_STATE"]) / "traffic"
-STRATEGY = os.environ.get("STRATEGY") or "auto"
+STRATEGY = os.environ.get("STRATEGY", "auto")
 HALF = json.dumps({"mesh_cutover_steps": [1, 10, 50]})
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("preflight", ["-t", "preflight"]),
