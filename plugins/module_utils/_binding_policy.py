@@ -165,14 +165,25 @@ class Policy:
     def _path(self, kind: tuple[str, str]) -> str:
         return self._resources.path(Ref(*kind, "", self.name))
 
+    def reports(self, strategy: types.ModuleType | None) -> dict[str, int]:
+        """What the strategy's own reports say of this policy, as result -> how often. Empty where there are none."""
+        kind = getattr(strategy, "REPORTS", None)
+        found = self._resources.find(*kind) if kind else None
+        counts: dict[str, int] = {}
+        for report in self._cluster.list(path_of(kind[0], found[0])) if kind and found else ():
+            for result in report.get("results") or ():
+                if result.get("policy") == self.name:
+                    counts[result.get("result", "?")] = counts.get(result.get("result", "?"), 0) + 1
+        return counts
+
     # -- proof -------------------------------------------------------------------------------------------------------
-    def prove(self, rule: vs.Bound, active: bool) -> list[str]:
+    def prove(self, rule: vs.Bound, active: bool, api: str, bodies: list[Object]) -> list[str]:
         """Returns when the API server does exactly what the rule says (active), or nothing of it any more, with what
-        would be written now. A policy takes some seconds either way. Returns the verbs seen.
+        would be written now. A policy takes some seconds either way. api, bodies: the VirtualServices that there are.
+        Returns the verbs seen.
 
         Raises Refusal policy_inactive, policy_still_active.
         """
-        api, bodies = _binding.read_all(self._cluster)
         # Where such objects are: policies of others may keep them from other namespaces.
         served = next((body for body in bodies if vs.names_any(body, rule)), None)
         namespace = served["metadata"]["namespace"] if served else rule.pairs[0].blue.partition("/")[0]
@@ -247,12 +258,14 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
     policy = Policy(cluster, migration, params["timeout"])
     if params["state"] == "chosen":
         strategy, reason = policy.choose(params["strategy"])
-        return {"changed": False, "strategy": strategy.NAME, "reason": reason, "objects": [], "proven": [], "diff": {}}
+        return {"changed": False, "strategy": strategy.NAME, "reason": reason, "objects": []}
     policy.read()
     current = policy.current()
+    api, bodies = _binding.read_all(cluster)
     if params["state"] == "present":
         strategy, reason = policy.choose(params["strategy"])
         rule: vs.Bound | None = vs.Bound(pairs, params["both_ways"])
+        _binding.check_gateways(cluster, api, rule)
     elif params["state"] == "reduced" and current:
         strategy, reason = current[0], "it is the one in force"
         rule = vs.Bound(current[1].pairs, both_ways=False)
@@ -265,7 +278,7 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
     result = {
         "changed": bool(todo or gone), "strategy": strategy.NAME if strategy else None, "reason": reason,
         "objects": [{"kind": body["kind"], "name": policy.name} for body in wanted], "proven": [],
-        "diff": _diff(policy.stored, wanted, todo, gone),
+        "reports": policy.reports(strategy), "diff": _diff(policy.stored, wanted, todo, gone),
     }  # fmt: skip
     if check_mode:
         return result
@@ -274,10 +287,10 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
         step = journal.record("binding_policy", policy.name, _inverse(migration, current))
     policy.write(wanted)
     if wanted and rule:
-        result["proven"] = policy.prove(rule, active=True)
+        result["proven"] = policy.prove(rule, True, api, bodies)
     policy.remove(gone)
     if gone and not wanted and current:
-        result["proven"] = policy.prove(current[1], active=False)
+        result["proven"] = policy.prove(current[1], False, api, bodies)
     if journal and step:
         journal.done(step)
     return result

@@ -79,7 +79,7 @@ options:
     default: 60
 notes:
   - Needs the verbs C(get), C(create), C(update) and C(delete) on the kinds of policies that it may write, C(list) on
-    VirtualServices in all namespaces, and C(create) and C(patch) on VirtualServices (for dry runs only).
+    VirtualServices and Gateways in all namespaces, and C(create) and C(patch) on VirtualServices (for dry runs only).
 seealso:
   - module: bluegreen.mesh.virtual_service_gateways
 """
@@ -131,7 +131,14 @@ proven:
       VirtualService to try it on. Empty in check mode, and where nothing had to be proven.
   type: list
   elements: str
-  returned: success
+  returned: O(state) is not V(chosen)
+reports:
+  description:
+    - How often the policy reports that Kyverno keeps have which result for this policy. They are late by up to minutes,
+      so nothing is decided by them. Empty where there are none.
+  type: dict
+  returned: O(state) is not V(chosen)
+  sample: {pass: 12, skip: 988}
 failure:
   description: What went wrong, C(code) for machines, and what else is known.
   type: dict

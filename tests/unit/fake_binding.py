@@ -20,9 +20,8 @@ CLUSTER_POLICY = KYVERNO[1:]
 def serve_policies(cluster: FakeCluster, *kinds: tuple[str, str], after: int = 0) -> None:
     """Makes cluster serve these kinds and no others, and carry the policies out; each write of a policy takes effect
     from the `after`th VirtualService on that is written then."""
-    documents: dict[str, list[dict[str, t.Any]]] = {
-        f"/apis/{api}": [] for api in {api for api, _kind in (*ADMISSION, *KYVERNO, *((a, "") for a, _k in kyverno.KINDS))}
-    }
+    everything = {api for api, _kind in (*ADMISSION, *KYVERNO, *kyverno.KINDS, kyverno.REPORTS)}
+    documents: dict[str, list[dict[str, t.Any]]] = {f"/apis/{api}": [] for api in everything}
     for api, kind in kinds:
         documents[f"/apis/{api}"].append({"kind": kind, "name": plural_of(kind), "namespaced": False})
     for path, resources in documents.items():

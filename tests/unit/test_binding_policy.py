@@ -118,6 +118,12 @@ def test_bad_options_change_nothing(cluster, params, code):
     assert run(cluster, **params)["failure"]["code"] == code and cluster.total == 0
 
 
+def test_a_blue_gateway_that_is_not_there_is_refused_before_anything_is_written(cluster):
+    serve_policies(cluster, *ADMISSION)
+    result = run(cluster, pairs=[{"blue": "istio-system/publik", "green": GREEN}])
+    assert result["failure"]["code"] == "no_gateway" and BLUE in result["msg"] and cluster.writes == 0
+
+
 # -- writing it ------------------------------------------------------------------------------------------------------
 def test_present_twice_changes_once(cluster):
     serve_policies(cluster, *ADMISSION)
@@ -309,6 +315,16 @@ def test_a_stale_run_writes_no_policy(cluster):
     old = open_journal(cluster)
     open_journal(cluster)
     assert run(cluster, journal=old)["failure"]["code"] == "stale_epoch" and not any(policies(cluster).values())
+
+
+def test_reports_are_counted_where_there_are_any(cluster):
+    report = ("wgpolicyk8s.io/v1alpha2", "PolicyReport")
+    serve_policies(cluster, *KYVERNO, report)
+    for name, result in (("a", "pass"), ("b", "skip"), ("c", "skip")):
+        results = [{"policy": NAME, "result": result}, {"policy": "other", "result": "fail"}]
+        meta = {"namespace": "team", "name": name}
+        cluster.add({"apiVersion": report[0], "kind": report[1], "metadata": meta, "results": results})
+    assert run(cluster)["reports"] == {"pass": 1, "skip": 2} and run(cluster, strategy="direct")["reports"] == {}
 
 
 def test_diff_shows_the_policy(cluster):

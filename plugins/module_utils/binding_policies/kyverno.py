@@ -14,6 +14,7 @@ from . import cel, kyverno_cluster_policy
 
 NAME = "kyverno"
 KINDS = tuple((f"policies.kyverno.io/{version}", "MutatingPolicy") for version in ("v1", "v1beta1", "v1alpha1"))
+REPORTS = kyverno_cluster_policy.REPORTS
 WHERE = "Kyverno"
 
 

@@ -19,6 +19,7 @@ from .cel import WELL_FORMED
 
 NAME = "kyverno_cluster_policy"
 KINDS = (("kyverno.io/v1", "ClusterPolicy"),)
+REPORTS = ("wgpolicyk8s.io/v1alpha2", "PolicyReport")
 WHERE = "Kyverno with ClusterPolicy"
 TOP = "(request.object.spec.gateways || `[]`)"
 PROTOCOLS = ("http", "tcp", "tls")

@@ -162,8 +162,8 @@ def test_a_foreign_policy_of_that_name_is_left_alone(cluster, tmp_path):
 
 
 def test_a_policy_that_does_not_work_is_found_out(cluster, tmp_path):
-    """Two policies that take each other's gateways for something else: the second never comes out as it should."""
-    pairs = [{"blue": "mesh-a/x", "green": "mesh-a/new"}]
+    """Two policies with a gateway in common: the second never comes out as it should."""
+    pairs = [{"blue": "mesh-b/side.door", "green": "mesh-a/new"}]
     failed = run("binding_policy", tmp_path, migration="second", pairs=pairs, timeout=3)
     assert failed["failure"]["code"] == "policy_inactive" and "dry-run create" in failed["msg"]
     failed = run("binding_policy", tmp_path, migration="second", state="absent", timeout=0)
