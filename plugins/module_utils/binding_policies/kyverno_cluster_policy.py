@@ -92,7 +92,7 @@ def _direction(name: str, have: str, lack: str, first: bool) -> t.Iterator[dict[
         _holds(f"request.object.metadata.labels.\"{LEAVE_ALONE}\" == 'false'", False),
         _holds("request.object.metadata.deletionTimestamp == null", True),
         _holds(f"length(request.object.spec.hosts || `[]`) == `0` || length({TOP}[?@ != '{MESH}']) > `0`", True),
-        _holds(f"regex_match('^[^ ]+(?: (?:{WELL_FORMED}))*$', {line(ALL)})", True),
+        _holds(f"length({ALL} | [?!regex_match('^(?:{WELL_FORMED})$', @)]) == `0`", True),  # so none has a space
     ]
     kinds = {"kinds": ["networking.istio.io/*/VirtualService"], "operations": ["CREATE", "UPDATE"]}
     match = {"any": [{"resources": kinds}]}
