@@ -1,24 +1,18 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For the scenarios of binding by a policy: our modules as processes, and a corpus of VirtualServices of every shape, for
-which the cluster's answers to dry runs are compared with the plans of _virtual_services."""
+"""For the scenarios of binding by a policy: a corpus of VirtualServices of every shape, for which the cluster's answers to
+dry runs are compared with the plans of _virtual_services."""
 
 from __future__ import annotations
 
 import json
-import os
-import pathlib
 import random
-import subprocess
-import sys
 import typing as t
 
-COLLECTIONS = str(pathlib.Path(__file__).parents[2] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+import lab  # noqa: F401: it lets our collection be imported
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 API = "networking.istio.io/v1"
 VERSIONS = (API, "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")
@@ -33,16 +27,6 @@ REFERENCES = (
     "old.mesh-ab", "mesh-a/old.er", "xold.mesh-a", "new.mesh-b",
 )  # fmt: skip
 MALFORMED = ("a/b/c", "old.", "-old", "Old", "old.mesh-a/x", "mesh-a/", "./a/b", "old mesh-a", "old.mesh-a./x")
-
-
-def run(module: str, tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    """One of our modules, as a process of its own."""
-    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab"}
-    arguments = tmp_path / f"{module}.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    command = [sys.executable, "-m", f"ansible_collections.bluegreen.mesh.plugins.modules.{module}", str(arguments)]
-    env = {**os.environ, "PYTHONPATH": COLLECTIONS}
-    return json.loads(subprocess.run(command, env=env, stdout=subprocess.PIPE, timeout=120, check=False).stdout)
 
 
 def virtual_service(name: str, gateways: list[str] | None, namespace: str = "mesh-a", **spec: t.Any) -> dict[str, t.Any]:

@@ -17,6 +17,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_ser
 from ansible_collections.bluegreen.mesh.plugins.module_utils import runbook
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
+    binding_policy,
     haproxy_weights,
     policy_twin,
     resource_keep,
@@ -94,6 +95,13 @@ def test_what_unbinding_did_is_undone_by_hand():
     }  # fmt: skip
     again = jq(command.run.replace("for vs in shop/web; do", "").replace("done", ""), both)
     assert again == both
+
+
+def test_the_binding_policy_goes_first_and_is_not_written_by_hand():
+    (command,) = binding_policy.commands({}, {"state": "absent", "migration": "m"}, BOOK)
+    assert command.run.count("bluegreen-mesh-bind-m") == 2 and "clusterpolicies.kyverno.io" in command.run
+    (command,) = binding_policy.commands({}, {"state": "present", "migration": "m"}, BOOK)
+    assert command.run == ":"
 
 
 def test_lists_that_no_rule_leads_back_to_are_patched():

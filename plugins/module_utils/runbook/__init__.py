@@ -16,6 +16,7 @@ import typing as t
 
 from .._journal import PHASES
 from . import (
+    binding_policy,
     gateway_twin,
     haproxy_weights,
     helm,
@@ -27,6 +28,7 @@ from . import (
 from ._command import Book, Command
 
 RENDERED = {
+    "binding_policy": binding_policy,
     "gateway_twin": gateway_twin,
     "haproxy_weights": haproxy_weights,
     "helm": helm,
