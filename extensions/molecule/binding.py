@@ -1,8 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For the scenarios of binding by a policy: a corpus of VirtualServices of every shape, for which the cluster's answers to
-dry runs are compared with the plans of _virtual_services."""
+"""For the scenarios of binding by a policy: a corpus of VirtualServices of every shape, for which the cluster's answers
+to dry runs are compared with the plans of _virtual_services."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ REFERENCES = (
 MALFORMED = ("a/b/c", "old.", "-old", "Old", "old.mesh-a/x", "mesh-a/", "./a/b", "old mesh-a", "old.mesh-a./x")
 
 
-def virtual_service(name: str, gateways: list[str] | None, namespace: str = "mesh-a", **spec: t.Any) -> dict[str, t.Any]:
+def virtual_service(
+    name: str, gateways: list[str] | None, namespace: str = "mesh-a", **spec: t.Any
+) -> dict[str, t.Any]:  # fmt: skip
     routes = {"http": [{"route": [{"destination": {"host": "nowhere"}}]}]}
     whole = {"hosts": [f"{name}.bind.test"], "gateways": gateways, **routes, **spec}
     meta = {"namespace": namespace, "name": name}
@@ -68,7 +70,9 @@ def corpus(count: int, seed: int) -> t.Iterator[dict[str, t.Any]]:
         yield body
 
 
-def differences(cluster: Cluster, rule: vs.Bound, bodies: t.Iterable[dict[str, t.Any]], update: bool = False) -> list[str]:
+def differences(
+    cluster: Cluster, rule: vs.Bound, bodies: t.Iterable[dict[str, t.Any]], update: bool = False
+) -> list[str]:  # fmt: skip
     """Where the cluster's admission makes something else of an object than our plan does, by dry runs in all versions.
 
     update: of an object that is there, `target` in each of NAMESPACES, instead of creating one.
@@ -87,7 +91,8 @@ def differences(cluster: Cluster, rule: vs.Bound, bodies: t.Iterable[dict[str, t
             answer = cluster.create(path, {**body, "apiVersion": api}, dry_run=True)
         plan = vs.plan_one({**body, "metadata": {"resourceVersion": "", **meta}}, rule)
         found, wanted = vs.lists_of(answer), plan.after
-        rest = [{**given, **dict.fromkeys(("http", "tls", "tcp", "gateways"))} for given in (answer["spec"], body["spec"])]
+        ours = dict.fromkeys(("http", "tls", "tcp", "gateways"))
+        rest = [{**given, **ours} for given in (answer["spec"], body["spec"])]
         if found == wanted and rest[0] == rest[1]:
             return ""
         return f"{json.dumps(body)}: {plan.verdict} ({plan.reason}), expected {wanted}, found {found}"

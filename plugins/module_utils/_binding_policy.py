@@ -43,7 +43,8 @@ def rule_of(stored: Object) -> vs.Bound | None:
     """The rule that an object of ours was made for, or None if the annotation was damaged."""
     try:
         found = json.loads((stored["metadata"].get("annotations") or {})[RULE])
-        return vs.Bound(tuple(vs.Pair(pair["blue"], pair["green"]) for pair in found["pairs"]), bool(found["both_ways"]))
+        pairs = tuple(vs.Pair(pair["blue"], pair["green"]) for pair in found["pairs"])
+        return vs.Bound(pairs, bool(found["both_ways"]))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -247,7 +248,7 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
     if not NAME.fullmatch(migration):
         raise Refusal(
             "bad_name",
-            f"migration is {migration!r}; expected lower-case letters, digits and dashes, at most 40 (or give journal).",
+            f"migration is {migration!r}; expected lower-case letters, digits and dashes, at most 40; or give journal",
         )
     pairs = _binding.pairs_of(params["pairs"] or ())
     if params["state"] == "present" and not pairs:

@@ -12,15 +12,19 @@ import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs
 from ansible_collections.bluegreen.mesh.plugins.module_utils import binding_policies
 from ansible_collections.bluegreen.mesh.plugins.module_utils.binding_policies import cel
-from ansible_collections.bluegreen.mesh.plugins.module_utils.binding_policies import kyverno_cluster_policy as cluster_policy
+from ansible_collections.bluegreen.mesh.plugins.module_utils.binding_policies import (
+    kyverno_cluster_policy as cluster_policy,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 PAIRS = (vs.Pair("a/old", "a/new"), vs.Pair("b/side.door", "b/mesh"), vs.Pair("c/x", "d/x"))
 RULE = vs.Bound(PAIRS)
 REFERENCES = st.sampled_from([
-    "a/old", "old", "./old", "old.a", "old.a.svc.cluster.local", "a/new", "new", "b/side.door", "side.door", "./side.door",
-    "b/mesh", "mesh", "./mesh", "mesh.b", "a/mesh", "c/x", "d/x", "x", "x.c", "x.d", "other/gateway", "older", "a/older",
+    "a/old", "old", "./old", "old.a", "old.a.svc.cluster.local", "a/new", "new", "b/side.door", "side.door",
+    "./side.door",
+    "b/mesh", "mesh", "./mesh", "mesh.b", "a/mesh", "c/x", "d/x", "x", "x.c", "x.d", "other/gateway", "older",
+    "a/older",
 ])  # fmt: skip
 
 
@@ -78,7 +82,8 @@ def as_cluster_policy(names, namespace, both_ways):
             if re.search(cluster_policy.named(have), joined()) and not re.search(cluster_policy.named(lack), joined()):
                 expression = cluster_policy.with_twin("LIST", have, lack, first)
                 pattern, put = re.fullmatch(
-                    r"split\(regex_replace_all\('(.*)', join\(' ', \[\[request\.namespace\], LIST\]\[\]\), '(.*)'\), ' '\)\[1:\]",
+                    r"split\(regex_replace_all\('(.*)', join\(' ', \[\[request\.namespace\], LIST\]\[\]\), '(.*)'\),"
+                    r" ' '\)\[1:\]",
                     expression,
                 ).groups()
                 assert pattern == cluster_policy.named(have)

@@ -11,7 +11,11 @@ import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _binding, _binding_policy
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs
 from ansible_collections.bluegreen.mesh.plugins.module_utils import binding_policies
-from ansible_collections.bluegreen.mesh.plugins.modules import binding_policy, migration_journal, virtual_service_gateways
+from ansible_collections.bluegreen.mesh.plugins.modules import (
+    binding_policy,
+    migration_journal,
+    virtual_service_gateways,
+)
 from fake_binding import ADMISSION, CLUSTER_POLICY, KYVERNO, serve_policies
 from fake_cluster import FakeCluster, run_module
 from test_virtual_service_gateways import BLUE, GREEN, PAIRS, gateway, gateways, virtual_service
@@ -70,7 +74,7 @@ def rule_in(cluster, plural=POLICIES):
     ("kinds", "wanted", "strategy", "kind", "why"),
     [
         ((*ADMISSION, *KYVERNO), "auto", "admission_policy", "MutatingAdmissionPolicy", "the API server has Mutating"),
-        (KYVERNO, "auto", "kyverno", "MutatingPolicy", "no MutatingAdmissionPolicy v1 (Kubernetes 1.36 and later); Kyverno has"),
+        (KYVERNO, "auto", "kyverno", "MutatingPolicy", "1.36 and later); Kyverno has"),
         (CLUSTER_POLICY, "auto", "kyverno", "ClusterPolicy", "ClusterPolicy kyverno.io/v1"),
         (KYVERNO, "kyverno_cluster_policy", "kyverno_cluster_policy", "ClusterPolicy", "asked for"),
         ((*ADMISSION, *KYVERNO), "kyverno", "kyverno", "MutatingPolicy", "asked for"),
@@ -207,7 +211,8 @@ def test_it_waits_until_the_policy_works(cluster):
 def test_a_policy_that_does_nothing_is_an_error(cluster):
     serve_policies(cluster, *ADMISSION, after=1000)
     result = run(cluster, timeout=0)
-    assert result["failure"]["code"] == "policy_inactive" and "spec.gateways" in result["msg"] and GREEN in result["msg"]
+    assert result["failure"]["code"] == "policy_inactive"
+    assert "spec.gateways" in result["msg"] and GREEN in result["msg"]
 
 
 def test_absent_waits_until_nothing_is_bound_any_more(cluster):
@@ -253,7 +258,7 @@ def test_existing_ones_are_bound_by_empty_patches(cluster):
     assert result["counts"] == {"changed": 2, "unchanged": 2, "skipped": 1, "failed": 0}
     assert gateways(cluster, "blue") == gateways(cluster, "green") == [BLUE, GREEN]
     assert gateways(cluster, "aside") == [BLUE]
-    assert {request.content_type for request in cluster.log if request.method == "PATCH"} == {"application/merge-patch+json"}
+    assert {r.content_type for r in cluster.log if r.method == "PATCH"} == {"application/merge-patch+json"}
     assert not bind(cluster)["changed"]
 
 
@@ -268,9 +273,10 @@ def test_without_a_policy_each_has_failed_and_says_why(cluster, monkeypatch):
 def test_a_policy_that_is_late_is_waited_for(cluster, monkeypatch):
     monkeypatch.setattr(_binding, "PAUSE", 0.001)
     serve_policies(cluster, *ADMISSION, after=3)
-    for body in ({"metadata": {"name": NAME}, "spec": {}, "apiVersion": ADMISSION[0][0], "kind": kind} for _api, kind in ADMISSION):
-        body["metadata"]["annotations"] = {_binding_policy.RULE: _binding_policy.written(vs.Bound(_binding.pairs_of(PAIRS)))}
-        cluster.add(body)
+    rule = _binding_policy.written(vs.Bound(_binding.pairs_of(PAIRS)))
+    for api, kind in ADMISSION:
+        meta = {"name": NAME, "annotations": {_binding_policy.RULE: rule}}
+        cluster.add({"apiVersion": api, "kind": kind, "metadata": meta, "spec": {}})
     assert bind(cluster, concurrency=1)["counts"]["changed"] == 2
 
 

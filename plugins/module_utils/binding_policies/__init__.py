@@ -4,8 +4,8 @@
 """The ways to keep every VirtualService bound, also those written later: one file each, best first.
 
 A strategy is a module with NAME; KINDS, what it writes, as (apiVersion, kind); WHERE, what it needs, in words;
-available(resources), what of it is here, in words, or ''; and objects(resources, name, rule), the policies to write. One that keeps reports
-has their (apiVersion, kind) as REPORTS.
+available(resources), what of it is here, in words, or ''; and objects(resources, name, rule), the policies to write. One
+that keeps reports has their (apiVersion, kind) as REPORTS.
 To add one: a file here, its name in both lists below, a test beside tests/unit/test_binding_policies.py, and a row in
 docs/binding.md. The imports are written out because Ansible ships to the target only what it can see imported.
 """
@@ -31,7 +31,8 @@ def choose(resources: Resources, wanted: str) -> tuple[types.ModuleType, str]:
             continue
         found = strategy.available(resources)
         if found:
-            return strategy, "; ".join([*(f"no {where}" for where in missing), found] if wanted == AUTO else ["asked for"])
+            why = [*(f"no {where}" for where in missing), found] if wanted == AUTO else ["asked for"]
+            return strategy, "; ".join(why)
         missing.append(strategy.WHERE)
     raise Refusal(
         "no_strategy",

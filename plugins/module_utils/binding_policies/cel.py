@@ -50,7 +50,8 @@ def conditions(rule: Bound) -> list[dict[str, str]]:
         },
         {
             "name": "serves-more-than-the-mesh",
-            "expression": f"object.spec.?hosts.orValue([]).size() == 0 || {NAMES['top']}.exists(name, name != '{MESH}')",
+            "expression": "object.spec.?hosts.orValue([]).size() == 0 ||"
+            f" {NAMES['top']}.exists(name, name != '{MESH}')",
         },
         {
             "name": "names-one-of-these-gateways",

@@ -41,7 +41,7 @@ def objects(_resources: Resources, name: str, rule: Bound) -> list[dict[str, t.A
 def spec(rule: Bound) -> dict[str, t.Any]:
     return {
         "background": False,  # it is about what is being written, not about what is there
-        # A policy that can't be evaluated, or a Kyverno that is down, must not keep anybody from writing a VirtualService.
+        # A policy that can't be evaluated, or a Kyverno that is down, must keep nobody from writing a VirtualService.
         "failurePolicy": "Ignore",
         "rules": [part for number, pair in enumerate(rule.pairs) for part in _pair(number, pair, rule.both_ways)],
     }

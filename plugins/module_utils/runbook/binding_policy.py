@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removes the binding policy, whatever carries it out. It is not written by hand: going on will not be by hand either."""
+"""Removes the binding policy, whatever carries it out. It is not written by hand: going on is not by hand either."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
     if params["state"] != "absent":
         what = "what is written from now on has to name both sides by itself, until Ansible runs again: nothing to do"
         return [Command(f"the binding policy {name} stays away; {what}", ":")]
-    run = f'for kind in {" ".join(KINDS)}; do\n  if k get "$kind" {name} >/dev/null 2>&1; then k delete "$kind" {name}; fi'
+    each = f'if k get "$kind" {name} >/dev/null 2>&1; then k delete "$kind" {name}; fi'
+    run = f"for kind in {' '.join(KINDS)}; do\n  {each}"
     what = "remove the binding policy first, and wait until every API server has forgotten it"
     return [Command(f"{what} (a few seconds), or it binds again", f"{run}\ndone\nsleep 10")]

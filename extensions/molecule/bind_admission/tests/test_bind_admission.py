@@ -55,7 +55,8 @@ def specs(cluster: Cluster) -> dict[str, t.Any]:
 
 def opened(tmp_path: pathlib.Path, phase: str) -> dict[str, t.Any]:
     """A new run's place in the journal."""
-    return {**JOURNAL, "epoch": run("migration_journal", tmp_path, **JOURNAL, state="open", takeover=True)["epoch"], "phase": phase}
+    epoch = run("migration_journal", tmp_path, **JOURNAL, state="open", takeover=True)["epoch"]
+    return {**JOURNAL, "epoch": epoch, "phase": phase}
 
 
 def undo(tmp_path: pathlib.Path, phase: str) -> list[str]:
@@ -76,13 +77,14 @@ def test_what_is_created_comes_out_as_our_plan_has_it(cluster):
 
 def test_what_is_updated_comes_out_as_our_plan_has_it(cluster):
     for namespace in NAMESPACES:
-        cluster.create(path_of(API, "virtualservices", namespace), virtual_service("target", ["other/gateway"], namespace))
+        target = virtual_service("target", ["other/gateway"], namespace)
+        cluster.create(path_of(API, "virtualservices", namespace), target)
     assert differences(cluster, BOTH_WAYS, corpus(300, seed=2), update=True) == []
 
 
 def test_the_corpus_says_something(cluster):
-    plans = [vs.plan_one({**b, "metadata": {"resourceVersion": "", **b["metadata"]}}, BOTH_WAYS) for b in corpus(900, seed=1)]
-    verdicts = [plan.verdict for plan in plans]
+    bodies = [{**body, "metadata": {"resourceVersion": "", **body["metadata"]}} for body in corpus(900, seed=1)]
+    verdicts = [vs.plan_one(body, BOTH_WAYS).verdict for body in bodies]
     assert verdicts.count("change") > 300 and verdicts.count("unchanged") > 50 and verdicts.count("skipped") > 30
 
 
