@@ -41,7 +41,7 @@ def load(
     kubectl, helm: the programs. istio_dir: Istio's sources, or a copy of their manifests/charts and samples.
     workdir: written to; certs/ in it is kept from one load to the next, so that clients go on trusting the CA.
     env: the commands' environment, with KUBECONFIG. vs: how many generated VirtualServices to add. component: a kustomize
-    component that the applications are built with.
+    component that the applications are built with; blue is left alone then, it may be gone for good.
 
     A release that is deployed is left as it is, since an upgrade would undo what a migration did to it. The
     applications are applied again, as their teams' next delivery would do. Raises LoadError.
@@ -49,7 +49,7 @@ def load(
     workdir.mkdir(parents=True, exist_ok=True)
     files = certs.ensure(workdir / "certs")
     chart, samples = stage(istio_dir, workdir)
-    if not _deployed(helm, env):
+    if not component and not _deployed(helm, env):
         argv = [helm, "upgrade", "--install", RELEASE, str(chart), f"--namespace={NAMESPACE}", "--create-namespace"]
         argv += [f"--set-file=certificates.public-cert.crt={files.crt('public')}"]
         argv += [f"--set-file=certificates.public-cert.key={files.key('public')}"]
