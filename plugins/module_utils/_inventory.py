@@ -124,6 +124,7 @@ class Workload:
     node_ports: dict[str, int]
     green_account: str
     chart_service: Object  # what the chart's values say of green's Service
+    method: str = "helm"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,6 +326,7 @@ def parse(
             {str(k): str(v) for k, v in (green.get("labels") or {}).items()},
             {k: int(v) for k, v in (green.get("node_ports") or {}).items()},
             (values.get("serviceAccount") or {}).get("name") or green["release"], values.get("service") or {},
+            raw.get("method") or "helm",
         )  # fmt: skip
     if len(known) < len(workloads):
         raise Refusal("bad_option", f"workloads: names must differ; found {[raw['name'] for raw in workloads]}.")

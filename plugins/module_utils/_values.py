@@ -28,8 +28,7 @@ def selects(selector: t.Mapping[str, str] | None, labels: t.Mapping[str, str] | 
 
 def deployment_of(service: Object, deployments: t.Sequence[Object]) -> Object:
     """The one Deployment whose pods the Service selects. Raises Refusal no_workload or several_workloads."""
-    meta = service["metadata"]
-    where = f"Service {meta['namespace']}/{meta['name']}"
+    where = title(service)
     selector = service["spec"].get("selector")
     found = [d for d in deployments if selects(selector, d["spec"]["template"]["metadata"].get("labels"))]
     if not found:
@@ -49,25 +48,17 @@ def values(
 ) -> dict[str, t.Any]:
     """Values for green, from blue's Service and Deployment.
 
-    labels: of green's pods. node_ports: by port name of blue's Service. Raises Refusal: unnamed_port (a port of blue's
-    without a NodePort for green), unknown_port (a name that blue's Service does not have), same_labels (blue's Service
-    would select green's pods, and so would blue's Gateways).
+    labels: of green's pods. node_ports: by port name of blue's Service. Raises Refusal as service_ports does, and
+    same_labels (blue's Service would select green's pods, and so would blue's Gateways).
     """
-    meta, spec = service["metadata"], service["spec"]
-    where = f"Service {meta['namespace']}/{meta['name']}"
+    spec = service["spec"]
     template = deployment["spec"]["template"]
-    names = [port.get("name") or str(port["port"]) for port in spec["ports"]]
-    unnamed = [name for name in names if name not in node_ports]
-    if unnamed:
-        raise Refusal("unnamed_port", f"{where} has the ports {', '.join(names)}; green.node_ports lacks {', '.join(unnamed)}.")
-    unknown = [name for name in node_ports if name not in names]
-    if unknown:
-        raise Refusal("unknown_port", f"green.node_ports names {', '.join(unknown)}; {where} has only {', '.join(names)}.")
+    ports = service_ports(service, node_ports)
     if selects(spec.get("selector"), labels):
         raise Refusal(
             "same_labels",
-            f"{where} selects {spec['selector']}, and green.labels {dict(labels)} would be selected too: blue would serve"
-            " with green's pods, and green's Gateways would be shadowed by blue's. Give green other labels.",
+            f"{title(service)} selects {spec['selector']}, and green.labels {dict(labels)} would be selected too: blue"
+            " would serve with green's pods, and green's Gateways would be shadowed by blue's. Give green other labels.",
         )
     own = template["metadata"].get("labels") or {}
     placement = {
@@ -84,23 +75,55 @@ def values(
         "service": {
             "type": spec["type"],
             "externalTrafficPolicy": spec.get("externalTrafficPolicy") or "Cluster",
-            "ports": [
-                {
-                    "name": name, "port": port["port"], "targetPort": port["targetPort"],
-                    "protocol": port.get("protocol", "TCP"), "nodePort": node_ports[name],
-                }
-                for name, port in zip(names, spec["ports"])
-            ],
+            "ports": ports,
         },
-    }  # fmt: skip
+    }
+
+
+def title(service: Object) -> str:
+    return f"Service {service['metadata']['namespace']}/{service['metadata']['name']}"
+
+
+def service_ports(service: Object, node_ports: t.Mapping[str, int]) -> list[dict[str, t.Any]]:
+    """Blue's ports as green's Service has them, each with its NodePort of green's.
+
+    Raises Refusal: unnamed_port (a port of blue's without a NodePort for green), unknown_port (a name that blue's Service
+    does not have).
+    """
+    where, ports = title(service), service["spec"]["ports"]
+    names = [port.get("name") or str(port["port"]) for port in ports]
+    unnamed = [name for name in names if name not in node_ports]
+    if unnamed:
+        raise Refusal("unnamed_port", f"{where} has the ports {', '.join(names)}; green.node_ports lacks {', '.join(unnamed)}.")
+    unknown = [name for name in node_ports if name not in names]
+    if unknown:
+        raise Refusal("unknown_port", f"green.node_ports names {', '.join(unknown)}; {where} has only {', '.join(names)}.")
+    return [
+        {
+            "name": name, "port": port["port"], "targetPort": port["targetPort"],
+            "protocol": port.get("protocol", "TCP"), "nodePort": node_ports[name],
+        }
+        for name, port in zip(names, ports)
+    ]  # fmt: skip
+
+
+def takes(selector: Object, labels: t.Mapping[str, str]) -> bool:
+    """Whether a label selector, with matchLabels and matchExpressions, takes pods with these labels."""
+    for term in selector.get("matchExpressions") or ():
+        value, operator = labels.get(term["key"]), term["operator"]
+        if operator in ("In", "NotIn") and (value in term["values"]) != (operator == "In"):
+            return False
+        if operator in ("Exists", "DoesNotExist") and (value is not None) != (operator == "Exists"):
+            return False
+    return (selector.get("matchLabels") or {}).items() <= labels.items()
 
 
 def relabelled(value: t.Any, blue: t.Mapping[str, str], green: t.Mapping[str, str]) -> t.Any:
     """A copy in which label selectors that mean blue's pods mean green's: anti-affinity and spreading count by them."""
     if isinstance(value, t.Mapping):
-        if "matchLabels" in value and selects(value["matchLabels"], blue):
-            changed = {key: green.get(key, label) for key, label in value["matchLabels"].items()}
-            return {**value, "matchLabels": changed}
+        if ("matchLabels" in value or "matchExpressions" in value) and takes(value, blue):
+            same = {key: green[key] for key in value.get("matchLabels") or () if key in green}
+            return {"matchLabels": same or dict(green)}
         return {key: relabelled(item, blue, green) for key, item in value.items()}
     if isinstance(value, list):
         return [relabelled(item, blue, green) for item in value]

@@ -48,6 +48,10 @@ options:
         description: A name for reports.
         type: str
         required: true
+      method:
+        description: How green is deployed, as in the role's C(mesh_deploy_method).
+        type: str
+        default: helm
       blue:
         description: The Service that clients reach now.
         type: dict
@@ -271,6 +275,7 @@ def main():
     }
     workload = {
         "name": {"type": "str", "required": True},
+        "method": {"type": "str", "default": "helm"},
         "blue": {"type": "dict", "required": True, "options": blue},
         "green": {"type": "dict", "required": True, "options": green},
     }

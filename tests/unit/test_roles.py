@@ -180,8 +180,12 @@ RECORDING = {
 NEVER_RECORDED = {
     "binding_policy": {"timeout"},
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
+    "bigbang_values": {"gateways", "backup"},
+    "gateway_clone": {"service", "namespace", "name", "labels", "node_ports", "annotations"},
+    "gateway_selector": {"gateways", "service", "labels"},
     "gateway_twin": {"expect_namespaces"},
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
+    "replicas_pin": {"service", "minimum", "timeout"},
     "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
     "virtual_service_gateways": {"concurrency", "method"},
 }

@@ -72,6 +72,22 @@ def test_anti_affinity_is_among_greens_own_pods_and_others_stay():
     assert [term["labelSelector"]["matchLabels"]["app"] for term in affinity] == ["green", "database"]
 
 
+@pytest.mark.parametrize(
+    ("term", "means_blue"),
+    [
+        ({"key": "app", "operator": "In", "values": ["public", "x"]}, True),
+        ({"key": "app", "operator": "NotIn", "values": ["public"]}, False),
+        ({"key": "istio", "operator": "Exists"}, True),
+        ({"key": "app", "operator": "DoesNotExist"}, False),
+        ({"key": "app", "operator": "In", "values": ["database"]}, False),
+    ],
+)
+def test_expressions_are_understood_too(term, means_blue):
+    selector = {"matchExpressions": [term]}
+    found = _values.relabelled({"labelSelector": selector}, {"app": "public", "istio": "public"}, LABELS)
+    assert found == {"labelSelector": {"matchLabels": LABELS} if means_blue else selector}
+
+
 def test_blue_is_not_changed():
     service, deployment = copy.deepcopy(SERVICE), copy.deepcopy(DEPLOYMENT)
     _values.values(service, deployment, LABELS, PORTS)

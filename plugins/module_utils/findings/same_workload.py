@@ -6,13 +6,17 @@
 A Gateway selects pods by label in every namespace. Where two Gateways with the same hosts and ports meet at one
 workload, istiod keeps the older and drops the other's servers; when the older one is removed, its routes answer 404
 (istio/istio issues 32533 and 35772). A Service that takes both colours' pods shifts traffic unasked.
+
+Big Bang's old and new gateways meet always: both have the label app: RELEASE. There, deploying adds to blue's selector
+what green's pods do not have, and that green's Gateway takes blue's pods does no harm, as it is the newer one.
 """
 
 from __future__ import annotations
 
-from .._inventory import ERROR, Finding, Inventory, named
+from .._inventory import ERROR, WARNING, Finding, Inventory, named
 
 CODE = "same_workload"
+BIGBANG = "bigbang"
 
 
 def check(inventory: Inventory) -> list[Finding]:
@@ -20,21 +24,24 @@ def check(inventory: Inventory) -> list[Finding]:
     for pair in inventory.pairs:
         if not pair.workload:
             continue
+        severity = WARNING if pair.workload.method == BIGBANG else ERROR
         blue, green = inventory.find("gateways", pair.blue), inventory.find("gateways", pair.green)
         wanted = pair.workload.green_labels
         selector = ((blue or {}).get("spec") or {}).get("selector") or {}
         if blue and wanted and selector.items() <= wanted.items():
+            fix = "Give green's pods labels that this Gateway does not select."
+            if severity == WARNING:
+                fix = "Deploying adds a label of blue's pods to this selector. See that its owner does not put it back."
             found.append(
                 Finding(
-                    CODE, ERROR, named(blue), "spec.selector", f"{selector} selects green's pods ({wanted}) as well",
-                    "Give green's pods labels that this Gateway does not select.",
+                    CODE, severity, named(blue), "spec.selector", f"{selector} selects green's pods ({wanted}) as well", fix
                 )
-            )  # fmt: skip
+            )
         selector = ((green or {}).get("spec") or {}).get("selector") or {}
         if green and any(selector.items() <= labels.items() for labels in inventory.blue_labels(pair.workload)):
             found.append(
                 Finding(
-                    CODE, ERROR, named(green), "spec.selector", f"{selector} selects blue's pods as well",
+                    CODE, severity, named(green), "spec.selector", f"{selector} selects blue's pods as well",
                     "Select green's pods by a label that blue's do not have.",
                 )
             )  # fmt: skip

@@ -31,6 +31,14 @@ def test_a_gateway_without_a_selector_selects_everything():
     assert only(trap, mesh(("gateways", gateway(selector={})))).object == "Gateway edge/public"
 
 
+def test_with_big_bang_deploying_mends_it():
+    workloads = [{**w, "method": "bigbang"} for w in green_labelled({"app": "old"})]
+    finding = only(trap, mesh(workloads=workloads))
+    assert finding.severity == "warning" and "Deploying adds a label" in finding.fix
+    finding = only(trap, mesh(("gateways", gateway("gw/public", {"app": "old"})), workloads=[{**WORKLOAD, "method": "bigbang"}]))
+    assert finding.severity == "warning" and finding.object == "Gateway gw/public"
+
+
 def test_labels_of_their_own_are_fine():
     assert trap.check(mesh(("gateways", gateway("gw/public", {"app": "new"})))) == []
 
