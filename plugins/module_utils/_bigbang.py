@@ -70,7 +70,9 @@ def gateway_values(
 def size(deployment: Object, hpas: t.Sequence[Object], have: t.Mapping[str, t.Any]) -> Object:
     """Autoscaling that never goes below what blue has now, or below what the file says already."""
     own = plain(have.get("autoscaling")) or {}
-    low = max([live_replicas(deployment), own.get("minReplicas") or 1, *(h["spec"].get("minReplicas", 1) for h in hpas)])
+    low = max(
+        [live_replicas(deployment), own.get("minReplicas") or 1, *(h["spec"].get("minReplicas", 1) for h in hpas)]
+    )
     high = max([low, own.get("maxReplicas") or 1, *(h["spec"]["maxReplicas"] for h in hpas)])
     if own.get("enabled") is False:
         return {"replicaCount": max(low, plain(have.get("replicaCount")) or 1)}
@@ -387,7 +389,8 @@ def helm_releases(cluster: t.Any, namespace: str) -> list[Object]:
             if exc.status != 404:
                 raise
     raise Refusal(
-        "no_flux", "The API server has no HelmReleases (helm.toolkit.fluxcd.io): Big Bang is not installed by Flux here."
+        "no_flux",
+        "The API server has no HelmReleases (helm.toolkit.fluxcd.io): Big Bang is not installed by Flux here.",
     )
 
 

@@ -92,7 +92,9 @@ def _workload(world: World, workload: Object) -> t.Iterator[Problem]:
         if actual != int(number):
             told = f"port {name} has NodePort {actual or 'none'}, expected {number}"
             fix = "Set it where the Service comes from: the balancer sends there."
-            yield Problem("node_port", where, told if name in have else f"has no port {name} (has {', '.join(have)})", fix)
+            yield Problem(
+                "node_port", where, told if name in have else f"has no port {name} (has {', '.join(have)})", fix
+            )
     pods = world.pods_of(service)
     ready = [pod for pod in pods if is_ready(pod)]
     needed = max(1, len([pod for pod in world.pods_of(blue) if is_ready(pod)]))
@@ -116,7 +118,9 @@ def _pair(world: World, pair: Object, workload: Object) -> t.Iterator[Problem]:
     pods = world.pods_of(world.services.get(service_names(workload)[1]))
     green, blue = world.gateways.get(pair["green"]), world.gateways.get(pair["blue"])
     if green is None:
-        yield Problem("gateway_missing", f"Gateway {pair['green']}", "does not exist", "Create it where green comes from.")
+        yield Problem(
+            "gateway_missing", f"Gateway {pair['green']}", "does not exist", "Create it where green comes from."
+        )
     elif pods and not any(_takes(green, pod) for pod in pods):
         yield Problem(
             "gateway_elsewhere", f"Gateway {pair['green']}", f"its selector {_selector(green)} takes none of green's pods",

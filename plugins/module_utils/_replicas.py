@@ -55,7 +55,11 @@ def pinned(deployment: Object, hpas: t.Sequence[Object], minimum: int) -> list[C
     """What makes sure of `minimum` pods: nothing is ever lowered. Without an autoscaler, the Deployment's own number."""
     if not hpas:
         have = deployment["spec"].get("replicas", 1)
-        return [Change(_ref("apps/v1", "Deployment", deployment), {"replicas": have}, {"replicas": max(have, minimum)}, "", "")]
+        return [
+            Change(
+                _ref("apps/v1", "Deployment", deployment), {"replicas": have}, {"replicas": max(have, minimum)}, "", ""
+            )
+        ]
     changes = []
     for hpa in hpas:
         before, mark = _bounds(hpa), _mark(hpa)

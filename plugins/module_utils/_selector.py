@@ -31,7 +31,9 @@ def selector_of(gateway: Object) -> dict[str, str]:
     return (gateway.get("spec") or {}).get("selector") or {}
 
 
-def narrowed(gateway: Object, blue: t.Mapping[str, str], green: t.Sequence[t.Mapping[str, str]]) -> dict[str, str] | None:
+def narrowed(
+    gateway: Object, blue: t.Mapping[str, str], green: t.Sequence[t.Mapping[str, str]]
+) -> dict[str, str] | None:
     """The selector with one more label, or None where it takes none of green's pods already.
 
     blue: labels of blue's pods, as its Deployment makes them; green: those that green's pods have or will have. Raises

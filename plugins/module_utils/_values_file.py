@@ -118,7 +118,13 @@ class ValuesFile:
                 node[key] = commented(value)
 
     def _merge_ports(
-        self, node: t.Any, key: str, have: t.Any, value: list[dict[str, t.Any]], path: Path, changes: list[dict[str, t.Any]]
+        self,
+        node: t.Any,
+        key: str,
+        have: t.Any,
+        value: list[dict[str, t.Any]],
+        path: Path,
+        changes: list[dict[str, t.Any]],
     ) -> None:
         before = plain(have)
         known = {item["port"]: item for item in have}

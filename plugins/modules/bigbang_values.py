@@ -117,7 +117,14 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import missing_required_lib
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _bigbang, _module, _node_ports, _replicas, _values, _values_file
+from ansible_collections.bluegreen.mesh.plugins.module_utils import (
+    _bigbang,
+    _module,
+    _node_ports,
+    _replicas,
+    _values,
+    _values_file,
+)
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import parse_namespaced

@@ -218,7 +218,11 @@ def main():
             "objects": {"type": "list", "elements": "dict"},
         },
         journal=True,
-        required_if=[("state", "present", needed), ("state", "absent", ["objects"]), ("state", "restored", ["objects"])],
+        required_if=[
+            ("state", "present", needed),
+            ("state", "absent", ["objects"]),
+            ("state", "restored", ["objects"]),
+        ],
     )
 
 

@@ -191,7 +191,8 @@ def main():
         "chart_values": {"type": "dict"},
     }  # fmt: skip
     workload = {
-        "name": text, "method": {"type": "str"},
+        "name": text,
+        "method": {"type": "str"},
         "blue": {"type": "dict", "required": True, "options": {"namespace": text, "service": text}},
         "green": {"type": "dict", "required": True, "options": green},
     }

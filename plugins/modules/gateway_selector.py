@@ -121,7 +121,9 @@ def once(module, cluster, journal):
         "changed": bool(acting),
         "selectors": {_gateways.key_of(g): selector for g, selector in planned},
         "diff": {
-            "before": {f"Gateway {_gateways.key_of(g)}": {"selector": _selector.selector_of(g)} for g, _after in acting},
+            "before": {
+                f"Gateway {_gateways.key_of(g)}": {"selector": _selector.selector_of(g)} for g, _after in acting
+            },
             "after": {f"Gateway {_gateways.key_of(g)}": {"selector": selector} for g, selector in acting},
         },
     }

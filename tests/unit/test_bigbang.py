@@ -13,7 +13,12 @@ import json
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _bigbang
 from ansible_collections.bluegreen.mesh.plugins.module_utils._values_file import ValuesFile, plain
-from ansible_collections.bluegreen.mesh.plugins.modules import bigbang_info, bigbang_values, flux_release_info, migration_journal
+from ansible_collections.bluegreen.mesh.plugins.modules import (
+    bigbang_info,
+    bigbang_values,
+    flux_release_info,
+    migration_journal,
+)
 from fake_cluster import FakeCluster, run_module
 
 BLUE = {"namespace": "istio-system", "name": "public-ingressgateway"}
@@ -90,7 +95,12 @@ def path(tmp_path):
 
 
 def run(cluster, path, check=False, gateway=None, **params):
-    one = {"name": "public", "service": "istio-system/public-ingressgateway", "node_ports": NODE_PORTS, **(gateway or {})}
+    one = {
+        "name": "public",
+        "service": "istio-system/public-ingressgateway",
+        "node_ports": NODE_PORTS,
+        **(gateway or {}),
+    }
     return run_module(bigbang_values, {"path": str(path), "gateways": [one], **params}, cluster, check=check)
 
 
@@ -259,7 +269,15 @@ def _with_type(text):
     return found
 
 
-@pytest.mark.parametrize("layout", ["a:\n- b: 1\n  c: 2\n", "a:\n  - b: 1\n    c: 2\n", "a:\n    - b: 1\n      c:\n          d: 2\n", "a:\n- b:\n      c: 1\n"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "a:\n- b: 1\n  c: 2\n",
+        "a:\n  - b: 1\n    c: 2\n",
+        "a:\n    - b: 1\n      c:\n          d: 2\n",
+        "a:\n- b:\n      c: 1\n",
+    ],
+)
 def test_a_files_own_layout_is_kept(layout):
     assert ValuesFile(layout, "x").dump() == layout
 
@@ -339,7 +357,10 @@ def test_versions_are_read():
     [
         ({"status": {"lastAppliedRevision": "2.54.0"}}, None),
         ({"status": {}, "spec": {"chart": {"spec": {"version": "2.54.0"}}}}, None),
-        ({"status": {}, "spec": {"chart": {"spec": {"sourceRef": {"kind": "GitRepository", "name": "bb"}}}}}, "GitRepository"),
+        (
+            {"status": {}, "spec": {"chart": {"spec": {"sourceRef": {"kind": "GitRepository", "name": "bb"}}}}},
+            "GitRepository",
+        ),
         ({"status": {}, "spec": {"chartRef": {"kind": "OCIRepository", "name": "bb"}}}, "OCIRepository"),
     ],
 )

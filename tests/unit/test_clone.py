@@ -81,16 +81,31 @@ HPA = thing(
     spec={"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME}, "minReplicas": 1,
           "maxReplicas": 2, "metrics": [{"type": "Resource"}]},
 )  # fmt: skip
-BUDGET = thing("policy/v1", "PodDisruptionBudget", NAME, spec={"minAvailable": 1, "selector": {"matchLabels": {"app": NAME}}})
-ACCOUNT = thing("v1", "ServiceAccount", f"{NAME}-sa", secrets=[{"name": "token"}], imagePullSecrets=[{"name": "private-registry"}])
-ROLE = thing(RBAC, "Role", f"{NAME}-sds", rules=[{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]}])
+BUDGET = thing(
+    "policy/v1", "PodDisruptionBudget", NAME, spec={"minAvailable": 1, "selector": {"matchLabels": {"app": NAME}}}
+)
+ACCOUNT = thing(
+    "v1", "ServiceAccount", f"{NAME}-sa", secrets=[{"name": "token"}], imagePullSecrets=[{"name": "private-registry"}]
+)
+ROLE = thing(
+    RBAC,
+    "Role",
+    f"{NAME}-sds",
+    rules=[{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "watch", "list"]}],
+)
 BINDING = thing(
     RBAC, "RoleBinding", f"{NAME}-sds", roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"{NAME}-sds"},
     subjects=[{"kind": "ServiceAccount", "name": f"{NAME}-sa"}],
 )  # fmt: skip
 OTHERS = [
     thing(RBAC, "Role", "other"),
-    thing(RBAC, "RoleBinding", "other", roleRef={"kind": "Role", "name": "other"}, subjects=[{"kind": "User", "name": "x"}]),
+    thing(
+        RBAC,
+        "RoleBinding",
+        "other",
+        roleRef={"kind": "Role", "name": "other"},
+        subjects=[{"kind": "User", "name": "x"}],
+    ),
     thing("policy/v1", "PodDisruptionBudget", "istiod", spec={"selector": {"matchLabels": {"app": "istiod"}}}),
     thing("v1", "Secret", "private-registry", "istio-gateway"),
 ]
@@ -162,7 +177,9 @@ def test_the_service_keeps_what_is_not_blues_alone(cluster):
     assert (spec["sessionAffinity"], spec["externalTrafficPolicy"]) == ("ClientIP", "Local")
     assert spec["selector"] == {"app": "public-green"}
     ports = [(p["name"], p["port"], p["targetPort"], p["nodePort"]) for p in spec["ports"]]
-    assert ports == [("http2", 80, 8080, 30081), ("https", 443, 8443, 30444)] and spec["ports"][0]["appProtocol"] == "h2"
+    assert (
+        ports == [("http2", 80, 8080, 30081), ("https", 443, 8443, 30444)] and spec["ports"][0]["appProtocol"] == "h2"
+    )
 
 
 def test_only_named_annotations_come_along(cluster):
@@ -208,9 +225,13 @@ def test_it_follows_blue_and_never_shrinks(cluster):
     run(cluster)
     cluster.edit("deployments", "istio-gateway", "public-green", lambda o: o["spec"].update(replicas=9))
     pods = ("spec", "template", "spec", "containers")
-    cluster.edit("deployments", "istio-system", NAME, lambda o: o[pods[0]][pods[1]][pods[2]][pods[3]][0].update(image="new"))
+    cluster.edit(
+        "deployments", "istio-system", NAME, lambda o: o[pods[0]][pods[1]][pods[2]][pods[3]][0].update(image="new")
+    )
     result = run(cluster)
-    assert [o["object"] for o in result["objects"] if o["state"] == "updated"] == ["Deployment istio-gateway/public-green"]
+    assert [o["object"] for o in result["objects"] if o["state"] == "updated"] == [
+        "Deployment istio-gateway/public-green"
+    ]
     spec = green(cluster, "deployments")["spec"]
     assert spec["replicas"] == 9 and spec["template"]["spec"]["containers"][0]["image"] == "new"
 
@@ -220,7 +241,9 @@ def test_requests_do_not_grow_with_other_deployments(cluster):
     before = cluster.total
     run(cluster)
     few = cluster.total - before
-    cluster.add(*(thing("apps/v1", "Deployment", f"d{i}", spec={"template": {"metadata": {}, "spec": {}}}) for i in range(50)))
+    cluster.add(
+        *(thing("apps/v1", "Deployment", f"d{i}", spec={"template": {"metadata": {}, "spec": {}}}) for i in range(50))
+    )
     before = cluster.total
     run(cluster)
     assert cluster.total - before == few
@@ -263,7 +286,9 @@ def test_blues_service_must_not_take_greens_pods_in_one_namespace():
 def test_what_is_there_and_not_ours_is_left_alone(cluster):
     cluster.add(thing("v1", "Service", "public-green", "istio-gateway", spec={"ports": []}))
     result = run(cluster)
-    assert result["failure"]["code"] == "foreign" and result["failure"]["objects"] == ["Service istio-gateway/public-green"]
+    assert result["failure"]["code"] == "foreign" and result["failure"]["objects"] == [
+        "Service istio-gateway/public-green"
+    ]
     assert cluster.writes == 0
 
 

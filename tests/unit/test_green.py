@@ -89,7 +89,10 @@ def test_the_labels_that_are_counted_on(cluster):
 
 def test_blues_service_in_greens_namespace():
     cluster = FakeCluster(
-        service("gw/old", "new", 30443), service("gw/new", "new", 30444), pod("gw/n1", app="new"), gateway("gw/public", app="new")
+        service("gw/old", "new", 30443),
+        service("gw/new", "new", 30444),
+        pod("gw/n1", app="new"),
+        gateway("gw/public", app="new"),
     )
     workload = {**WORKLOAD, "blue": {"namespace": "gw", "service": "old"}}
     assert codes(run(cluster, workloads=[workload])) == ["same_labels"]

@@ -47,7 +47,9 @@ def bounds(cluster):
 
 
 def mark(cluster):
-    return (cluster.peek("horizontalpodautoscalers", "edge", "old")["metadata"].get("annotations") or {}).get(_replicas.PINNED)
+    return (cluster.peek("horizontalpodautoscalers", "edge", "old")["metadata"].get("annotations") or {}).get(
+        _replicas.PINNED
+    )
 
 
 def test_the_minimum_becomes_what_is_there_now():
@@ -167,7 +169,11 @@ def test_a_write_of_the_autoscaler_meanwhile_is_no_failure():
 
 @pytest.mark.parametrize(
     ("params", "code"),
-    [({"service": "edge/x"}, "no_such_service"), ({"service": "x"}, "malformed_reference"), ({"minimum": 0}, "bad_option")],
+    [
+        ({"service": "edge/x"}, "no_such_service"),
+        ({"service": "x"}, "malformed_reference"),
+        ({"minimum": 0}, "bad_option"),
+    ],
 )
 def test_what_is_wrong_is_refused(params, code):
     assert run(FakeCluster(*objects()), **params)["failure"]["code"] == code

@@ -21,7 +21,12 @@ WHERE = {"namespace": "bluegreen-mesh", "name": "night"}
 
 
 def thing(api, kind, name, spec, **meta):
-    return {"apiVersion": api, "kind": kind, "metadata": {"namespace": "istio-system", "name": name, **meta}, "spec": spec}
+    return {
+        "apiVersion": api,
+        "kind": kind,
+        "metadata": {"namespace": "istio-system", "name": name, **meta},
+        "spec": spec,
+    }
 
 
 def mesh(pods, selector=None, **meta):
@@ -29,7 +34,13 @@ def mesh(pods, selector=None, **meta):
     return FakeCluster(
         thing("v1", "Service", NAME, {"selector": {"app": NAME}}),
         thing("apps/v1", "Deployment", NAME, {"template": template}),
-        thing("networking.istio.io/v1", "Gateway", "public", {"selector": {"app": NAME} if selector is None else selector}, **meta),
+        thing(
+            "networking.istio.io/v1",
+            "Gateway",
+            "public",
+            {"selector": {"app": NAME} if selector is None else selector},
+            **meta,
+        ),
     )
 
 
@@ -107,5 +118,7 @@ def test_who_puts_it_back_is_named():
 
 def test_a_write_meanwhile_is_retried():
     cluster = mesh(BLUE)
-    cluster.on("PATCH", "*", lambda _r: cluster.edit("gateways", "istio-system", "public", lambda o: o.update(x=1)), times=1)
+    cluster.on(
+        "PATCH", "*", lambda _r: cluster.edit("gateways", "istio-system", "public", lambda o: o.update(x=1)), times=1
+    )
     assert run(cluster)["changed"] and len(selector(cluster)) == 2
