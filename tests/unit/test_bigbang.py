@@ -9,6 +9,8 @@ import base64
 import copy
 import difflib
 import json
+import re
+from pathlib import Path
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _bigbang
@@ -437,6 +439,18 @@ def test_every_move_is_found_by_its_own_key():
         path = tuple(move.old.replace("*", "some").split("."))
         assert _bigbang.move_of(path) == move and _bigbang.move_of((*path, "deeper")) is not None
     assert _bigbang.move_of(("istiod",)) is None
+
+
+def test_the_documented_moves_and_codes_are_those_of_the_code():
+    text = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text(encoding="utf-8")
+    for move in _bigbang.MOVES:
+        words = {move.old, move.old.rpartition(".")[2], move.old.removeprefix("istio.gateways.*.")}
+        words.add(re.sub(r".*(k8s|kubernetesResourceSpec)\.", "....", move.old))
+        assert any(f"`{word}`" in text for word in words), move.old
+        place = (move.new or "").replace(_bigbang.UPSTREAM, "U").replace(_bigbang.G, "G")
+        assert not place or f"`{place}`" in text or place.startswith("G.upstream."), place
+    for code in ("too_late", "too_early", "version_unknown", "old_key_not_moved", "old_key", "network_policy"):
+        assert re.search(rf"^\| `{code}` \| (error|warning) \|", text, re.M)
 
 
 def test_network_policies_that_would_shut_blue_out():

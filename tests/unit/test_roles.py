@@ -152,6 +152,13 @@ def test_a_role_asks_for_check_mode_by_our_own_word() -> None:
     assert {path.relative_to(ROOT).parts[1] for path in asking} == {"mesh"}, "say _mesh_check"
 
 
+def test_every_way_to_deploy_is_a_folder_a_choice_and_says_what_it_needs() -> None:
+    folders = {path.parent.name for path in (ROOT / "roles" / "deploy" / "tasks").glob("*/deploy.yml")}
+    workload = SCHEMA["mesh_workloads"]["options"]["method"]["choices"]
+    assert folders == set(SCHEMA["mesh_deploy_method"]["choices"]) == set(workload) == MESH["_mesh_methods"].keys()
+    assert set().union(*MESH["_mesh_methods"].values()) <= SCHEMA.keys()
+
+
 # -- the way back ----------------------------------------------------------------------------------------------------
 def documentation(path: str) -> dict[str, t.Any]:
     """Of a module or a doc fragment."""

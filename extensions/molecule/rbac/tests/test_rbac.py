@@ -28,7 +28,7 @@ LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
 # Which files a phase needs beside journal.yml.
 NEEDS = {
     "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy"], "verify": ["verify"],
-    "cutover": ["verify"], "soak": ["soak"], "unbind": ["unbind"],
+    "cutover": ["verify", "cutover"], "soak": ["soak"], "unbind": ["unbind"],
 }  # fmt: skip
 SETTINGS = {
     "mesh_context": "operator",
