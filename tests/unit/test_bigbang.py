@@ -445,6 +445,7 @@ def test_the_documented_moves_and_codes_are_those_of_the_code():
     text = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text(encoding="utf-8")
     for move in _bigbang.MOVES:
         words = {move.old, move.old.rpartition(".")[2], move.old.removeprefix("istio.gateways.*.")}
+        words.add(move.old.replace(".k8s.", ".kubernetesResourceSpec."))
         words.add(re.sub(r".*(k8s|kubernetesResourceSpec)\.", "....", move.old))
         assert any(f"`{word}`" in text for word in words), move.old
         place = (move.new or "").replace(_bigbang.UPSTREAM, "U").replace(_bigbang.G, "G")
