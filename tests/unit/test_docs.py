@@ -1,0 +1,28 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the documentation points to exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPARISON = (ROOT / "docs" / "guide-comparison.md").read_text(encoding="utf-8")
+ROWS = [line for line in COMPARISON.splitlines() if line.startswith("| ")][1:]
+NAMED = sorted(set(re.findall(r"`([\w/.]+)::(\w+)`", COMPARISON)))
+
+
+def test_every_step_is_shown_by_a_test_or_not_claimed() -> None:
+    assert len(ROWS) > 20 and len(NAMED) > 20
+    for row in ROWS:
+        step, _guide, ours, shown = (cell.strip() for cell in row.strip("|").split("|"))
+        assert re.search(r"`[\w/.]+::\w+`", shown) or ours == "not yet", step
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED, ids=lambda value: str(value).rpartition("/")[2])
+def test_a_test_that_is_named_exists(path: str, name: str) -> None:
+    assert re.search(rf"^def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.M), f"{path} has no {name}"
