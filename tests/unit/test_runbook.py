@@ -17,9 +17,13 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_ser
 from ansible_collections.bluegreen.mesh.plugins.module_utils import runbook
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
+    bigbang_values,
     binding_policy,
+    gateway_clone,
+    gateway_selector,
     haproxy_weights,
     policy_twin,
+    replicas_pin,
     resource_keep,
     service_node_ports,
     virtual_service_gateways,
@@ -144,6 +148,32 @@ def test_node_ports_by_hand():
     ports = [{"name": "http2", "port": 80, "nodePort": 31080}, {"name": "https", "port": 443, "nodePort": 31443}]
     found = jq(command.run, {"spec": {"ports": ports}})["spec"]["ports"]
     assert [port["nodePort"] for port in found] == [30080, 31443]
+
+
+def test_a_copy_of_blue_by_hand():
+    target = {"api_version": "apps/v1", "kind": "Deployment", "namespace": "gw", "name": "new"}
+    (command,) = gateway_clone.commands(STEP, {"state": "absent", "objects": [target]}, BOOK)
+    assert "k delete deployment.apps new -n gw" in command.run
+    restored = {"state": "restored", "objects": [{**target, "body": {"spec": {"replicas": 2}}}]}
+    (command,) = gateway_clone.commands(STEP, restored, BOOK)
+    assert '"path": "/spec", "value": {"replicas": 2}' in command.run
+
+
+def test_numbers_and_selectors_by_hand():
+    hpa = {"api_version": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "namespace": "n", "name": "h"}
+    entry = {**hpa, "spec": {"minReplicas": 1}, "mark": None}
+    (command,) = replicas_pin.commands(STEP, {"state": "restored", "restore": [entry]}, BOOK)
+    assert '{"spec": {"minReplicas": 1}, "metadata": {"annotations": {"bluegreen.mesh/pinned": null}}}' in command.run
+    entry = {"gateway": "n/g", "selector": {"app": "old"}}
+    (command,) = gateway_selector.commands(STEP, {"state": "restored", "restore": [entry]}, BOOK)
+    assert '"path": "/spec/selector", "value": {"app": "old"}' in command.run and "-n n" in command.run
+
+
+def test_a_values_file_is_for_a_person_to_edit():
+    changes = [{"path": ["a", "b"], "before": None, "after": 1}, {"path": ["c"], "before": 2, "after": 3}]
+    (command,) = bigbang_values.commands(STEP, {"state": "restored", "path": "/v.yaml", "changes": changes}, BOOK)
+    assert command.run == ":" and "/v.yaml" in command.what
+    assert "a.b: remove" in command.what and "c: set 2" in command.what
 
 
 def server(colour: str, weight: int, configured: int = 100) -> dict:

@@ -16,11 +16,15 @@ import typing as t
 
 from .._journal import PHASES
 from . import (
+    bigbang_values,
     binding_policy,
+    gateway_clone,
+    gateway_selector,
     gateway_twin,
     haproxy_weights,
     helm,
     policy_twin,
+    replicas_pin,
     resource_keep,
     service_node_ports,
     virtual_service_gateways,
@@ -28,11 +32,15 @@ from . import (
 from ._command import Book, Command
 
 RENDERED = {
+    "bigbang_values": bigbang_values,
     "binding_policy": binding_policy,
+    "gateway_clone": gateway_clone,
+    "gateway_selector": gateway_selector,
     "gateway_twin": gateway_twin,
     "haproxy_weights": haproxy_weights,
     "helm": helm,
     "policy_twin": policy_twin,
+    "replicas_pin": replicas_pin,
     "resource_keep": resource_keep,
     "service_node_ports": service_node_ports,
     "virtual_service_gateways": virtual_service_gateways,
