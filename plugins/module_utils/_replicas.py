@@ -154,7 +154,14 @@ def _read(cluster: Cluster, service_name: str) -> tuple[Object, list[Object]]:
 
 
 def _gone(cluster: Cluster, service_name: str) -> bool:
-    return cluster.find(path_of("v1", "services", *parse_namespaced(service_name, "service"))) is None
+    """Whether there is nothing left to release, as after a removal that was killed halfway."""
+    try:
+        _read(cluster, service_name)
+    except Refusal as exc:
+        if exc.code not in ("no_such_service", "no_workload"):
+            raise
+        return True
+    return False
 
 
 def _once(module: t.Any, cluster: Cluster, journal: Journal | None) -> dict[str, t.Any]:

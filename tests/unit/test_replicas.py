@@ -80,6 +80,10 @@ def test_nothing_is_lowered():
 
 def test_releasing_what_is_gone_is_nothing_to_do():
     assert not run(FakeCluster(), state="released")["changed"]
+    cluster = FakeCluster(*objects())
+    cluster.delete("/apis/apps/v1/namespaces/edge/deployments/old")
+    assert not run(cluster, state="released")["changed"]
+    assert run(FakeCluster(), state="released", service="x")["failure"]["code"] == "malformed_reference"
 
 
 def test_what_others_chose_since_stays():
