@@ -37,7 +37,7 @@ options:
     default: bound
   method:
     description:
-      - V(patch) writes the lists. Whoever applies the object server-side then finds its field owned by somebody else.
+      - V(patch) writes the lists, and gives the ownership of their fields back to who had applied them.
       - V(admission) sends each object an empty patch, so that the policy that M(bluegreen.mesh.binding_policy) has
         written binds it on the way. Only for V(state=bound). It leaves no trace in C(managedFields). The answer is
         looked at, and an object that is not bound in it has failed.
