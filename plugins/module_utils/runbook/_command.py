@@ -30,6 +30,12 @@ def on(kind: str, namespace: str, name: str) -> str:
     return f"{shlex.quote(kind)} {shlex.quote(name)}{where}"
 
 
+def plain_kind(ref: dict[str, t.Any]) -> str:
+    """KIND.GROUP, as kubectl takes it, of {"api_version", "kind"}."""
+    group = ref["api_version"].rpartition("/")[0]
+    return f"{ref['kind'].lower()}.{group}" if group else ref["kind"].lower()
+
+
 def edited(kind: str, namespace: str, name: str, jq: str) -> str:
     """Reads an object, edits it by a jq filter, and writes it back if nobody else has changed it meanwhile."""
     return f"k get {on(kind, namespace, name)} -o json | jq {shlex.quote(jq)} | k replace -f -"

@@ -9,7 +9,7 @@ import shlex
 import typing as t
 
 from .._deletion_guard import KEPT_BY, policy_name
-from ._command import Book, Command, edited, on
+from ._command import Book, Command, edited, on, plain_kind
 
 POLICY = "helm.sh/resource-policy"
 UNDO = "bluegreen.mesh/kept-undo"  # on a kept object: what its annotation was
@@ -34,10 +34,9 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
         )
     ]
     for ref in params.get("resources") or []:
-        group = ref["api_version"].rpartition("/")[0]
-        kind = f"{ref['kind'].lower()}.{group}" if group else ref["kind"].lower()
-        where = f"{ref['kind']} {ref.get('namespace') or ''}/{ref['name']}"
-        found.append(Command(f"let go of {where}", edited(kind, ref.get("namespace") or "", ref["name"], RELEASED)))
+        namespace = ref.get("namespace") or ""
+        run = edited(plain_kind(ref), namespace, ref["name"], RELEASED)
+        found.append(Command(f"let go of {ref['kind']} {namespace}/{ref['name']}", run))
     return found
 
 
