@@ -8,17 +8,15 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import typing as t
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[4]
-COLLECTIONS = str(ROOT / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -86,10 +84,7 @@ def snapshot(cluster: Cluster) -> dict[str, t.Any]:
         for body in cluster.list(path_of(group_version, plural)):
             meta = body["metadata"]
             found[f"{plural} {meta.get('namespace', '')}/{meta['name']}"] = identity(body)
-    with socket.create_connection(("172.30.0.20", 9999), 5) as balancer:
-        balancer.sendall(b"show servers state\n")
-        rows = b"".join(iter(lambda: balancer.recv(65536), b"")).decode().splitlines()
-    found["weights"] = [row.split()[1:8:2] for row in rows if "-node-" in row]
+    found["weights"] = lab.weights()
     # A journal of a run that got no further than opening it holds nothing.
     return {name: value for name, value in found.items() if value != ([], {})}
 
@@ -100,22 +95,6 @@ def nothing_is_changed(cluster: Cluster, journals: dict[str, int]) -> t.Iterator
     assert len(before) > 50 and before["weights"]
     yield
     assert snapshot(cluster) == before
-
-
-def run(module: str, tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    """The module, as a process of its own."""
-    arguments = tmp_path / "arguments.json"
-    connection = {"kubeconfig": KUBECONFIG, "context": "lab"}
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.bluegreen.mesh.plugins.modules.{module}", str(arguments)],
-        env={**os.environ, "PYTHONPATH": COLLECTIONS},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return json.loads(done.stdout)
 
 
 def refused(result: dict[str, t.Any], code: str, *words: str) -> None:
@@ -141,15 +120,15 @@ def journals(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict
         tmp_path = tmp_path_factory.mktemp(name)
         for run_id, operator in (("first", "alice"), ("second", "bob")):
             taken = {"state": "open", "run_id": run_id, "operator": operator, "takeover": True}
-            epochs[name] = run("migration_journal", tmp_path, **where, **taken)["epoch"]
+            epochs[name] = lab.run("migration_journal", tmp_path, **where, **taken)["epoch"]
         for phase in phases:
-            noted = run(
+            noted = lab.run(
                 "migration_journal", tmp_path, **where,
                 epoch=epochs[name], state="recorded", phase=phase, phase_state="done",
             )  # fmt: skip
             assert not noted.get("failed"), noted
         if name != "held":
-            closed = run("migration_journal", tmp_path, **where, epoch=epochs[name], state="closed")
+            closed = lab.run("migration_journal", tmp_path, **where, epoch=epochs[name], state="closed")
             assert not closed.get("failed"), closed
     return epochs
 
@@ -157,18 +136,18 @@ def journals(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict
 # -- connection ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("module", ["virtual_service_gateways", "gateway_info", "migration_journal"])
 def test_a_context_that_does_not_exist(tmp_path: pathlib.Path, module: str) -> None:
-    result = run(module, tmp_path, **{**WRITES, **READS, **OPEN}[module], context="typo")
+    result = lab.run(module, tmp_path, **{**WRITES, **READS, **OPEN}[module], context="typo")
     refused(result, "cluster", KUBECONFIG, "'typo'", "lab, nobody, operator")
 
 
 def test_a_kubeconfig_that_does_not_exist(tmp_path: pathlib.Path) -> None:
     missing = str(tmp_path / "missing")
-    refused(run("gateway_info", tmp_path, kubeconfig=missing), "cluster", missing, "does not exist", "mesh_kubeconfig")
+    refused(lab.run("gateway_info", tmp_path, kubeconfig=missing), "cluster", missing, "does not exist", "mesh_kubeconfig")
 
 
 def test_a_kubeconfig_that_is_none(tmp_path: pathlib.Path) -> None:
     (tmp_path / "torn").write_text("{[", encoding="utf-8")
-    result = run("gateway_info", tmp_path, kubeconfig=str(tmp_path / "torn"))
+    result = lab.run("gateway_info", tmp_path, kubeconfig=str(tmp_path / "torn"))
     refused(result, "cluster", str(tmp_path / "torn"), "line 1")
 
 
@@ -188,12 +167,12 @@ def test_a_kubeconfig_that_is_none(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_no_permission(tmp_path: pathlib.Path, module: str, verb: str, resource: str) -> None:
-    result = run(module, tmp_path, **{**WRITES, **READS, **OPEN}[module], context="nobody")
+    result = lab.run(module, tmp_path, **{**WRITES, **READS, **OPEN}[module], context="nobody")
     refused(result, "api", "403", 'User "nobody"', f'cannot {verb} resource "{resource}"', "Give this user that verb", "docs/permissions.md")
 
 
 def test_findings_that_could_not_be_looked_for_are_findings(tmp_path: pathlib.Path) -> None:
-    result = run("mesh_findings_info", tmp_path, **FINDINGS["mesh_findings_info"], context="nobody")
+    result = lab.run("mesh_findings_info", tmp_path, **FINDINGS["mesh_findings_info"], context="nobody")
     assert {finding["code"] for finding in result["findings"]} == {"unreadable"}
     assert {"List gateways", "List virtualservices"} <= {finding["object"] for finding in result["errors"]}
 
@@ -210,7 +189,7 @@ def test_findings_that_could_not_be_looked_for_are_findings(tmp_path: pathlib.Pa
     ],
 )
 def test_a_gateway_that_does_not_exist(tmp_path: pathlib.Path, module: str, params: dict[str, t.Any]) -> None:
-    refused(run(module, tmp_path, **params), "no_gateway", "Gateway mesh-bad/olf")
+    refused(lab.run(module, tmp_path, **params), "no_gateway", "Gateway mesh-bad/olf")
 
 
 @pytest.mark.parametrize("reference", ["old", "a/b/c"])
@@ -231,34 +210,34 @@ def test_a_malformed_reference(tmp_path: pathlib.Path, module: str, field: str, 
         params["pairs"] = [{**params["pairs"][0], "blue": reference}]
     else:
         params["gateways"] = [reference]
-    refused(run(module, tmp_path, **params), "malformed_reference", field, repr(reference), "NAMESPACE/NAME")
+    refused(lab.run(module, tmp_path, **params), "malformed_reference", field, repr(reference), "NAMESPACE/NAME")
 
 
 def test_a_port_in_use(tmp_path: pathlib.Path) -> None:
-    result = run("service_node_ports", tmp_path, namespace="mesh-bad", name="green", node_ports={"http2": 30443})
+    result = lab.run("service_node_ports", tmp_path, namespace="mesh-bad", name="green", node_ports={"http2": 30443})
     refused(result, "port_in_use", "mesh-bad/green", "30443", "istio-system/public-ingressgateway", "port https")
 
 
 def test_a_certificate_that_is_not_there(tmp_path: pathlib.Path) -> None:
-    result = run("gateway_twin", tmp_path, pairs=[TWIN], certificates="require")
+    result = lab.run("gateway_twin", tmp_path, pairs=[TWIN], certificates="require")
     refused(result, "secret_missing", "Secret mesh-bad-new/cert", "Gateway mesh-bad-new/new", "certificates: copy")
 
 
 @pytest.mark.parametrize("module", ["resource_keep", "resource_keep_info"])
 def test_a_helm_record_that_is_none(tmp_path: pathlib.Path, module: str) -> None:
     options = {"migration": "bad", "backup_dir": str(tmp_path)} if module == "resource_keep" else {}
-    result = run(module, tmp_path, gateways=["mesh-bad-broken/old"], **options)
+    result = lab.run(module, tmp_path, gateways=["mesh-bad-broken/old"], **options)
     record = "Secret mesh-bad-broken/sh.helm.release.v1.broken.v1"
     refused(result, "undecodable_release", record, "release broken", "can't be decoded", "helm history broken")
-    assert [path.name for path in tmp_path.iterdir()] == ["arguments.json"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{module}.json"]
 
 
 def test_an_object_of_two_releases(tmp_path: pathlib.Path) -> None:
     options = {"migration": "bad", "backup_dir": str(tmp_path)}
-    result = run("resource_keep", tmp_path, gateways=["mesh-bad-two/public"], **options)
+    result = lab.run("resource_keep", tmp_path, gateways=["mesh-bad-two/public"], **options)
     owners = ("mesh-bad-two/first", "mesh-bad-two/second")
     refused(result, "two_owners", "Gateway mesh-bad-two/public", *owners, "take it out of all but one")
-    assert [path.name for path in tmp_path.iterdir()] == ["arguments.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["resource_keep.json"]
 
 
 @pytest.mark.parametrize(("module", "params"), {**WRITES, "haproxy_weights": BALANCER}.items())
@@ -270,24 +249,20 @@ def test_an_older_epoch(
         params = {**params, "green_percent": 5, "require_health": False}
     if module == "resource_keep":
         older["phase"] = "keep"
-    result = run(module, tmp_path, **params, journal=older)
+    result = lab.run(module, tmp_path, **params, journal=older)
     refused(result, "stale_epoch", "run second of bob", "mesh-bad/held", f"epoch {journals['held'] - 1}", "-e mesh_takeover=true")
 
 
 def test_an_older_epoch_in_the_journal_itself(tmp_path: pathlib.Path, journals: dict[str, int]) -> None:
     older = {"namespace": "mesh-bad", "name": "held", "epoch": journals["held"] - 1}
-    result = run("migration_journal", tmp_path, **older, state="recorded", phase="keep", phase_state="done")
+    result = lab.run("migration_journal", tmp_path, **older, state="recorded", phase="keep", phase_state="done")
     refused(result, "stale_epoch", "run second of bob", "mesh-bad/held")
 
 
 # -- migrate.yml -----------------------------------------------------------------------------------------------------
 def play(migration: str, *argv: str) -> subprocess.CompletedProcess[str]:
-    """migrate.yml as an operator runs it on the lab, with a journal in a namespace of this scenario."""
-    command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", "playbooks/migrate.yml", *argv]
-    command += ["-e", "mesh_journal_namespace=mesh-bad", "-e", f"mesh_migration={migration}"]
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
-    env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+    """With a journal in a namespace of this scenario."""
+    return lab.play({"mesh_journal_namespace": "mesh-bad", "mesh_migration": migration}, *argv, timeout=120)
 
 
 @pytest.mark.parametrize(
