@@ -21,7 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
-RBAC = "rbac.authorization.k8s.io/v1"
+GROUP = "rbac.authorization.k8s.io"
+RBAC = f"{GROUP}/v1"
 ROLES = {path.stem: path for path in (lab.ROOT / "docs" / "rbac").glob("*.yml")}
 BINDINGS = path_of(RBAC, "clusterrolebindings")
 LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
@@ -67,8 +68,8 @@ def allow(cluster: Cluster, files: t.Iterable[str]) -> None:
         body = {
             "apiVersion": RBAC, "kind": "ClusterRoleBinding",
             "metadata": {"name": f"bluegreen-mesh-{name}", "labels": LABELS},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"bluegreen-mesh-{name}"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "operator"}],
+            "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": f"bluegreen-mesh-{name}"},
+            "subjects": [{"apiGroup": GROUP, "kind": "User", "name": "operator"}],
         }  # fmt: skip
         cluster.create(BINDINGS, body)
 
