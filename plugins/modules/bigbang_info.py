@@ -11,7 +11,8 @@ short_description: What must be so before Big Bang deploys its new gateways
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Reads which Big Bang, Istio and SmoothGlue are installed, and looks through the values files for what the old charts were
+  - Reads which Big Bang, Istio and SmoothGlue are installed, and looks through the values files for what the old
+    charts were
     told and the new ones are not. Changes nothing, and does not fail because of findings.
   - Every code is described in C(docs/deploying.md). Values are never shown, as they may be secrets.
 options:
@@ -43,7 +44,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.info
 notes:
   - Needs C(list) on C(helmreleases.helm.toolkit.fluxcd.io), C(get) on their source, C(list) on C(deployments) in
-    istio-system and on C(networkpolicies) in all namespaces. If it may list C(secrets) in namespace zarf, of which it reads
+    istio-system and on C(networkpolicies) in all namespaces. If it may list C(secrets) in namespace zarf, of which
+    it reads
     names and versions only, it knows SmoothGlue's version.
 seealso:
   - module: bluegreen.mesh.bigbang_values

@@ -11,12 +11,14 @@ short_description: Put green's values into the values file of a Big Bang
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Works out, from the live blue, the values by which Big Bang deploys its new gateways beside it - NodePorts of their own,
+  - Works out, from the live blue, the values by which Big Bang deploys its new gateways beside it - NodePorts of
+    their own,
     blue's ports, and autoscaling that never goes below what blue has now - and merges them into a values file below
     C(istioGateway.values.gateways).
   - Comments, order and quotes of the file stay. Its other values are not touched, its autoscaling is never lowered, and
     ports that only the file has stay. The diff shows what is changed and nothing else, since the file may hold secrets.
-  - A file with a key that is there twice, or that can't be parsed, is refused with the line. So is one that is encrypted,
+  - A file with a key that is there twice, or that can't be parsed, is refused with the line. So is one that is
+    encrypted,
     and a place that is shared by an anchor.
 options:
   state:
@@ -52,7 +54,8 @@ options:
         required: true
       alb:
         description:
-          - Blue's Gateway, as C(NAMESPACE/NAME), if an Application Load Balancer sends to this gateway. It sends no server
+          - Blue's Gateway, as C(NAMESPACE/NAME), if an Application Load Balancer sends to this gateway. It sends
+            no server
             name, so the gateway has to take every host, with the one certificate that blue's Gateway names.
         type: str
   backup:
@@ -70,7 +73,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Needs C(get) on C(services), C(list) on C(deployments) and C(horizontalpodautoscalers) in blue's namespace, and C(get) on
+  - Needs C(get) on C(services), C(list) on C(deployments) and C(horizontalpodautoscalers) in blue's namespace, and
+    C(get) on
     C(gateways.networking.istio.io).
 seealso:
   - module: bluegreen.mesh.bigbang_info

@@ -11,10 +11,12 @@ short_description: Make green from the live blue
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Makes a second gateway workload from the one that is there, without its chart or operator. Copied are the Deployment,
+  - Makes a second gateway workload from the one that is there, without its chart or operator. Copied are the
+    Deployment,
     the Service, the service account with its Roles and RoleBindings, the HorizontalPodAutoscaler and the
     PodDisruptionBudget, under green's names, in green's namespace, with green's labels and NodePorts.
-  - What the cluster set (addresses, UIDs, status) and what says whose an object is (labels and annotations of Helm, Flux,
+  - What the cluster set (addresses, UIDs, status) and what says whose an object is (labels and annotations of
+    Helm, Flux,
     Argo CD or the Istio operator) does not come along.
   - Green's pods lose every label by which something selects blue's, and get O(labels). It is refused if something would
     still select both.
@@ -66,7 +68,8 @@ extends_documentation_fragment:
 notes:
   - Needs C(get), C(list), C(create), C(update) and C(delete) on C(deployments), C(services), C(serviceaccounts),
     C(roles), C(rolebindings), C(horizontalpodautoscalers) and C(poddisruptionbudgets) in green's namespace, C(get) and
-    C(list) on them in blue's, and C(list) on C(services) and C(gateways.networking.istio.io) in all namespaces. Kubernetes
+    C(list) on them in blue's, and C(list) on C(services) and C(gateways.networking.istio.io) in all namespaces.
+    Kubernetes
     lets nobody create a Role with rights that they do not have themselves.
   - Does not wait for the pods. M(bluegreen.mesh.gateway_ready_info) does.
 seealso:
@@ -97,7 +100,9 @@ objects:
       description: Kind, namespace and name.
       type: str
     state:
-      description: V(created), V(updated), V(unchanged), V(removed), V(absent), or V(foreign) if it is not of this module's making.
+      description:
+        - V(created), V(updated), V(unchanged), V(removed), V(absent), or V(foreign) if it is not of this
+          module's making.
       type: str
 replicas:
   description: How many pods green's Deployment asks for.

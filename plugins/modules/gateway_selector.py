@@ -11,7 +11,8 @@ short_description: Make blue's Gateways select blue's pods only
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - A Gateway selects pods by label in every namespace. Where green's pods have all the labels that a Gateway of blue's selects
+  - A Gateway selects pods by label in every namespace. Where green's pods have all the labels that a Gateway of
+    blue's selects
     by, as Big Bang's do, one more label is added to its selector, that blue's pods have and green's do not.
   - Otherwise both sides' Gateways meet at green's pods, and of two with the same hosts istiod drops the newer one's TLS
     servers. A VirtualService that names green's Gateway alone is then not served at all, until blue's Gateway is gone.

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plays Big Bang's new gateways: python bigbang.py VALUES_FILE. The values' `upstream` goes to Istio's gateway chart, beside
+"""Plays Big Bang's new gateways: python bigbang.py VALUES_FILE. The values' `upstream` goes to Istio's gateway
+chart, beside
 it come the Gateway that selects app: RELEASE, the certificate, and the HelmRelease that Flux would have made Ready."""
 
 from __future__ import annotations

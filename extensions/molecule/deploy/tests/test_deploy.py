@@ -11,16 +11,14 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
 import sys
-import typing as t
 
 import pytest
 import yaml
 
-ROOT = pathlib.Path(__file__).parents[4]
-sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+import lab  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
 HERE = pathlib.Path(__file__).parents[1]
@@ -28,7 +26,6 @@ VALUES = pathlib.Path(os.environ["LAB_STATE"]) / "deploy" / "bigbang-values.yaml
 SETTINGS = yaml.safe_load((HERE / "files" / "settings.yml").read_text(encoding="utf-8"))
 FLUX = "helm.toolkit.fluxcd.io/v2"
 ISTIO = "networking.istio.io/v1"
-CONNECTION = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab"}
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +33,12 @@ def cluster() -> Cluster:
     return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
-def start(tmp_path: pathlib.Path, module: str, **params: t.Any) -> subprocess.Popen[str]:
-    """A module, as a process of its own."""
-    arguments = tmp_path / "arguments.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**CONNECTION, **params}}), encoding="utf-8")
-    name = f"ansible_collections.bluegreen.mesh.plugins.modules.{module}"
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "playbooks" / "collections")}
-    return subprocess.Popen([sys.executable, "-m", name, str(arguments)], env=env, stdout=subprocess.PIPE, text=True)
-
-
-def run(tmp_path: pathlib.Path, module: str, **params: t.Any) -> dict[str, t.Any]:
-    out, _err = start(tmp_path, module, **params).communicate(timeout=90)
-    return json.loads(out)
-
-
 def test_the_copy_has_what_the_cluster_gave_it_and_nothing_of_blues_owner(cluster: Cluster) -> None:
     service = cluster.get(path_of("v1", "services", "mesh-clone", "passthrough-green"))
     blue = cluster.get(path_of("v1", "services", "istio-system", "passthrough-ingressgateway"))
-    assert {p["name"]: p["nodePort"] for p in service["spec"]["ports"]} == SETTINGS["mesh_workloads"][1]["green"]["node_ports"]
+    assert {p["name"]: p["nodePort"] for p in service["spec"]["ports"]} == SETTINGS["mesh_workloads"][1]["green"][
+        "node_ports"
+    ]
     assert service["spec"]["clusterIP"] != blue["spec"]["clusterIP"]
     deployment = cluster.get(path_of("apps/v1", "deployments", "mesh-clone", "passthrough-green"))
     assert deployment["status"]["readyReplicas"] >= 1
@@ -89,9 +74,9 @@ def test_the_values_file_has_greens_values_and_everything_else_as_it_was() -> No
 def test_the_wait_ends_when_the_status_is_of_the_present_generation(cluster: Cluster, tmp_path: pathlib.Path) -> None:
     path = path_of(FLUX, "helmreleases", "bigbang", "public-ingressgateway")
     cluster.patch(path, {"spec": {"interval": "6m"}})
-    once = run(tmp_path, "flux_release_info", namespace="bigbang", settle=0)
+    once = lab.run("flux_release_info", tmp_path, namespace="bigbang", settle=0)
     assert list(once["failure"]["releases"]) == ["public-ingressgateway"] and "generation 2" in once["msg"]
-    waiting = start(tmp_path, "flux_release_info", namespace="bigbang", settle=1, deadline=60)
+    waiting = lab.start("flux_release_info", tmp_path, namespace="bigbang", settle=1, deadline=60)
     ready = {"type": "Ready", "status": "False", "reason": "Progressing", "message": "running an upgrade"}
     for status in ("False", "True"):
         assert waiting.poll() is None
@@ -101,25 +86,33 @@ def test_the_wait_ends_when_the_status_is_of_the_present_generation(cluster: Clu
     assert json.loads(out)["ready"] == ["bigbang", "public-ingressgateway"]
 
 
-def test_a_cutover_is_refused_while_green_is_smaller(tmp_path: pathlib.Path) -> None:
-    result = run(tmp_path, "replicas_pin", service="mesh-clone/passthrough-green", minimum=3, timeout=1)
-    told = run(tmp_path, "gateway_ready_info", workloads=SETTINGS["mesh_workloads"])
-    assert result["failure"]["code"] == "not_ready" or not told.get("failed")
-    assert run(tmp_path, "replicas_pin", service="mesh-clone/passthrough-green", minimum=3, timeout=60)["ready"] >= 3
-    assert run(tmp_path, "replicas_pin", service="mesh-clone/passthrough-green", state="released")["changed"]
+def test_green_that_is_smaller_than_blue_is_refused_with_numbers(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    blue, green = "istio-system/passthrough-ingressgateway", "mesh-clone/passthrough-green"
+    assert lab.run("replicas_pin", tmp_path, service=blue, minimum=2, timeout=60)["ready"] >= 2
+    told = lab.run("gateway_ready_info", tmp_path, workloads=SETTINGS["mesh_workloads"])
+    assert told["failed"] and "1 of 1 pods are ready, blue has 2" in told["msg"]
+    assert lab.run("replicas_pin", tmp_path, service=green, minimum=2, timeout=60)["ready"] >= 2
+    told = lab.run("gateway_ready_info", tmp_path, workloads=SETTINGS["mesh_workloads"], deadline=30)
+    assert {"name": "passthrough", "blue_ready": 2, "green_ready": 2} in told["workloads"]
+    for service in (blue, green):
+        assert lab.run("replicas_pin", tmp_path, service=service, state="released")["changed"]
+    deployment = path_of("apps/v1", "deployments", *blue.split("/"))
+    cluster.patch(deployment, {"spec": {"replicas": 1}})
 
 
 def test_rolling_back_leaves_what_was_there(cluster: Cluster) -> None:
-    settings = json.dumps({**SETTINGS, "mesh_rollback_to": "bind"})
-    command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", "playbooks/migrate.yml", "-t", "rollback", "-e", settings]
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200, check=False)
+    done = lab.play({**SETTINGS, "mesh_rollback_to": "bind"}, "--tags", "rollback", timeout=200)
     assert done.returncode == 0, done.stdout[-3000:]
     for group_version, plural in (("v1", "services"), ("apps/v1", "deployments"), ("v1", "serviceaccounts")):
-        assert [i["metadata"]["name"] for i in cluster.list(path_of(group_version, plural, "mesh-clone"))] in ([], ["default"])
+        assert [i["metadata"]["name"] for i in cluster.list(path_of(group_version, plural, "mesh-clone"))] in (
+            [],
+            ["default"],
+        )
     assert cluster.find(path_of(ISTIO, "gateways", "mesh-clone", "passthrough")) is None
     assert cluster.find(path_of(ISTIO, "gateways", "mesh-bigbang", "httpbin")) is None
-    assert cluster.get(path_of(ISTIO, "gateways", "istio-system", "public"))["spec"]["selector"] == {"app": "public-ingressgateway"}
+    assert cluster.get(path_of(ISTIO, "gateways", "istio-system", "public"))["spec"]["selector"] == {
+        "app": "public-ingressgateway"
+    }
     hpa = cluster.get(path_of("autoscaling/v2", "horizontalpodautoscalers", "istio-system", "public-ingressgateway"))
     assert hpa["spec"]["minReplicas"] == 1 and "annotations" not in hpa["metadata"]
     assert VALUES.read_text(encoding="utf-8") == (HERE / "files" / "bigbang-values.yaml").read_text(encoding="utf-8")
