@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """For the scenarios of binding by a policy: a corpus of VirtualServices of every shape, for which the cluster's answers
-to dry runs are compared with the plans of _virtual_services."""
+to dry runs are compared with the plans of _virtual_services. Import lab before it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import json
 import random
 import typing as t
 
-import lab  # noqa: F401: it lets our collection be imported
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
@@ -46,14 +45,14 @@ def corpus(count: int, seed: int) -> t.Iterator[dict[str, t.Any]]:
 
     def names() -> list[str]:
         pool = REFERENCES + MALFORMED if dice.random() < 0.1 else REFERENCES
-        return [dice.choice(pool) for _ in range(dice.choice((1, 1, 2, 2, 3, 5)))]
+        return [dice.choice(pool) for _n in range(dice.choice((1, 1, 2, 2, 3, 5)))]
 
     def matches(**fixed: t.Any) -> list[dict[str, t.Any]]:
-        return [{**fixed, **({"gateways": names()} if dice.random() < 0.7 else {})} for _ in range(dice.randint(1, 3))]
+        return [{**fixed, **({"gateways": names()} if dice.random() < 0.7 else {})} for _n in range(dice.randint(1, 3))]
 
     for number in range(count):
         spec: dict[str, t.Any] = {"http": []}
-        for _ in range(dice.randint(0, 3)):
+        for _n in range(dice.randint(0, 3)):
             match = matches(uri={"prefix": "/"}) if dice.random() < 0.8 else None
             spec["http"].append({"match": match, "route": route} if match else {"route": route})
         spec["http"].append({"route": route})
@@ -63,7 +62,7 @@ def corpus(count: int, seed: int) -> t.Iterator[dict[str, t.Any]]:
             spec["tcp"] = [{"match": matches(port=9000), "route": route}, {"route": route}]
         if dice.random() < 0.15:
             spec["hosts"] = None
-        top = dice.choice((None, [], ["mesh"], *[names() for _ in range(7)]))
+        top = dice.choice((None, [], ["mesh"], *[names() for _n in range(7)]))
         body = virtual_service(f"corpus-{number}", top, dice.choice(NAMESPACES), **spec)
         if dice.random() < 0.05:
             body["metadata"]["labels"] = {vs.LEAVE_ALONE: dice.choice(("false", "true"))}

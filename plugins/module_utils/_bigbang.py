@@ -20,7 +20,7 @@ import typing as t
 from ._client import ApiError, path_of
 from ._clone import live_replicas
 from ._module import Refusal
-from ._values import service_ports, title
+from ._values import service_ports
 from ._values_file import Path, ValuesFile, plain
 
 Object = dict[str, t.Any]

@@ -262,13 +262,12 @@ class Writer:
             except ApiError as exc:
                 if exc.status not in (404, 409, 422):
                     raise
-                refusal = exc
-            body = self.cluster.find(path)
+                body = self.cluster.find(path)
+                if body is not None and exc.status == 422 and body["metadata"]["resourceVersion"] == plan.version:
+                    raise  # else 422 says that a list we patched is not where it was
             if body is None:
                 plan.skip("it was deleted meanwhile")
                 return
-            if refusal.status == 422 and body["metadata"]["resourceVersion"] == plan.version:
-                raise refusal  # else 422 says that a list we patched is not where it was
             fresh = vs.plan_one(body, self.rule)
             plan.verdict, plan.reason = fresh.verdict, fresh.reason
             if fresh.verdict == "unchanged":  # by someone else, or by a try of ours whose answer was lost

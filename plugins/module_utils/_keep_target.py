@@ -122,7 +122,8 @@ class Target:
     @property
     def intact(self) -> bool:
         """Whether it is the object that was kept, and not on its way out."""
-        return self.annotations.get(UID) == self.meta.get("uid") is not None and not self.meta.get("deletionTimestamp")
+        uid = self.annotations.get(UID)
+        return uid is not None and uid == self.meta.get("uid") and not self.meta.get("deletionTimestamp")
 
     def before(self) -> dict[str, str]:
         """Its labels as they were before we kept it."""

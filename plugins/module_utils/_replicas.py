@@ -127,18 +127,17 @@ def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     journal = Journal.load(cluster, params["journal"])
     if journal and not module.check_mode:
         journal.check()
-    for _attempt in range(TRIES):
+    for attempt in range(TRIES):
         try:
             result = _once(module, cluster, journal)
             break
         except ApiError as exc:
             if exc.status != 409:
                 raise
-            conflict = exc
-    else:
-        raise Refusal(
-            "conflict", f"The autoscaler or Deployment was changed by others during each of {TRIES} tries ({conflict})."
-        )
+            if attempt == TRIES - 1:
+                raise Refusal(
+                    "conflict", f"The autoscaler or Deployment was changed by others during each of {TRIES} tries ({exc})."
+                ) from exc
     if params["timeout"] and params["state"] == "pinned" and not module.check_mode:
         result["ready"] = _wait(cluster, params["service"], result["minimum"], params["timeout"])
     return result

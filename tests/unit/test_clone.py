@@ -366,7 +366,10 @@ def test_undoing_leaves_what_others_made(cluster):
 def test_a_change_made_meanwhile_is_retried_from_a_fresh_read(cluster):
     run(cluster)
     cluster.edit("services", "istio-system", NAME, lambda o: o["spec"].update(externalTrafficPolicy="Cluster"))
-    touch = lambda o: o["metadata"]["annotations"].update(other="x")  # noqa: E731
+
+    def touch(o):
+        o["metadata"]["annotations"].update(other="x")
+
     cluster.on("PUT", "*", lambda _r: cluster.edit("services", "istio-gateway", "public-green", touch), times=1)
     assert run(cluster)["changed"]
     assert green(cluster, "services")["metadata"]["annotations"]["other"] == "x"

@@ -49,7 +49,7 @@ def test_every_trap_has_its_file_its_test_its_page_and_its_row_in_the_index():
 def test_every_page_says_what_it_has_to(code):
     text = (ROOT / f"docs/findings/{code}.md").read_text(encoding="utf-8")
     assert re.findall("^#+ (.*)$", text, re.M)[:1] == [code]
-    assert [t for t in re.findall("^## (.*)$", text, re.M)] == PAGE
+    assert re.findall("^## (.*)$", text, re.M) == PAGE
     assert re.search(rf"^```text\n(error|warning) {code}: ", text, re.M), "no example of the finding's text"
     assert re.search(rf"^mesh_findings_waived:\n  - {code}:\S", text, re.M), "not how to accept it"
     assert len(text.split("## ")[0]) > 100, "not what goes wrong"

@@ -112,7 +112,7 @@ def test_who_took_which_epoch_is_remembered_with_ticket_and_job(cluster):
     assert [(r["epoch"], r["id"], r.get("ticket"), r.get("job")) for r in runs] == [
         (1, "one", "CHG-7", "42"), (2, "two", None, None),
     ]  # fmt: skip
-    for _ in range(60):
+    for _n in range(60):
         opened(cluster, "again", takeover=True)
     assert [run["epoch"] for run in journal(cluster)["runs"]] == list(range(13, 63))
 

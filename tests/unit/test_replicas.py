@@ -166,7 +166,10 @@ def test_a_controller_that_puts_its_own_back_is_named():
 
 def test_a_write_of_the_autoscaler_meanwhile_is_no_failure():
     cluster = FakeCluster(*objects())
-    touch = lambda o: o.update(status={"currentReplicas": 3})  # noqa: E731
+
+    def touch(o):
+        o.update(status={"currentReplicas": 3})
+
     cluster.on("PATCH", "*", lambda _r: cluster.edit("horizontalpodautoscalers", "edge", "old", touch), times=2)
     assert run(cluster)["changed"] and bounds(cluster) == (3, 5)
 

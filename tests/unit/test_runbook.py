@@ -137,7 +137,8 @@ def test_what_is_kept_is_let_go_by_hand(annotations, left):
 def test_helms_record_comes_from_the_journals_backup():
     (command,) = resource_keep.commands({**STEP, "op": "helm_record"}, {"state": "released"}, BOOK)
     script = command.run.replace("k get secret m-backup-1-a -n bluegreen-mesh -o json", "cat").partition(">")[0]
-    done = subprocess.run(["sh", "-c", script], input='{"data": {"release": "YWJj"}}', capture_output=True, text=True)
+    record = '{"data": {"release": "YWJj"}}'
+    done = subprocess.run(["sh", "-c", script], input=record, capture_output=True, text=True, check=True)
     # Helm's text is base64 of the record, and the API adds its own.
     assert json.loads(done.stdout) == {"data": {"release": "WVdKag=="}}
 

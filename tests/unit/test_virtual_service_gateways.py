@@ -565,7 +565,12 @@ def test_fields_are_given_back_after_a_change_of_others_in_between(cluster):
             return None
 
     writes = iter([None, label])
-    cluster.on("PATCH", "*/virtualservices/applied", lambda request: (next(writes, None) or (lambda _r: None))(request))
+
+    def second(request):
+        write = next(writes, None)
+        return write(request) if write else None
+
+    cluster.on("PATCH", "*/virtualservices/applied", second)
     run(cluster, names=["team/applied"])
     assert owners(cluster, "applied") == {"helm": ["f:gateways", "f:hosts"]}
     assert cluster.peek("virtualservices", "team", "applied")["metadata"]["labels"] == {"a": "b"}

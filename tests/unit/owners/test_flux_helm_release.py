@@ -52,7 +52,8 @@ def helm_release(name="istio", namespace="bigbang", labels=None, **spec):
     }  # fmt: skip
 
 
-def fluxed(*more, labels=LABELS, **spec):
+def fluxed(*more, labels=None, **spec):
+    labels = LABELS if labels is None else labels
     objects = [gateway(labels=dict(labels)), secret(labels=dict(labels))]
     return blue(helm_release(**spec), *more, objects=objects, records=[record(storage="bigbang")], kinds=KINDS)
 

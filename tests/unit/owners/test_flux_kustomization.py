@@ -15,8 +15,8 @@ KUSTOMIZATION = {
 }  # fmt: skip
 
 
-def bare(annotations=None, labels=LABELS):
-    item = gateway(labels=dict(labels), tls={"mode": "PASSTHROUGH"})
+def bare(annotations=None, labels=None):
+    item = gateway(labels=dict(LABELS if labels is None else labels), tls={"mode": "PASSTHROUGH"})
     item["metadata"]["annotations"] = dict(annotations or {})
     return item
 

@@ -35,8 +35,8 @@ def deployment(replicas=2, labels=None, **container):
     }  # fmt: skip
 
 
-def pruned(*more, labels=LABELS):
-    service = obj("v1", "Service", "public", labels=dict(labels), spec={})
+def pruned(*more, labels=None):
+    service = obj("v1", "Service", "public", labels=dict(LABELS if labels is None else labels), spec={})
     service["metadata"]["annotations"] = {}
     return blue(*more, objects=[service, gateway()], records=[])
 

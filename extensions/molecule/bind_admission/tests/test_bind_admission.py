@@ -17,8 +17,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+from lab import run  # noqa: E402, I001: it lets our collection be imported
 from binding import API, NAMESPACES, OPTIONS, PAIRS, VERSIONS, corpus, differences, virtual_service, vs  # noqa: E402
-from lab import run  # noqa: E402
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _binding_policy  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, Cluster, path_of  # noqa: E402
@@ -89,7 +89,7 @@ def test_the_corpus_says_something(cluster):
 
 
 def test_many_matches_are_within_what_the_api_server_lets_a_policy_cost(cluster):
-    match = [{"gateways": ["old.mesh-a.svc.cluster.local", "mesh"]} for _ in range(1500)]
+    match = [{"gateways": ["old.mesh-a.svc.cluster.local", "mesh"]} for _n in range(1500)]
     body = virtual_service("large", [OLD], http=[{"match": match, "route": [{"destination": {"host": "nowhere"}}]}])
     assert differences(cluster, BOTH_WAYS, [body]) == []
 

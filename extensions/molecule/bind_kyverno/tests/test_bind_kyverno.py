@@ -13,8 +13,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
+from lab import run  # noqa: E402, I001: it lets our collection be imported
 from binding import API, NAMESPACES, OPTIONS, PAIRS, VERSIONS, corpus, differences, virtual_service, vs  # noqa: E402
-from lab import run  # noqa: E402
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 

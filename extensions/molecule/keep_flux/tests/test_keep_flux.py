@@ -105,4 +105,3 @@ def test_the_guard_alone_holds_it_up_and_loses_nothing(host: t.Any, run_module: 
     gone = host.run("kubectl wait helmrelease/guard --namespace mesh-keep-flux --for=delete --timeout=90s")
     assert gone.rc == 0, gone.stderr
     assert set(uids("guard").values()) == {None}
-

@@ -9,6 +9,7 @@ The tests build on each other, in their order.
 from __future__ import annotations
 
 import pathlib
+import socket
 import sys
 import typing as t
 
