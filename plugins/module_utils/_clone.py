@@ -226,7 +226,7 @@ def _deployment(blue: Blue, green: Green, labels: dict[str, str], replicas: int)
     annotations = template["metadata"].get("annotations") or {}
     pod = relabelled(template["spec"], blue.labels, labels)
     pod["serviceAccountName"] = green.name
-    pod.pop("serviceAccount", None)  # its deprecated other name, which the API server fills in again
+    pod["serviceAccount"] = green.name  # its deprecated other name, which the API server fills in: else never the same
     old = f"namespaces/{blue.namespace}/deployments/{blue.deployment['metadata']['name']}"
     for entry in (e for c in pod.get("containers") or () for e in c.get("env") or () if "value" in e):
         if entry["name"] == "ISTIO_META_WORKLOAD_NAME":

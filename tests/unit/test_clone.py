@@ -167,7 +167,7 @@ def test_the_proxy_goes_by_greens_name(cluster):
     values = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
     assert values["ISTIO_META_WORKLOAD_NAME"] == "public-green"
     assert values["ISTIO_META_OWNER"].endswith("/namespaces/istio-gateway/deployments/public-green")
-    assert pod["serviceAccountName"] == "public-green" and "serviceAccount" not in pod
+    assert pod["serviceAccountName"] == "public-green" == pod["serviceAccount"]
 
 
 def test_the_service_keeps_what_is_not_blues_alone(cluster):
