@@ -468,7 +468,7 @@ def yaml_documents(draw):
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(yaml_documents(), yaml_documents(), st.sampled_from(["\n", "\r\n"]))
 def test_any_document_is_edited_or_refused(one, other, eol):
     name, text = one
@@ -495,7 +495,6 @@ def test_any_document_is_edited_or_refused(one, other, eol):
     assert helm.only_differs_by(released, edited, ref, "n", "keep")
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.dictionaries(st.text(max_size=5), scalars), st.booleans())
 def test_any_manifest_survives_the_round_trip(manifest, config, gzipped):
     payload = helm.decode(stored(release("", config=config, apply_method="csa"), gzipped))
