@@ -29,6 +29,12 @@ options:
     type: list
     elements: dict
     default: []
+  balancer:
+    description:
+      - What kind of balancer it is, as C(mesh_balancer.type) says. One whose commands are not known here leaves the
+        section about traffic empty.
+    type: str
+    default: haproxy
   dir:
     description: Folder to write to. It is made where it is missing.
     type: path
@@ -123,7 +129,7 @@ def operation(module: AnsibleModule, cluster: _client.Cluster) -> dict[str, t.An
         "run": known.run,
         "point_of_no_return": known.facts.get("point_of_no_return"),
         "preamble": runbook.preamble(params["kubeconfig"], cluster.context),
-        "sections": runbook.sections(book, known.phases, undo, params["servers"]),
+        "sections": runbook.sections(book, known.phases, undo, params["servers"], params["balancer"]),
     }
     base = os.path.join(params["dir"], params["name"])
     texts = {
@@ -169,6 +175,7 @@ def main() -> None:
             "migration": {"type": "str", "required": True},
             "namespace": {"type": "str", "default": "bluegreen-mesh"},
             "servers": {"type": "list", "elements": "dict", "default": []},
+            "balancer": {"type": "str", "default": "haproxy"},
             "dir": {"type": "path", "required": True},
             "name": {"type": "str", "required": True},
         },

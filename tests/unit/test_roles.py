@@ -95,6 +95,43 @@ def test_parts_of_a_setting_agree_with_their_use(name: str) -> None:
         assert parts[part].get("required") or "default(" in rest, f"{name}.{part} may be missing"
 
 
+# -- balancers -------------------------------------------------------------------------------------------------------
+BALANCERS = {path.stem: load(path) for path in sorted((ROOT / "roles" / "cutover" / "meta" / "balancers").glob("*.yml"))}
+
+
+@pytest.mark.parametrize("kind", BALANCERS)
+def test_a_balancer_declares_what_it_moves_and_what_it_takes(kind: str) -> None:
+    can = BALANCERS[kind]
+    assert can.keys() == {"granularity", "options"}
+    assert can["granularity"] in {"weights", "hosts", "all"}
+    folder = ROOT / "roles" / "cutover" / "tasks" / kind
+    found = {path.name for path in folder.iterdir()}
+    assert {"read.yml", "set.yml"} <= found
+    uses = [
+        use
+        for path in folder.glob("*.yml")
+        for use in re.findall(r"(?<!\w)mesh_balancer\.(\w+)([^}]*)", without_comments(path))
+    ]
+    assert {name for name, _rest in uses} == can["options"].keys()
+    for name, rest in uses:
+        assert can["options"][name].get("required") or "default(" in rest, f"{kind}: {name} may be missing"
+
+
+@pytest.mark.parametrize("kind", BALANCERS)
+def test_a_balancer_has_a_page_with_its_settings(kind: str) -> None:
+    page = (ROOT / "docs" / "balancers" / f"{kind}.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in BALANCERS[kind]["options"])
+    assert f"| `{kind}` |" in (ROOT / "docs" / "balancers.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "inventories").rglob("*.yml")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_balancers_of_the_inventories_are_as_specified(path: Path) -> None:
+    given = (load(path) or {}).get("mesh_balancer")
+    if given:
+        spec = {"type": {"type": "str", "required": True}, **BALANCERS[given["type"]]["options"]}
+        assert not ArgumentSpecValidator(spec).validate(given).error_messages
+
+
 # -- phases ----------------------------------------------------------------------------------------------------------
 def test_phases_are_roles_and_tags_in_the_order_of_the_playbook() -> None:
     imports = [

@@ -45,6 +45,9 @@ RENDERED = {
     "service_node_ports": service_node_ports,
     "virtual_service_gateways": virtual_service_gateways,
 }
+# By mesh_balancer.type. Such a file also says how all traffic goes back to blue, all_to_blue(servers), and how to look at
+# the shares in force, show(servers).
+BALANCERS = {"haproxy": haproxy_weights}
 TITLES = {
     "unbind": "Let blue serve the routes that were taken from it (undo of unbind)",
     "cutover": "Set the weights as they were before the cutover (undo of cutover)",
@@ -56,12 +59,18 @@ Section = dict[str, t.Any]
 
 
 def sections(
-    book: Book, phases: dict[str, t.Any], undo: list[dict[str, t.Any]], servers: list[dict[str, t.Any]]
+    book: Book,
+    phases: dict[str, t.Any],
+    undo: list[dict[str, t.Any]],
+    servers: list[dict[str, t.Any]],
+    balancer: str = "haproxy",
 ) -> list[Section]:
-    """What to do, in the order in which it is done. undo: steps in force, newest first, each with its inverse."""
+    """What to do, in the order in which it is done. undo: steps in force, newest first, each with its inverse. servers:
+    what the balancer's module returned as `backends`; balancer: mesh_balancer.type."""
+    traffic = BALANCERS.get(balancer)
     found = [
-        _section("where", "Where are we?", where(book, servers)),
-        _section("traffic", "All traffic back to blue", haproxy_weights.all_to_blue(servers)),
+        _section("where", "Where are we?", where(book) + (traffic.show(servers) if traffic else [])),
+        _section("traffic", "All traffic back to blue", traffic.all_to_blue(servers) if traffic else []),
     ]
     by_phase: dict[str, list[dict[str, t.Any]]] = {}
     for step in undo:
@@ -88,9 +97,9 @@ def of_step(step: dict[str, t.Any], book: Book) -> list[Command]:
     return RENDERED[inverse["module"]].commands(step, inverse["params"], book)
 
 
-def where(book: Book, servers: list[dict[str, t.Any]]) -> list[Command]:
+def where(book: Book) -> list[Command]:
     name, namespace = shlex.quote(book.migration), shlex.quote(book.namespace)
-    found = [
+    return [
         Command(
             "phases and the run that has the journal",
             f"k -n {namespace} get configmap {name} -o json | jq '.data | (.phases, .run) | fromjson'",
@@ -102,7 +111,6 @@ def where(book: Book, servers: list[dict[str, t.Any]]) -> list[Command]:
         ),
         Command("which Gateways there are", "k get gateways.networking.istio.io -A"),
     ]
-    return found + haproxy_weights.show(servers)
 
 
 def preamble(kubeconfig: str, context: str) -> str:
