@@ -1,0 +1,160 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the Molecule scenarios on the lab: python tests/scenarios.py OUT RESULTS
+
+Scenarios wait more than they work, so there are two lanes (TEST_LANES=1 for one), each with a lab of its own, and each
+takes the next scenario that is left. A lab that is up already, of someone who works in it, is the only lane, and is left
+up. Logs and JUnit files are written to OUT; what ended how is added to RESULTS, a line for each check: stage, check,
+passed, failed, skipped, seconds. A scenario that fails leaves the next ones a new lab.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import counts
+
+ROOT = Path(__file__).resolve().parents[1]
+SCENARIOS = ROOT / "extensions" / "molecule"
+LAB = str(ROOT / "tests" / "lab" / "lab")
+# Begun first, so that no lane is left alone with one of them at the end.
+LONG = ("rbac", "plan", "deploy", "resume", "rollback")
+TAIL = 150  # lines of a log that are shown of what failed
+
+
+def needs(name: str) -> list[str]:
+    """What a scenario needs in its lab beside what is always there."""
+    file = SCENARIOS / name / "needs"
+    return file.read_text(encoding="utf-8").split() if file.exists() else []
+
+
+def replaces_blue(name: str) -> bool:
+    """Whether it leaves no blue behind, so that nothing can come after it in the same lab."""
+    return (SCENARIOS / name / "replaces_blue").exists()
+
+
+def in_order(shared: bool) -> list[str]:
+    """All scenarios. shared: in one lab that stays."""
+    names = sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml") if path.parent.name != "default")
+    last = len(LONG)
+    return sorted(names, key=lambda n: (replaces_blue(n) == shared, LONG.index(n) if n in LONG else last, n))
+
+
+class Runner:
+    def __init__(self, out: Path, results: Path) -> None:
+        self.out, self.results = out, results
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+        self._queue: list[str] = []
+
+    def record(self, check: str, passed: int, failed: int, skipped: int, seconds: float | str) -> None:
+        seconds = seconds if isinstance(seconds, str) else f"{seconds:.0f}"
+        with self._lock, open(self.results, "a", encoding="utf-8") as file:
+            file.write("\t".join(("molecule", check, str(passed), str(failed), str(skipped), seconds)) + "\n")
+
+    def call(self, log: t.BinaryIO, env: dict[str, str], *argv: str) -> int:
+        with self._lock:
+            if self._stopped:
+                return 1
+            process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
+            self._running.add(process)
+        status = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        return status
+
+    def check(self, name: str, env: dict[str, str], *commands: t.Sequence[str]) -> bool:
+        """Commands, of which the first that fails ends it."""
+        begin = time.monotonic()
+        path = self.out / f"molecule-{name.replace(' ', '-')}.log"
+        with self._lock:
+            print(f"== molecule: {name} (log in {path.relative_to(ROOT)})", flush=True)
+        with open(path, "wb") as log:
+            passed = all(self.call(log, env, *command) == 0 for command in commands)
+        seconds = time.monotonic() - begin
+        self.record(name, int(passed), int(not passed), 0, seconds)
+        with self._lock:
+            print(f"== molecule: {name}: {'passed' if passed else 'FAILED'} after {seconds:.0f} s", flush=True)
+            if not passed and not self._stopped:
+                print(*path.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:], sep="\n", flush=True)
+        return passed
+
+    def scenario(self, name: str, env: dict[str, str], *options: str) -> bool:
+        """With a home of its own, since Molecule notes there that instances are prepared, and would skip prepare for the
+        others."""
+        env = {**env, "ANSIBLE_HOME": f"{env['ANSIBLE_HOME']}/{name}", "MOLECULE_JUNIT": str(self.out)}
+        extras = needs(name)
+        run = (LAB, "exec", "--", "molecule", "test", "--scenario-name", name, *options)
+        if not extras:
+            return self.check(name, env, run)
+        passed = self.check(name, env, (LAB, "add", *extras), run)
+        return self.check(f"{name}: remove {' '.join(extras)}", env, (LAB, "remove", *extras)) and passed
+
+    def count(self, name: str) -> None:
+        """Molecule skips the tests of a scenario that has none, and exits 0."""
+        junit = self.out / f"molecule-{name}.xml"
+        if junit.exists():
+            self.record(f"{name}: tests", *counts.count(str(junit)), "-")
+        else:
+            self.record(f"{name}: ran no tests", 0, 1, 0, "-")
+
+    def lane(self, number: int) -> None:
+        """number: 0 is a lab that somebody else has started."""
+        env = {**os.environ, "ANSIBLE_HOME": f"{os.environ['ANSIBLE_HOME']}/lane-{number}"}
+        if number:
+            env["LAB_STATE"] = str(ROOT / ".cache" / "lab" / f"lane-{number}")
+        up = False
+        while not self._stopped:
+            with self._lock:
+                name = self._queue.pop(0) if self._queue else None
+            if name is None:
+                break
+            if not up:
+                up = not number or self.check(f"lab {number} up for {name}", env, (LAB, "up"))
+                up = up and self.scenario("default", env)
+            passed = up and self.scenario(name, env, "--no-shared-state")
+            self.count(name)
+            if number and (not passed or replaces_blue(name)):
+                subprocess.run((LAB, "down"), env=env, check=False)
+                up = False
+        if number:
+            subprocess.run((LAB, "down"), env=env, check=False)
+
+    def run(self, lanes: int) -> None:
+        extras = sorted({one for name in in_order(False) for one in needs(name)})
+        env = dict(os.environ)
+        if not self.check("lab build", env, (LAB, "build"), *[(LAB, "build", *extras)] * bool(extras)):
+            return
+        shared = subprocess.run((LAB, "status"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        numbers = [0] if shared.returncode == 0 else range(1, lanes + 1)
+        self._queue = in_order(shared.returncode == 0)
+        threads = [threading.Thread(target=self.lane, args=(number,)) for number in numbers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def stop(self, signum: int, _frame: t.Any) -> None:
+        """Each lane takes its lab down, and with it whatever still runs there."""
+        self._stopped = True
+        for process in list(self._running):
+            process.terminate()
+        print(f"molecule: stopped by signal {signum}", flush=True)
+
+
+if __name__ == "__main__":
+    runner = Runner(Path(sys.argv[1]), Path(sys.argv[2]))
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted, runner.stop)
+    for old in runner.out.glob("molecule-*"):
+        old.unlink()
+    runner.run(int(os.environ.get("TEST_LANES", "2")))
