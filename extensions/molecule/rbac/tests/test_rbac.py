@@ -28,7 +28,7 @@ BINDINGS = path_of(RBAC, "clusterrolebindings")
 LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
 # Which files a phase needs beside journal.yml.
 NEEDS = {
-    "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy"], "verify": ["verify"],
+    "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy", "keep"], "verify": ["verify"],
     "cutover": ["verify", "cutover"], "soak": ["soak"], "unbind": ["unbind"],
 }  # fmt: skip
 SETTINGS = {
