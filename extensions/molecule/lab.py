@@ -40,6 +40,12 @@ def run(module: str, tmp_path: pathlib.Path, *, cluster: bool = True, **params: 
     return json.loads(start(module, tmp_path, cluster=cluster, **params).communicate(timeout=120)[0])
 
 
+def uid(cluster: t.Any, path: str) -> str | None:
+    """UID of an object that is there and stays; None for one that is gone or going."""
+    body = cluster.find(path)
+    return body["metadata"]["uid"] if body and not body["metadata"].get("deletionTimestamp") else None
+
+
 def playing(settings: dict[str, t.Any], *argv: str) -> tuple[list[str], dict[str, t.Any]]:
     """Command and options for migrate.yml, as an operator runs it."""
     command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", "playbooks/migrate.yml", *argv]

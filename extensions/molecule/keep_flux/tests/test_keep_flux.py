@@ -6,23 +6,30 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import sys
 import typing as t
 
 import pytest
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+import lab  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
 RELEASES = "/apis/helm.toolkit.fluxcd.io/v2/namespaces/mesh-keep-flux/helmreleases"
 
 
-@pytest.fixture
-def uids(uid: t.Callable[[str], str | None]) -> t.Callable[[str], dict[str, str | None]]:
-    def of(name: str) -> dict[str, str | None]:
-        namespace = f"mesh-keep-flux-{name}"
-        gateway = path_of("networking.istio.io/v1", "gateways", namespace, "public")
-        return {"public": uid(gateway), "public-cert": uid(path_of("v1", "secrets", namespace, "public-cert"))}
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster(os.environ["KUBECONFIG"], "lab")
 
-    return of
+
+def uids(cluster: Cluster, name: str) -> dict[str, str | None]:
+    namespace = f"mesh-keep-flux-{name}"
+    gateway = path_of("networking.istio.io/v1", "gateways", namespace, "public")
+    certificate = path_of("v1", "secrets", namespace, "public-cert")
+    return {"public": lab.uid(cluster, gateway), "public-cert": lab.uid(cluster, certificate)}
 
 
 def deployments(cluster: Cluster, name: str) -> list[dict[str, t.Any]]:
@@ -40,55 +47,51 @@ def records(host: t.Any, name: str) -> list[dict[str, str]]:
 
 
 def test_released_it_is_fluxs_own_again_and_can_be_kept_again(
-    host: t.Any, cluster: Cluster, run_module: t.Any, tmp_path: pathlib.Path
+    host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
 ) -> None:
     params = {"migration": "flux-suspend", "gateways": ["mesh-keep-flux-suspend/public"], "guard": "none"}
     assert cluster.get(f"{RELEASES}/suspend")["spec"]["suspend"] is True
     assert manifest(host, "suspend").count("helm.sh/resource-policy: keep") == 2
-    released = run_module("resource_keep", **params, state="released")
+    released = lab.run("resource_keep", tmp_path, **params, state="released")
     assert released.get("changed"), released
     assert not cluster.get(f"{RELEASES}/suspend")["spec"].get("suspend")
     ready = host.run("kubectl wait helmrelease/suspend --namespace mesh-keep-flux --for=condition=Ready --timeout=60s")
     assert ready.rc == 0, ready.stderr
     assert "resource-policy" not in manifest(host, "suspend")
     # Each owner has to be safe: the HelmRelease, and the release of its own.
-    info = run_module("resource_keep_info", gateways=params["gateways"])
+    info = lab.run("resource_keep_info", tmp_path, gateways=params["gateways"])
     assert not any(item["safe"] for item in info["owners"]), info
-    kept = run_module("resource_keep", **params, backup_dir=str(tmp_path))
+    kept = lab.run("resource_keep", tmp_path, **params, backup_dir=str(tmp_path))
     assert kept.get("changed") and all(item["safe"] for item in kept["protected"]), kept
     assert cluster.get(f"{RELEASES}/suspend")["spec"]["suspend"] is True
 
 
-def test_suspended_its_end_leaves_everything_and_helm_then_what_is_kept(
-    host: t.Any, cluster: Cluster, uids: t.Any
-) -> None:
-    before = uids("suspend")
+def test_suspended_its_end_leaves_everything_and_helm_then_what_is_kept(host: t.Any, cluster: Cluster) -> None:
+    before = uids(cluster, "suspend")
     assert all(before.values()) and deployments(cluster, "suspend")
     done = host.run("kubectl delete helmrelease suspend --namespace mesh-keep-flux --timeout=60s")
     assert done.rc == 0, done.stderr
-    assert uids("suspend") == before and deployments(cluster, "suspend")
+    assert uids(cluster, "suspend") == before and deployments(cluster, "suspend")
     assert [item["status"] for item in records(host, "suspend")] == ["deployed"]
     done = host.run("helm uninstall blue-suspend --namespace mesh-keep-flux")
     assert done.rc == 0 and "[Gateway] public" in done.stdout, done.stderr
-    assert uids("suspend") == before and not deployments(cluster, "suspend")
+    assert uids(cluster, "suspend") == before and not deployments(cluster, "suspend")
 
 
-def test_rendered_by_helm_controller_its_uninstall_leaves_what_is_kept(
-    host: t.Any, cluster: Cluster, uids: t.Any
-) -> None:
-    before = uids("render")
+def test_rendered_by_helm_controller_its_uninstall_leaves_what_is_kept(host: t.Any, cluster: Cluster) -> None:
+    before = uids(cluster, "render")
     body = cluster.get(f"{RELEASES}/render")
     assert all(before.values()) and not body["spec"].get("suspend")
     assert [item["revision"] for item in records(host, "render")] == ["2"], "a new revision, made by helm-controller"
     assert manifest(host, "render").count("helm.sh/resource-policy: keep") == 2
     done = host.run("kubectl delete helmrelease render --namespace mesh-keep-flux --timeout=60s")
     assert done.rc == 0, done.stderr
-    assert uids("render") == before and not deployments(cluster, "render")
+    assert uids(cluster, "render") == before and not deployments(cluster, "render")
     assert records(host, "render") == []
 
 
-def test_the_guard_alone_holds_it_up_and_loses_nothing(host: t.Any, run_module: t.Any, uids: t.Any) -> None:
-    before = uids("guard")
+def test_the_guard_alone_holds_it_up_and_loses_nothing(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    before = uids(cluster, "guard")
     assert all(before.values())
     assert host.run("kubectl delete helmrelease guard --namespace mesh-keep-flux --wait=false").rc == 0
     failed = host.run(
@@ -96,12 +99,10 @@ def test_the_guard_alone_holds_it_up_and_loses_nothing(host: t.Any, run_module: 
         " --for=jsonpath='{.status.conditions[?(@.type==\"Released\")].reason}'=UninstallFailed"
     )
     assert failed.rc == 0, failed.stderr
-    assert uids("guard") == before
-    released = run_module(
-        "resource_keep", migration="flux-guard", state="released", gateways=["mesh-keep-flux-guard/public"],
-        helm_record=False,
-    )  # fmt: skip
+    assert uids(cluster, "guard") == before
+    params = {"migration": "flux-guard", "gateways": ["mesh-keep-flux-guard/public"], "helm_record": False}
+    released = lab.run("resource_keep", tmp_path, **params, state="released")
     assert released.get("changed"), released
     gone = host.run("kubectl wait helmrelease/guard --namespace mesh-keep-flux --for=delete --timeout=90s")
     assert gone.rc == 0, gone.stderr
-    assert set(uids("guard").values()) == {None}
+    assert set(uids(cluster, "guard").values()) == {None}

@@ -12,19 +12,29 @@ import json
 import os
 import pathlib
 import shlex
+import sys
 import typing as t
 
 import pytest
 import yaml
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+import lab  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
 SCENARIO = pathlib.Path(__file__).parents[1]
 RELEASES = yaml.safe_load((SCENARIO / "vars" / "releases.yml").read_text(encoding="utf-8"))["keep_helm4_releases"]
 GUARDED = RELEASES.pop()
+GATEWAYS = ("public", "passthrough")
 KEPT = {"Gateway public", "Gateway passthrough", "Secret public-cert"}
 
 Release = dict[str, str]
 each_release = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release["namespace"])
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 @pytest.fixture
@@ -36,29 +46,25 @@ def helm(host: t.Any) -> t.Callable[..., t.Any]:
     return call
 
 
-@pytest.fixture
-def uids(uid: t.Callable[[str], str | None]) -> t.Callable[[str], dict[str, str | None]]:
-    def of(namespace: str) -> dict[str, str | None]:
-        gateways = ("public", "passthrough")
-        found = {name: uid(path_of("networking.istio.io/v1", "gateways", namespace, name)) for name in gateways}
-        return {**found, "public-cert": uid(path_of("v1", "secrets", namespace, "public-cert"))}
-
-    return of
+def uids(cluster: Cluster, namespace: str) -> dict[str, str | None]:
+    gateways = {name: path_of("networking.istio.io/v1", "gateways", namespace, name) for name in GATEWAYS}
+    found = {**gateways, "public-cert": path_of("v1", "secrets", namespace, "public-cert")}
+    return {name: lab.uid(cluster, path) for name, path in found.items()}
 
 
 def names(items: list[dict[str, t.Any]]) -> set[str]:
     return {f"{item['kind']} {item['name']}" for item in items}
 
 
-def info(run_module: t.Any, release: Release) -> dict[str, t.Any]:
-    result = run_module("resource_keep_info", release={"name": "blue", "namespace": release["namespace"]})
+def info(tmp_path: pathlib.Path, release: Release) -> dict[str, t.Any]:
+    result = lab.run("resource_keep_info", tmp_path, release={"name": "blue", "namespace": release["namespace"]})
     assert not result.get("failed"), result
     return result
 
 
 @each_release
-def test_both_helms_read_an_edited_record(helm: t.Any, run_module: t.Any, release: Release) -> None:
-    stored = info(run_module, release)["storage"]
+def test_both_helms_read_an_edited_record(helm: t.Any, tmp_path: pathlib.Path, release: Release) -> None:
+    stored = info(tmp_path, release)["storage"]
     kind = {"secret": "Secret", "configmap": "ConfigMap"}[release["driver"]]
     assert len(stored) == 2 and all(where.startswith(kind) for where in stored), stored
     for program in ("helm", "helm4"):
@@ -70,11 +76,11 @@ def test_both_helms_read_an_edited_record(helm: t.Any, run_module: t.Any, releas
 
 @each_release
 def test_what_a_new_revision_drops_stays(
-    helm: t.Any, run_module: t.Any, uids: t.Any, tmp_path: pathlib.Path, release: Release
+    helm: t.Any, cluster: Cluster, tmp_path: pathlib.Path, release: Release
 ) -> None:
     """By a rollback or an upgrade, both of which go by the live annotation. The new revision's manifest says nothing of
     keeping, until it is kept again."""
-    before = uids(release["namespace"])
+    before = uids(cluster, release["namespace"])
     assert all(before.values())
     if release["driver"] == "secret":
         done = helm(release, "rollback", "blue", "1")
@@ -85,43 +91,44 @@ def test_what_a_new_revision_drops_stays(
         (tmp_path / "values.json").write_text(json.dumps(values), encoding="utf-8")
         done = helm(release, "upgrade", "blue", chart, "--values", str(tmp_path / "values.json"))
     assert done.rc == 0, done.stderr
-    assert uids(release["namespace"]) == before
-    plan = info(run_module, release)
+    assert uids(cluster, release["namespace"]) == before
+    plan = info(tmp_path, release)
     assert plan["release"]["revision"] == 3 and plan["release"]["status"] == "deployed"
     assert plan["keep"] == [] and names(plan["delete"]) & KEPT == KEPT - {"Gateway passthrough"}
     keep = {"migration": release["namespace"], "gateways": [f"{release['namespace']}/public"], "guard": "none"}
-    again = run_module("resource_keep", **keep, backup_dir=str(tmp_path))
+    again = lab.run("resource_keep", tmp_path, **keep, backup_dir=str(tmp_path))
     assert again.get("changed") and all(item["record"] for item in again["protected"]), again
-    assert names(info(run_module, release)["keep"]) == KEPT - {"Gateway passthrough"}
+    assert names(info(tmp_path, release)["keep"]) == KEPT - {"Gateway passthrough"}
 
 
 @each_release
-def test_uninstall_leaves_what_is_kept(helm: t.Any, cluster: Cluster, uids: t.Any, release: Release) -> None:
+def test_uninstall_leaves_what_is_kept(helm: t.Any, cluster: Cluster, release: Release) -> None:
     namespace = release["namespace"]
-    before = uids(namespace)
+    before = uids(cluster, namespace)
     assert all(before.values())
     assert cluster.list(path_of("apps/v1", "deployments", namespace)) != []
     done = helm(release, "uninstall", "blue")
     assert done.rc == 0, done.stderr
     assert "[Gateway] public" in done.stdout and "[Secret] public-cert" in done.stdout
-    assert uids(namespace) == before
+    assert uids(cluster, namespace) == before
     for path in (path_of("v1", "services", namespace), path_of("apps/v1", "deployments", namespace)):
         assert cluster.list(path) == []
     for program in ("helm", "helm4"):
         assert helm(release, "list", "--all", "--short", program=program).stdout.strip() == ""
 
 
-def test_the_guard_alone_makes_uninstall_fail_and_loses_nothing(helm: t.Any, run_module: t.Any, uids: t.Any) -> None:
+def test_the_guard_alone_makes_uninstall_fail_and_loses_nothing(
+    helm: t.Any, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
     namespace = GUARDED["namespace"]
-    before = uids(namespace)
+    before = uids(cluster, namespace)
     done = helm(GUARDED, "uninstall", "blue")
     assert done.rc != 0 and "failed to delete release" in done.stderr, done.stderr
-    after = uids(namespace)
+    after = uids(cluster, namespace)
     assert before["public"] and before["public-cert"] and after == {**before, "passthrough": None}
-    assert info(run_module, GUARDED)["release"]["status"] == "uninstalling"
-    released = run_module(
-        "resource_keep", migration=namespace, state="released", gateways=[f"{namespace}/public"], helm_record=False
-    )
+    assert info(tmp_path, GUARDED)["release"]["status"] == "uninstalling"
+    params = {"migration": namespace, "gateways": [f"{namespace}/public"], "helm_record": False}
+    released = lab.run("resource_keep", tmp_path, **params, state="released")
     assert released.get("changed"), released
     assert helm(GUARDED, "uninstall", "blue").rc == 0
-    assert set(uids(namespace).values()) == {None}
+    assert set(uids(cluster, namespace).values()) == {None}
