@@ -59,7 +59,7 @@ def remove(name: str) -> str:
 
 
 def _end(name: str) -> None:
-    for sign, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+    for sign, seconds in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
         if pids := processes(name):
             subprocess.run(["kill", f"-{sign.value}", *pids], capture_output=True, check=False)  # some may be gone
         try:
