@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """For the scenarios of binding by a policy: a corpus of VirtualServices of every shape, for which the cluster's answers
-to dry runs are compared with the plans of _virtual_services. Import lab before it."""
+to dry runs are compared with the plans of _virtual_services."""
 
 from __future__ import annotations
 

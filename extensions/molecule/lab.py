@@ -1,11 +1,7 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the scenarios' tests share: our modules and migrate.yml as processes of their own, and the balancer itself.
-
-    sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-    import lab
-"""
+"""What the scenarios' tests share: our modules and migrate.yml as processes of their own, and the balancer itself."""
 
 from __future__ import annotations
 

@@ -9,15 +9,11 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 import typing as t
 
+import lab
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 WATCHED = (
@@ -62,11 +58,6 @@ READS: dict[str, dict[str, t.Any]] = {
 }
 OPEN = {"migration_journal": {"namespace": "mesh-bad", "name": "none", "state": "open"}}
 FINDINGS = {"mesh_findings_info": {"pairs": [PAIR], "workloads": [WORKLOAD]}}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(KUBECONFIG, "lab")
 
 
 def identity(body: dict[str, t.Any]) -> t.Any:

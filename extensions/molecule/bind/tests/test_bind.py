@@ -13,16 +13,12 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import threading
 import typing as t
 
 import pytest
-
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
+from lab import run, start
 
 API = "networking.istio.io/v1"
 OLD, NEW = "mesh-bind/old", "mesh-bind/new"
@@ -30,24 +26,6 @@ PAIRS = [{"blue": OLD, "green": NEW}]
 JOURNAL = {"namespace": "mesh-bind", "name": "bind"}
 BULK = [f"bulk-{i:03}" for i in range(200)]
 BULK_NAMES = [f"mesh-bind/{name}" for name in BULK]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
-
-
-def start(module: str, tmp_path: pathlib.Path, **params: t.Any) -> subprocess.Popen[str]:
-    """One of our modules, as a process of its own."""
-    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab"}
-    arguments = tmp_path / f"{module}.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    command = [sys.executable, "-m", f"ansible_collections.bluegreen.mesh.plugins.modules.{module}", str(arguments)]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": COLLECTIONS}, stdout=subprocess.PIPE, text=True)
-
-
-def run(module: str, tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    return json.loads(start(module, tmp_path, **params).communicate(timeout=120)[0])
 
 
 def path(name: str, namespace: str = "mesh-bind") -> str:

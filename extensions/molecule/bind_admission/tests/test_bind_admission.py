@@ -8,30 +8,19 @@ The tests build on each other, in their order.
 
 from __future__ import annotations
 
-import os
 import pathlib
-import sys
 import typing as t
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-from lab import run  # noqa: E402, I001: it lets our collection be imported
-from binding import API, NAMESPACES, OPTIONS, PAIRS, VERSIONS, corpus, differences, virtual_service, vs  # noqa: E402
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _binding_policy  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _binding_policy
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, Cluster, path_of
+from binding import API, NAMESPACES, OPTIONS, PAIRS, VERSIONS, corpus, differences, virtual_service, vs
+from lab import run
 
 OLD, NEW = PAIRS[0]
 JOURNAL = {"namespace": "mesh-a", "name": "admission"}
 POLICIES = path_of("admissionregistration.k8s.io/v1", "mutatingadmissionpolicies")
 BOTH_WAYS, ONE_WAY = vs.Bound(PAIRS), vs.Bound(PAIRS, both_ways=False)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def path(name: str, namespace: str = "mesh-a", api: str = API) -> str:

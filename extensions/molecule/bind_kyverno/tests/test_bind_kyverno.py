@@ -5,27 +5,15 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
-import sys
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-from lab import run  # noqa: E402, I001: it lets our collection be imported
-from binding import API, NAMESPACES, OPTIONS, PAIRS, VERSIONS, corpus, differences, virtual_service, vs  # noqa: E402
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
+from binding import API, NAMESPACES, OPTIONS, PAIRS, VERSIONS, corpus, differences, virtual_service, vs
+from lab import run
 
 OLD, NEW = PAIRS[0]
 JOURNAL = {"namespace": "mesh-a", "name": "kyverno"}
 RULE = vs.Bound(PAIRS)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def path(name: str, api: str = API) -> str:

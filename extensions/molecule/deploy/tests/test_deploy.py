@@ -11,26 +11,16 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import sys
 
-import pytest
+import lab
 import yaml
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 HERE = pathlib.Path(__file__).parents[1]
 VALUES = pathlib.Path(os.environ["LAB_STATE"]) / "deploy" / "bigbang-values.yaml"
 SETTINGS = yaml.safe_load((HERE / "files" / "settings.yml").read_text(encoding="utf-8"))
 FLUX = "helm.toolkit.fluxcd.io/v2"
 ISTIO = "networking.istio.io/v1"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def test_the_copy_has_what_the_cluster_gave_it_and_nothing_of_blues_owner(cluster: Cluster) -> None:

@@ -12,15 +12,11 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 import typing as t
 
+import lab
 import pytest
-
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 FOLDER = pathlib.Path(os.environ["LAB_STATE"]) / "desired"
 CHART, OVERRIDES = FOLDER / "chart", FOLDER / "overrides"
@@ -29,20 +25,8 @@ OLD, NEW = f"{SPACE}/old", f"{SPACE}/new"
 PAIRS = [{"blue": OLD, "green": NEW}]
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
-
-
 def run(module: str, tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    """One of our modules, as a process of its own."""
-    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab", "pairs": PAIRS}
-    arguments = tmp_path / f"{module}.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    command = [sys.executable, "-m", f"ansible_collections.bluegreen.mesh.plugins.modules.{module}", str(arguments)]
-    env = {**os.environ, "PYTHONPATH": COLLECTIONS}
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, timeout=120, check=False)
-    return json.loads(done.stdout)
+    return lab.run(module, tmp_path, **{"pairs": PAIRS, **params})
 
 
 def bind(tmp_path: pathlib.Path, name: str, **params: t.Any) -> dict[str, t.Any]:

@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-import sys
 import typing as t
 
-import pytest
+import lab
 import yaml
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 NAMESPACE, GREEN = "mesh-findings", "mesh-findings-new"
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -29,11 +24,6 @@ WORKLOADS = [
         "green": {"namespace": "mesh-findings-new", "release": "new", "labels": {"app": "mesh-findings-new"}},
     }
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def run(tmp_path: pathlib.Path, kubeconfig: str | None = None) -> dict[str, t.Any]:

@@ -6,25 +6,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pathlib
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections"))
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _journal  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _journal
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of
+from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
 
 NAMESPACE = "mesh-journal"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def data(cluster, name="demo"):

@@ -14,42 +14,14 @@ import json
 import os
 import pathlib
 import shlex
-import subprocess
-import sys
 import typing as t
 
-import pytest
-
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _helm_release as helm  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _helm_release as helm
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
+from lab import run, uid
 
 A, B, C, D = "mesh-keep-a", "mesh-keep-b", "mesh-keep-c", "mesh-keep-d"
 JOURNAL = {"namespace": "mesh-keep-journal", "name": "keep"}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
-
-
-def run(module: str, tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    """One of our modules, as a process of its own."""
-    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab"}
-    arguments = tmp_path / f"{module}.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    command = [sys.executable, "-m", f"ansible_collections.bluegreen.mesh.plugins.modules.{module}", str(arguments)]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": COLLECTIONS},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return json.loads(done.stdout)
 
 
 def gateway(namespace: str, name: str = "public") -> str:
@@ -58,12 +30,6 @@ def gateway(namespace: str, name: str = "public") -> str:
 
 def secret(namespace: str, name: str = "public-cert") -> str:
     return path_of("v1", "secrets", namespace, name)
-
-
-def uid(cluster: Cluster, path: str) -> str | None:
-    """UID of an object that is there and stays; None for one that is gone or going."""
-    body = cluster.find(path)
-    return body["metadata"]["uid"] if body and not body["metadata"].get("deletionTimestamp") else None
 
 
 def release_of(tmp_path: pathlib.Path, namespace: str) -> dict[str, t.Any]:

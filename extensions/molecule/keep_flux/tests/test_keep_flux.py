@@ -6,23 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
-import sys
 import typing as t
 
-import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+import lab
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 RELEASES = "/apis/helm.toolkit.fluxcd.io/v2/namespaces/mesh-keep-flux/helmreleases"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def uids(cluster: Cluster, name: str) -> dict[str, str | None]:

@@ -12,15 +12,12 @@ import json
 import os
 import pathlib
 import shlex
-import sys
 import typing as t
 
+import lab
 import pytest
 import yaml
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 SCENARIO = pathlib.Path(__file__).parents[1]
 RELEASES = yaml.safe_load((SCENARIO / "vars" / "releases.yml").read_text(encoding="utf-8"))["keep_helm4_releases"]
@@ -30,11 +27,6 @@ KEPT = {"Gateway public", "Gateway passthrough", "Secret public-cert"}
 
 Release = dict[str, str]
 each_release = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release["namespace"])
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 @pytest.fixture

@@ -8,19 +8,11 @@ The tests build on each other, in their order.
 
 from __future__ import annotations
 
-import json
-import os
 import pathlib
-import subprocess
-import sys
 import typing as t
 
-import pytest
-
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
-sys.path.insert(0, COLLECTIONS)
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
+from lab import run
 
 SPACE = "mesh-owners"
 JOURNAL = {"namespace": "mesh-owners-journal", "name": "owners"}
@@ -28,23 +20,6 @@ GATEWAY = path_of("networking.istio.io/v1", "gateways", SPACE, "public")
 SERVICE = path_of("v1", "services", SPACE, "public")
 OPERATOR = path_of("apps/v1", "deployments", SPACE, "istio-operator")
 OWNING = "install.operator.istio.io/owning-resource"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
-
-
-def run(module: str, tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    """One of our modules, as a process of its own."""
-    connection = {"kubeconfig": os.environ["KUBECONFIG"], "context": "lab"}
-    arguments = tmp_path / f"{module}.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": {**connection, **params}}), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.bluegreen.mesh.plugins.modules.{module}", str(arguments)],
-        env={**os.environ, "PYTHONPATH": COLLECTIONS}, stdout=subprocess.PIPE, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    return json.loads(done.stdout)
 
 
 # Each asks for `host`: pytest runs what does not after what does.

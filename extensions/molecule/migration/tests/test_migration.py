@@ -12,19 +12,14 @@ import os
 import pathlib
 import re
 import socket
-import subprocess
-import sys
 import time
 import typing as t
 
+import lab
 import pycurl
 import pytest
-
-ROOT = pathlib.Path(__file__).parents[4]
-sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
-
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 STATE = pathlib.Path(os.environ["LAB_STATE"])
 ISTIO = "networking.istio.io/v1"
@@ -36,25 +31,9 @@ PROTOCOLS = {"http1", "h2", "grpc", "websocket", "tls_passthrough"}
 REQUESTS = 10_000  # the clients send 400 a second, and a migration takes more than half a minute
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
-
-
-def play(*argv: str) -> subprocess.CompletedProcess[str]:
-    """migrate.yml, as an operator runs it."""
-    command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", "playbooks/migrate.yml", *argv]
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
-    env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
-
-
 def servers() -> dict[str, dict[str, str]]:
     """HAProxy's own statistics, as BACKEND/SERVER -> column -> value."""
-    with socket.create_connection(("172.30.0.20", 9999), 5) as connection:
-        connection.sendall(b"show stat\n")
-        text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    rows = csv.DictReader(io.StringIO(text.removeprefix("# ")))
+    rows = csv.DictReader(io.StringIO(lab.ask("show stat").removeprefix("# ")))
     return {f"{row['pxname']}/{row['svname']}": row for row in rows if row["svname"].startswith(("blue-", "green-"))}
 
 
@@ -238,7 +217,7 @@ def test_the_journal_says_that_all_is_done(cluster: Cluster) -> None:
 )
 def test_there_is_no_way_back(cluster: Cluster, argv: list[str], says: str) -> None:
     before, weights = journal(cluster), {name: row["weight"] for name, row in servers().items()}
-    done = play(*argv)
+    done = lab.play({}, *argv, timeout=120)
     assert done.returncode != 0 and says in done.stdout, done.stdout
     assert "changed=0 " in done.stdout
     after = journal(cluster)

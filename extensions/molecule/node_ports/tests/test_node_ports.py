@@ -5,22 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import sys
 import typing as t
 
+import lab
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 
 def run(tmp_path: pathlib.Path, name: str = "green", **params: t.Any) -> dict[str, t.Any]:

@@ -13,16 +13,12 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 import time
 import typing as t
 
+import lab
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 ISTIO = "networking.istio.io/v1"
 STATE = pathlib.Path(os.environ["LAB_STATE"])
@@ -46,11 +42,6 @@ PLAN = DIR / "plan-lab.json"
 BLUE = {f"{listener}/{colour}-node-{n}": weight for listener in (
     "public_http", "public_https", "passthrough_http", "passthrough_https")
     for colour, weight in (("blue", 100), ("green", 0)) for n in (1, 2)}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def versions(cluster: Cluster) -> dict[str, str]:

@@ -9,17 +9,12 @@ The tests build on each other, in their order.
 from __future__ import annotations
 
 import os
-import pathlib
-import sys
 import typing as t
 
+import lab
 import pytest
 import yaml
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 GROUP = "rbac.authorization.k8s.io"
 RBAC = f"{GROUP}/v1"
@@ -45,15 +40,15 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def cluster() -> t.Iterator[Cluster]:
-    found = Cluster(os.environ["KUBECONFIG"], "lab")
+def cluster(cluster: Cluster) -> t.Iterator[Cluster]:
+    """That of all scenarios, with the roles."""
     roles = path_of(RBAC, "clusterroles")
     for path in ROLES.values():
-        found.create(roles, yaml.safe_load(path.read_text(encoding="utf-8")))
-    yield found
-    take_away(found)
+        cluster.create(roles, yaml.safe_load(path.read_text(encoding="utf-8")))
+    yield cluster
+    take_away(cluster)
     for name in ROLES:
-        found.delete(f"{roles}/bluegreen-mesh-{name}")
+        cluster.delete(f"{roles}/bluegreen-mesh-{name}")
 
 
 def take_away(cluster: Cluster) -> None:

@@ -10,20 +10,15 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
-import sys
 import time
 import typing as t
 
+import lab
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 ISTIO = "networking.istio.io/v1"
 TRAFFIC = f"{os.environ['LAB_STATE']}/traffic-resume"
@@ -35,11 +30,6 @@ SETTINGS = {
     "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
 }
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def content(cluster: Cluster) -> dict[str, t.Any]:

@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import subprocess
-import sys
 import time
 import typing as t
 
+import lab
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import (  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import (
     FIELD_MANAGER,
     Cluster,
     path_of,
@@ -97,11 +92,6 @@ def look(cluster: Cluster) -> Seen:
             meta["managedFields"] = owners(meta.pop("managedFields", []), TAKEN.get(name, TAKEN.get(plural, ())))
             objects[name] = body
     return Seen(objects, touched, lab.weights())
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,17 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import subprocess
-import sys
 import time
 import typing as t
 
+import lab
 import pytest
 
-COLLECTIONS = str(pathlib.Path(__file__).parents[4] / "playbooks" / "collections")
 FOLDER = os.environ["MOLECULE_EPHEMERAL_DIRECTORY"] + "/traffic"
 
 
 def run(tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:
-    arguments = tmp_path / "arguments.json"
-    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": params}), encoding="utf-8")
-    command = [sys.executable, "-m", "ansible_collections.bluegreen.mesh.plugins.modules.traffic_probe", str(arguments)]
-    environment = {**os.environ, "PYTHONPATH": COLLECTIONS}
-    return json.loads(
-        subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=120, check=False).stdout
-    )
+    return lab.run("traffic_probe", tmp_path, cluster=False, **params)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -10,28 +10,17 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import pathlib
-import sys
 import typing as t
 
-import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+import lab
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 API = "networking.istio.io/v1"
 OLD, NEW = "mesh-twin-old", "mesh-twin-new"
 PAIR = {
     "blue": f"{OLD}/site", "green": f"{NEW}/site", "selector": {"app": NEW}, "ports": {"8080": 80, "8443": 443},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 def run(tmp_path: pathlib.Path, **params: t.Any) -> dict[str, t.Any]:

@@ -9,16 +9,12 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import sys
 import typing as t
 
+import lab
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _probe, _verify  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._probe import Answer, Request  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _probe, _verify
+from ansible_collections.bluegreen.mesh.plugins.module_utils._probe import Answer, Request
 
 
 @pytest.fixture(scope="module")

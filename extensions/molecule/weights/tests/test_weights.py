@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import pathlib
 import socket
-import sys
 import typing as t
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
+import lab
 
 BACKENDS = ("passthrough_http", "passthrough_https")
 
