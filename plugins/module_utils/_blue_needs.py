@@ -14,6 +14,7 @@ import dataclasses
 import typing as t
 
 from ._client import ApiError, Cluster, path_of
+from ._objects import picks, selector_of, selects, template_labels
 from ._resources import Ref
 
 Object = dict[str, t.Any]
@@ -66,7 +67,7 @@ def blue_needs(inventory: dict[str, list[Object]]) -> list[Need]:
 
     gateways = inventory.get("gateways") or []
     workloads = [*(inventory.get("deployments") or []), *(inventory.get("daemon_sets") or [])]
-    of_blue = [w for w in workloads if any(_selected(gateway, w) for gateway in gateways)]
+    of_blue = [w for w in workloads if any(selects(selector_of(g), template_labels(w)) for g in gateways)]
     of_istiod = [w for w in workloads if is_istiod(w)]
     for workload in of_blue:
         for ref, why in _around(workload, inventory):
@@ -77,7 +78,7 @@ def blue_needs(inventory: dict[str, list[Object]]) -> list[Need]:
     for ref, why in _control_plane(of_istiod, inventory):
         add(ref, why, True)
     for item in inventory.get("istio_operators") or []:
-        add(_ref(item), "the operator prunes gateways and istiod when it goes", True)
+        add(Ref.of(item), "the operator prunes gateways and istiod when it goes", True)
     for namespace in dict.fromkeys(_namespace(item) for item in (*gateways, *of_blue, *of_istiod)):
         add(Ref("v1", "Namespace", "", namespace), "what is needed is in it", True)
     for name in CRDS:
@@ -86,49 +87,28 @@ def blue_needs(inventory: dict[str, list[Object]]) -> list[Need]:
 
 
 def is_istiod(workload: Object) -> bool:
-    return _pod_labels(workload).get("app") == "istiod"
-
-
-def matches(selector: Object | None, labels: dict[str, str]) -> bool:
-    """A LabelSelector; an empty one selects everything, none nothing."""
-    if selector is None:
-        return False
-    for term in selector.get("matchExpressions") or []:
-        value, values = labels.get(term["key"]), term.get("values") or []
-        holds = {
-            "In": value in values, "NotIn": value not in values, "Exists": value is not None,
-            "DoesNotExist": value is None,
-        }  # fmt: skip
-        if not holds.get(term["operator"], True):
-            return False
-    return (selector.get("matchLabels") or {}).items() <= labels.items()
-
-
-def _selected(gateway: Object, workload: Object) -> bool:
-    selector = (gateway.get("spec") or {}).get("selector") or {}
-    return bool(selector) and selector.items() <= _pod_labels(workload).items()
+    return template_labels(workload).get("app") == "istiod"
 
 
 def _around(workload: Object, inventory: dict[str, list[Object]]) -> t.Iterator[tuple[Ref, str]]:
     """A workload and what it runs by."""
-    namespace, labels, spec = _namespace(workload), _pod_labels(workload), _pod_spec(workload)
+    namespace, labels, spec = _namespace(workload), template_labels(workload), _pod_spec(workload)
     title = f"{workload['kind']} {namespace}/{workload['metadata']['name']}"
 
     def here(kind: str) -> list[Object]:
         return [item for item in inventory.get(kind) or [] if _namespace(item) == namespace]
 
-    yield _ref(workload), "its pods serve the Gateway" if not is_istiod(workload) else "istiod configures the gateways"
+    yield Ref.of(workload), "istiod configures the gateways" if is_istiod(workload) else "its pods serve the Gateway"
     for service in here("services"):
-        selector = (service.get("spec") or {}).get("selector")
-        if selector and selector.items() <= labels.items():
-            yield _ref(service), f"leads to the pods of {title}"
+        if selects(selector_of(service), labels):
+            yield Ref.of(service), f"leads to the pods of {title}"
     account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
     pull = list(spec.get("imagePullSecrets") or [])
     for item in here("service_accounts"):
         if item["metadata"]["name"] == account:
             pull += item.get("imagePullSecrets") or []
             if account != "default":  # made anew by Kubernetes itself
-                yield _ref(item), f"service account of {title}"
+                yield Ref.of(item), f"service account of {title}"
     for secret in pull:
         yield Ref("v1", "Secret", namespace, secret["name"]), f"pull secret of {title}"
     for kind, name in _mounted(spec):
@@ -139,17 +119,17 @@ def _around(workload: Object, inventory: dict[str, list[Object]]) -> t.Iterator[
                 _is_account(subject, namespace, account, _namespace(item)) for subject in item.get("subjects") or []
             ):
                 role = item["roleRef"]
-                yield _ref(item), f"what {title} may do, as to be handed out Secrets"
+                yield Ref.of(item), f"what {title} may do, as to be handed out Secrets"
                 space = _namespace(item) if role["kind"] == "Role" else ""
                 yield Ref(RBAC, role["kind"], space, role["name"]), f"what {title} may do, as to be handed out Secrets"
     for item in here("hpas"):
         scaled = (item.get("spec") or {}).get("scaleTargetRef") or {}
         if (scaled.get("kind"), scaled.get("name")) == (workload["kind"], workload["metadata"]["name"]):
-            yield _ref(item), f"scales {title}"
+            yield Ref.of(item), f"scales {title}"
     for kind, field in (("pdbs", "selector"), ("network_policies", "podSelector")):
         for item in here(kind):
-            if matches((item.get("spec") or {}).get(field), labels):
-                yield _ref(item), f"is about the pods of {title}"
+            if picks((item.get("spec") or {}).get(field), labels):
+                yield Ref.of(item), f"is about the pods of {title}"
 
 
 def _control_plane(istiods: t.Sequence[Object], inventory: dict[str, list[Object]]) -> t.Iterator[tuple[Ref, str]]:
@@ -159,7 +139,7 @@ def _control_plane(istiods: t.Sequence[Object], inventory: dict[str, list[Object
             yield Ref("v1", "Secret", namespace, name), "the root of every certificate in the mesh"
         revisions = {""}
         for workload in istiods:
-            revision = _pod_labels(workload).get("istio.io/rev", "default")
+            revision = template_labels(workload).get("istio.io/rev", "default")
             revisions |= {f"-{revision}"} if _namespace(workload) == namespace and revision != "default" else set()
         for name in (f"{base}{rev}" for base in ("istio", "istio-sidecar-injector") for rev in sorted(revisions)):
             yield Ref("v1", "ConfigMap", namespace, name), "istiod's configuration"
@@ -167,13 +147,12 @@ def _control_plane(istiods: t.Sequence[Object], inventory: dict[str, list[Object
         (_namespace(service), service["metadata"]["name"])
         for workload in istiods for service in inventory.get("services") or []
         if _namespace(service) == _namespace(workload)
-        and (selector := (service.get("spec") or {}).get("selector"))
-        and selector.items() <= _pod_labels(workload).items()
+        and selects(selector_of(service), template_labels(workload))
     }  # fmt: skip
     for item in (*(inventory.get("mutating_webhooks") or []), *(inventory.get("validating_webhooks") or [])):
         asked = [((hook.get("clientConfig") or {}).get("service") or {}) for hook in item.get("webhooks") or []]
         if any((service.get("namespace"), service.get("name")) in served for service in asked):
-            yield _ref(item), "calls istiod"
+            yield Ref.of(item), "calls istiod"
 
 
 def _mounted(spec: Object) -> t.Iterator[tuple[str, str]]:
@@ -192,20 +171,12 @@ def _is_account(subject: Object, namespace: str, account: str, bound_in: str) ->
     )  # fmt: skip
 
 
-def _ref(item: Object) -> Ref:
-    return Ref(item["apiVersion"], item["kind"], _namespace(item), item["metadata"]["name"])
-
-
 def _namespace(item: Object) -> str:
     return item["metadata"].get("namespace") or ""
 
 
 def _template(workload: Object) -> Object:
     return (workload.get("spec") or {}).get("template") or {}
-
-
-def _pod_labels(workload: Object) -> dict[str, str]:
-    return (_template(workload).get("metadata") or {}).get("labels") or {}
 
 
 def _pod_spec(workload: Object) -> Object:
@@ -219,7 +190,7 @@ def read(cluster: Cluster, gateways: t.Sequence[Object], namespaces: t.Iterable[
     namespaces: more to look in, besides those of the Gateways, their pods and istiod. Raises ApiError for a list that
     is refused: what was not looked at is not known to be kept.
     """
-    selectors = dict.fromkeys(_query((gateway.get("spec") or {}).get("selector") or {}) for gateway in gateways)
+    selectors = dict.fromkeys(_query(selector_of(gateway)) for gateway in gateways)
     asked = [("v1", "pods", None, selector) for selector in selectors if selector]
     asked.append(("apps/v1", "deployments", None, "app=istiod"))
     near = {_namespace(item) for item in (*gateways, *(found for answer in _lists(cluster, asked) for found in answer))}

@@ -15,6 +15,7 @@ import typing as t
 
 from ._client import ApiError, Cluster, path_of
 from ._gateways import istio_list, pods_of
+from ._objects import ref_of, selector_of
 
 PORT = 15020  # pilot-agent's, with Envoy's own statistics merged in
 ROOT = "istio-ca-root-cert"  # ConfigMap that istiod keeps in every namespace
@@ -37,11 +38,11 @@ def connected(statistics: str) -> bool | None:
 
 def look(cluster: Cluster, gateways: t.Sequence[tuple[str, str]]) -> dict[str, t.Any]:
     """`proxies`, each pod of the Gateways with what it says; `roots`, by namespace, a digest of the root certificate."""
-    wanted = [g for g in istio_list(cluster, "gateways") if _key(g) in set(gateways)]
-    selectors = [selector for gateway in wanted if (selector := (gateway.get("spec") or {}).get("selector"))]
+    wanted = [g for g in istio_list(cluster, "gateways") if ref_of(g) in set(gateways)]
+    selectors = [selector for gateway in wanted if (selector := selector_of(gateway))]
     asked = sorted({",".join(f"{key}={value}" for key, value in sorted(s.items())) for s in selectors})
     listed = [pod for query in asked for pod in cluster.list(path_of("v1", "pods"), {"labelSelector": query})]
-    keys = sorted({_key(pod) for gateway in wanted for pod in pods_of(gateway, listed)})
+    keys = sorted({ref_of(pod) for gateway in wanted for pod in pods_of(gateway, listed)})
     statistics = cluster.parallel(lambda key: _statistics(cluster, *key), keys)
     namespaces = sorted({namespace for namespace, _name in keys} | {namespace for namespace, _name in gateways})
     roots = cluster.parallel(lambda namespace: cluster.find(path_of("v1", "configmaps", namespace, ROOT)), namespaces)
@@ -62,10 +63,6 @@ def look(cluster: Cluster, gateways: t.Sequence[tuple[str, str]]) -> dict[str, t
             for namespace, body in zip(namespaces, roots) if body
         },
     }  # fmt: skip
-
-
-def _key(item: dict[str, t.Any]) -> tuple[str, str]:
-    return item["metadata"]["namespace"], item["metadata"]["name"]
 
 
 def _statistics(cluster: Cluster, namespace: str, name: str) -> str:

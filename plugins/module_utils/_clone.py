@@ -17,9 +17,10 @@ import typing as t
 from ._client import path_of
 from ._module import Refusal
 from ._node_ports import Change, holders, refuse_taken
+from ._objects import configures, picks, selector_of, selects, template_labels
 from ._resources import Ref, Resources, read_all
 from ._twin import MANAGED_BY, MANAGER, is_ours
-from ._values import relabelled, selects, service_ports, takes, title
+from ._values import relabelled, service_ports, title
 
 Object = dict[str, t.Any]
 CLONE_OF = "bluegreen.mesh/clone-of"
@@ -62,7 +63,7 @@ class Blue:
 
     @property
     def labels(self) -> dict[str, str]:
-        return self.deployment["spec"]["template"]["metadata"].get("labels") or {}
+        return template_labels(self.deployment)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Green:
 # -- pods ------------------------------------------------------------------------------------------------------------
 def pod_labels(blue: Blue, labels: t.Mapping[str, str]) -> dict[str, str]:
     """Blue's labels without owners' marks and without any key by which something selects blue's pods, and green's."""
-    selectors = [blue.service["spec"].get("selector"), *(_selector(g) for g in blue.gateways if _takes(g, blue.labels))]
-    keys = {key for selector in selectors for key in selector or {}}
+    selectors = [selector_of(blue.service), *(selector_of(g) for g in blue.gateways if configures(g, blue.labels))]
+    keys = {key for selector in selectors for key in selector}
     for item in (blue.deployment, *blue.budgets):
         selector = item["spec"].get("selector") or {}
         keys |= set(selector.get("matchLabels") or {}) | {e["key"] for e in selector.get("matchExpressions") or ()}
@@ -91,11 +92,11 @@ def refuse_shared(blue: Blue, green: Green) -> None:
     """Raises Refusal same_labels when something that selects blue's pods would select green's as well."""
     labels = pod_labels(blue, green.labels)
     shared = [
-        f"Gateway {g['metadata']['namespace']}/{g['metadata']['name']} ({_selector(g) or 'every gateway workload'})"
+        f"Gateway {g['metadata']['namespace']}/{g['metadata']['name']} ({selector_of(g) or 'every gateway workload'})"
         for g in blue.gateways
-        if _takes(g, blue.labels) and _takes(g, labels)
+        if configures(g, blue.labels) and configures(g, labels)
     ]
-    if green.namespace == blue.namespace and selects(blue.service["spec"].get("selector"), labels):
+    if green.namespace == blue.namespace and selects(selector_of(blue.service), labels):
         shared.append(f"{title(blue.service)} ({blue.service['spec']['selector']})")
     if shared:
         raise Refusal(
@@ -104,15 +105,6 @@ def refuse_shared(blue: Blue, green: Green) -> None:
             " with the same hosts at one workload istiod drops the newer one's servers. Give other labels, or let blue's"
             " select by one more label that only blue's pods have.",
         )
-
-
-def _selector(gateway: Object) -> dict[str, str]:
-    return (gateway.get("spec") or {}).get("selector") or {}
-
-
-def _takes(gateway: Object, labels: t.Mapping[str, str]) -> bool:
-    """A Gateway without a selector configures every gateway workload."""
-    return _selector(gateway).items() <= labels.items()
 
 
 def references(pod: Object) -> list[tuple[str, str]]:
@@ -281,11 +273,6 @@ class Step:
         return self.state in ("created", "updated", "removed")
 
 
-def ref_of(item: Object) -> Ref:
-    meta = item["metadata"]
-    return Ref(item["apiVersion"], item["kind"], meta["namespace"], meta["name"])
-
-
 def updated(found: Object, wanted: Object) -> Object:
     """found with wanted's content. What the cluster gave it, and replicas beyond those wanted, stay."""
     result = copy.deepcopy(found)
@@ -311,7 +298,7 @@ def without_nulls(value: t.Any) -> t.Any:
 
 def plan_present(wanted: t.Sequence[Object], found: t.Sequence[Object | None]) -> list[Step]:
     """Raises Refusal foreign, naming every object of green's names that this collection did not make."""
-    foreign = [str(ref_of(w)) for w, f in zip(wanted, found) if f is not None and is_ours(f, CLONE_OF) is None]
+    foreign = [str(Ref.of(w)) for w, f in zip(wanted, found) if f is not None and is_ours(f, CLONE_OF) is None]
     if foreign:
         raise Refusal(
             "foreign",
@@ -322,11 +309,11 @@ def plan_present(wanted: t.Sequence[Object], found: t.Sequence[Object | None]) -
     steps = []
     for want, have in zip(wanted, found):
         if have is None:
-            steps.append(Step("created", ref_of(want), None, want))
+            steps.append(Step("created", Ref.of(want), None, want))
             continue
         after = updated(have, want)
         same = without_nulls(after) == without_nulls(have)
-        steps.append(Step("unchanged" if same else "updated", ref_of(want), have, have if same else after))
+        steps.append(Step("unchanged" if same else "updated", Ref.of(want), have, have if same else after))
     return steps
 
 
@@ -381,7 +368,7 @@ def read(cluster: t.Any, service: Object, deployment: Object, gateways: list[Obj
         return cluster.list(path_of(group_version, plural, namespace))
 
     name = deployment["metadata"]["name"]
-    labels = pod["metadata"].get("labels") or {}
+    labels = template_labels(deployment)
     return Blue(
         service=service,
         deployment=deployment,
@@ -399,7 +386,7 @@ def read(cluster: t.Any, service: Object, deployment: Object, gateways: list[Obj
             if (h["spec"]["scaleTargetRef"]["kind"], h["spec"]["scaleTargetRef"]["name"]) == ("Deployment", name)
         ],
         budgets=[
-            b for b in listed("policy/v1", "poddisruptionbudgets") if takes(b["spec"].get("selector") or {}, labels)
+            b for b in listed("policy/v1", "poddisruptionbudgets") if picks(b["spec"].get("selector") or {}, labels)
         ],
         gateways=gateways,
     )  # fmt: skip

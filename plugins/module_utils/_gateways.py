@@ -32,16 +32,13 @@ except ImportError:  # ansible-core brings it; without it certificates are named
 
 from ._client import ApiError, path_of
 from ._module import Refusal
+from ._objects import key_of, labels_of, selector_of, selects
 from ._routes import Workload
 
 Object = dict[str, t.Any]
 ISTIO_VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1")  # v1 is served from Istio 1.22
 UNTRANSLATED = "experimental.istio.io/disable-gateway-port-translation"
 BUILTIN = "builtin://"  # credentialName of no Secret
-
-
-def key_of(obj: Object) -> str:
-    return f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
 
 
 def choose(gateways: t.Sequence[Object], wanted: t.Sequence[str]) -> tuple[list[Object], dict[str, list[str]]]:
@@ -66,12 +63,6 @@ def near(name: str, existing: t.Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*alike, *(other for other in existing if other.rpartition("/")[2] == short)]))[:5]
 
 
-def selects(selector: dict[str, str] | None, labels: dict[str, str]) -> bool:
-    """An empty selector selects nothing: that is so for Services, and a Gateway without one is for no pods in
-    particular."""
-    return bool(selector) and all(labels.get(name) == value for name, value in selector.items())
-
-
 def is_ready(obj: Object) -> bool:
     conditions = (obj.get("status") or {}).get("conditions") or ()
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
@@ -79,12 +70,11 @@ def is_ready(obj: Object) -> bool:
 
 def pods_of(gateway: Object, pods: t.Iterable[Object]) -> list[Object]:
     """Pods that the Gateway's selector selects, in whatever namespace, and that have not ended."""
-    selector = (gateway.get("spec") or {}).get("selector")
+    selector = selector_of(gateway)
     return [
         pod
         for pod in pods
-        if selects(selector, pod["metadata"].get("labels") or {})
-        and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        if selects(selector, labels_of(pod)) and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     ]
 
 
@@ -93,15 +83,12 @@ def services_of(pods: t.Iterable[Object], services: t.Iterable[Object], gateway:
     pods = list(pods)
     found = []
     for service in services:
-        selector = (service.get("spec") or {}).get("selector")
+        selector = selector_of(service)
         if pods:
             space = service["metadata"]["namespace"]
-            fits = any(
-                pod["metadata"]["namespace"] == space and selects(selector, pod["metadata"].get("labels") or {})
-                for pod in pods
-            )
+            fits = any(pod["metadata"]["namespace"] == space and selects(selector, labels_of(pod)) for pod in pods)
         else:
-            fits = selects(((gateway or {}).get("spec") or {}).get("selector"), selector or {})
+            fits = selects(selector_of(gateway), selector)
         if fits:
             found.append(service)
     return found
@@ -127,7 +114,7 @@ def reach(number: int, services: t.Sequence[Object], pods: t.Sequence[Object]) -
     """
     listening = number
     for service in services:
-        if UNTRANSLATED in (service["metadata"].get("labels") or {}):
+        if UNTRANSLATED in labels_of(service):
             continue
         port = next((p for p in service["spec"].get("ports") or () if p["port"] == number), None)
         target = target_of(port, pods) if port else None
@@ -166,8 +153,7 @@ def nodes_serving(services: t.Sequence[Object], pods: t.Sequence[Object], nodes:
     return sorted(
         node["metadata"]["name"]
         for node in nodes
-        if is_ready(node)
-        and (node["metadata"]["name"] in with_pod if local else excluded not in (node["metadata"].get("labels") or {}))
+        if is_ready(node) and (node["metadata"]["name"] in with_pod if local else excluded not in labels_of(node))
     )
 
 
@@ -261,14 +247,14 @@ def describe(
     servers = [describe_server(s, serving, own) for s in (gateway.get("spec") or {}).get("servers") or ()]
     return {
         "ref": key_of(gateway),
-        "selector": (gateway.get("spec") or {}).get("selector") or {},
+        "selector": selector_of(gateway),
         "servers": servers,
         "services": [_describe_service(service, own) for service in serving],
         "pods": [
             {
                 "namespace": pod["metadata"]["namespace"],
                 "name": pod["metadata"]["name"],
-                "labels": pod["metadata"].get("labels") or {},
+                "labels": labels_of(pod),
                 "node": (pod.get("spec") or {}).get("nodeName"),
                 "ip": (pod.get("status") or {}).get("podIP"),
                 "ready": is_ready(pod),
@@ -361,7 +347,7 @@ def read(cluster: t.Any, wanted: t.Sequence[str], nodes: bool = True) -> World:
     selectors = {
         ",".join(f"{name}={value}" for name, value in sorted(selector.items())): None
         for gateway in gateways
-        if (selector := (gateway.get("spec") or {}).get("selector"))
+        if (selector := selector_of(gateway))
     }
     found: dict[str, Object] = {}
     for selector in selectors:

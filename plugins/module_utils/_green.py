@@ -12,11 +12,11 @@ import dataclasses
 import typing as t
 
 from ._client import path_of
-from ._gateways import is_ready, istio_list, key_of
+from ._gateways import is_ready, istio_list
 from ._module import Refusal
 from ._node_ports import port_names
+from ._objects import configures, key_of, labels_of, selector_of, selects
 from ._resources import read_all
-from ._values import selects
 
 Object = dict[str, t.Any]
 
@@ -53,10 +53,6 @@ class World:
             and not pod["metadata"].get("deletionTimestamp")
             and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
         ]
-
-
-def labels_of(pod: Object) -> dict[str, str]:
-    return pod["metadata"].get("labels") or {}
 
 
 def service_names(workload: Object) -> tuple[str, str]:
@@ -121,27 +117,18 @@ def _pair(world: World, pair: Object, workload: Object) -> t.Iterator[Problem]:
         yield Problem(
             "gateway_missing", f"Gateway {pair['green']}", "does not exist", "Create it where green comes from."
         )
-    elif pods and not any(_takes(green, pod) for pod in pods):
+    elif pods and not any(configures(green, labels_of(pod)) for pod in pods):
         yield Problem(
-            "gateway_elsewhere", f"Gateway {pair['green']}", f"its selector {_selector(green)} takes none of green's pods",
-            "Correct its selector.",
+            "gateway_elsewhere", f"Gateway {pair['green']}",
+            f"its selector {selector_of(green)} takes none of green's pods", "Correct its selector.",
         )  # fmt: skip
-    if blue is not None and any(_takes(blue, pod) for pod in pods):
+    if blue is not None and any(configures(blue, labels_of(pod)) for pod in pods):
         yield Problem(
-            "same_labels", f"Gateway {pair['blue']}", f"its selector {_selector(blue)} takes green's pods too",
+            "same_labels", f"Gateway {pair['blue']}", f"its selector {selector_of(blue)} takes green's pods too",
             "Of two Gateways with the same hosts at one workload istiod drops the newer one's servers: once a"
             " VirtualService names green's alone, it is not served. Give green's pods other labels, or blue's Gateway"
             " one more (gateway_selector).",
         )  # fmt: skip
-
-
-def _selector(gateway: Object) -> dict[str, str]:
-    return (gateway.get("spec") or {}).get("selector") or {}
-
-
-def _takes(gateway: Object, pod: Object) -> bool:
-    """A Gateway without a selector configures every gateway workload."""
-    return _selector(gateway).items() <= labels_of(pod).items()
 
 
 def read(cluster: t.Any, workloads: t.Sequence[Object]) -> World:

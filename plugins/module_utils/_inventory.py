@@ -14,8 +14,8 @@ import typing as t
 
 from . import _virtual_services
 from ._client import ApiError, Cluster, path_of
-from ._gateways import selects
 from ._module import Refusal
+from ._objects import annotations_of, configures, labels_of, ref_of, selector_of, selects, template_labels
 from ._twin import Ref, credentials, parse_ports, parse_ref, title
 
 Object = dict[str, t.Any]
@@ -174,13 +174,13 @@ class Inventory:
         return self._pods(workload.green)
 
     def _pods(self, service: Ref) -> list[Object]:
-        selector = ((self.find("services", service) or {}).get("spec") or {}).get("selector")
+        selector = selector_of(self.find("services", service))
         return [p for p in self["pods"] if p["metadata"]["namespace"] == service[0] and selects(selector, labels_of(p))]
 
     def blue_labels(self, workload: Workload) -> list[dict[str, str]]:
         """Of each of blue's pods; where there is none now, what its Service selects."""
         pods = [labels_of(p) for p in self.blue_pods(workload)]
-        selector = ((self.find("services", workload.blue) or {}).get("spec") or {}).get("selector")
+        selector = selector_of(self.find("services", workload.blue))
         return pods or ([selector] if selector else [])
 
     def blue_accounts(self, workload: Workload) -> set[str]:
@@ -194,14 +194,13 @@ class Inventory:
         return self._deployment(workload.green)
 
     def _deployment(self, service: Ref) -> Object | None:
-        selector = ((self.find("services", service) or {}).get("spec") or {}).get("selector")
+        selector = selector_of(self.find("services", service))
         own = (d for d in self["deployments"] if ref_of(d)[0] == service[0])
         return next((d for d in own if selects(selector, template_labels(d))), None)
 
     def on_blue(self, gateway: Object) -> list[Workload]:
         """The workloads whose blue pods this Gateway configures; one without a selector configures all."""
-        selector = (gateway.get("spec") or {}).get("selector") or {}
-        return [w for w in self.workloads if any(selector.items() <= labels.items() for labels in self.blue_labels(w))]
+        return [w for w in self.workloads if any(configures(gateway, labels) for labels in self.blue_labels(w))]
 
     # -- routes ------------------------------------------------------------------------------------------------------
     @functools.cached_property
@@ -246,42 +245,10 @@ class Inventory:
 
 
 # -- small words -------------------------------------------------------------------------------------------------------
-def ref_of(item: Object) -> Ref:
-    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
-
-
 def named(item: Object) -> str:
     """'Kind NAMESPACE/NAME', as findings name objects."""
     namespace, name = ref_of(item)
     return f"{item.get('kind', 'Object')} {namespace}/{name}" if namespace else f"{item.get('kind', 'Object')} {name}"
-
-
-def labels_of(item: Object) -> dict[str, str]:
-    return item["metadata"].get("labels") or {}
-
-
-def annotations_of(item: Object) -> dict[str, str]:
-    return item["metadata"].get("annotations") or {}
-
-
-def template_labels(deployment: Object) -> dict[str, str]:
-    """Labels of the pods that a Deployment makes."""
-    return ((deployment.get("spec") or {}).get("template") or {}).get("metadata", {}).get("labels") or {}
-
-
-def picks(selector: dict[str, t.Any] | None, labels: dict[str, str]) -> bool:
-    """Whether a LabelSelector (matchLabels, matchExpressions) picks these labels; an empty one picks all, none none."""
-    if selector is None:
-        return False
-    held = {
-        "In": lambda e: labels.get(e["key"]) in (e.get("values") or ()),
-        "NotIn": lambda e: labels.get(e["key"]) not in (e.get("values") or ()),
-        "Exists": lambda e: e["key"] in labels,
-        "DoesNotExist": lambda e: e["key"] not in labels,
-    }
-    return (selector.get("matchLabels") or {}).items() <= labels.items() and all(
-        held[e["operator"]](e) for e in selector.get("matchExpressions") or ()
-    )
 
 
 def namespaces_of(pair: GatewayPair) -> tuple[str, str]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ._inventory import Inventory, Object, labels_of, picks, ref_of
+from ._inventory import Inventory, Object, labels_of, ref_of
+from ._objects import picks
 
 Rule = dict[str, t.Any]
 PEERS = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}

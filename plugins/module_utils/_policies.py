@@ -16,9 +16,10 @@ import re
 import typing as t
 
 from ._client import path_of
-from ._inventory import KINDS, Inventory, Object, Workload, annotations_of, named, picks, ref_of
+from ._inventory import KINDS, Inventory, Object, Workload, annotations_of, named, ref_of
 from ._module import Refusal
 from ._network_policies import types_of
+from ._objects import picks
 from ._servers import service_on_green
 from ._twin import MANAGED_BY, MANAGER, Ref, is_ours, title, with_meta
 

@@ -55,11 +55,7 @@ def pinned(deployment: Object, hpas: t.Sequence[Object], minimum: int) -> list[C
     """What makes sure of `minimum` pods: nothing is ever lowered. Without an autoscaler, the Deployment's own number."""
     if not hpas:
         have = deployment["spec"].get("replicas", 1)
-        return [
-            Change(
-                _ref("apps/v1", "Deployment", deployment), {"replicas": have}, {"replicas": max(have, minimum)}, "", ""
-            )
-        ]
+        return [Change(Ref.of(deployment), {"replicas": have}, {"replicas": max(have, minimum)}, "", "")]
     changes = []
     for hpa in hpas:
         before, mark = _bounds(hpa), _mark(hpa)
@@ -69,7 +65,7 @@ def pinned(deployment: Object, hpas: t.Sequence[Object], minimum: int) -> list[C
         if after != before:
             origin = _origin(mark) or before
             new = json.dumps({"minReplicas": origin["minReplicas"], "maxReplicas": origin["maxReplicas"], "to": low})
-        changes.append(Change(_ref(*HPA, hpa), before, after, mark, new))
+        changes.append(Change(Ref.of(hpa), before, after, mark, new))
     return changes
 
 
@@ -83,7 +79,7 @@ def released(hpas: t.Sequence[Object]) -> list[Change]:
             continue
         ours = origin is not None and origin.get("to") == before["minReplicas"]
         after = {k: origin[k] for k in ("minReplicas", "maxReplicas")} if origin and ours else before
-        changes.append(Change(_ref(*HPA, hpa), before, after, mark, None))
+        changes.append(Change(Ref.of(hpa), before, after, mark, None))
     return changes
 
 
@@ -113,10 +109,6 @@ def _origin(mark: str | None) -> dict[str, int] | None:
         return found if found and {"minReplicas", "maxReplicas", "to"} <= found.keys() else None
     except (ValueError, AttributeError):
         return None
-
-
-def _ref(api_version: str, kind: str, item: Object) -> Ref:
-    return Ref(api_version, kind, item["metadata"]["namespace"], item["metadata"]["name"])
 
 
 # -- the module's operation ------------------------------------------------------------------------------------------
@@ -176,9 +168,9 @@ def _once(module: t.Any, cluster: Cluster, journal: Journal | None) -> dict[str,
         minimum = params["minimum"] or live_replicas(deployment)
         changes = released(hpas) if params["state"] == "released" else pinned(deployment, hpas, minimum)
         versions = {}
-        for item, api in [(deployment, ("apps/v1", "Deployment")), *((h, HPA) for h in hpas)]:
-            versions[_ref(*api, item)] = item["metadata"]["resourceVersion"]
-            owners[_ref(*api, item)] = put_back_by(item)
+        for item in (deployment, *hpas):
+            versions[Ref.of(item)] = item["metadata"]["resourceVersion"]
+            owners[Ref.of(item)] = put_back_by(item)
         facts = {
             "minimum": minimum,
             "ready": (deployment.get("status") or {}).get("readyReplicas") or 0,

@@ -10,6 +10,7 @@ import typing as t
 
 from ._client import ApiError, Cluster, path_of
 from ._module import Refusal
+from ._objects import ref_of
 
 # What is asked for most; any other kind costs one discovery request for each group and version.
 KNOWN: dict[tuple[str, str], tuple[str, bool]] = {
@@ -47,6 +48,11 @@ class Ref:
     kind: str
     namespace: str
     name: str
+
+    @classmethod
+    def of(cls, item: dict[str, t.Any]) -> Ref:
+        """That of an object as it was read or is to be written."""
+        return cls(item["apiVersion"], item["kind"], *ref_of(item))
 
     @property
     def group(self) -> str:

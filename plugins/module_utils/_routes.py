@@ -20,6 +20,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
+from ._objects import key_of
 from ._probe import GRPC_HEALTH, PROTOCOLS, SAFE_METHODS
 from ._virtual_services import MESH, is_delegate, resolve
 
@@ -194,10 +195,6 @@ def winner(entries: t.Iterable[Entry], ask: Ask) -> Entry | None:
         except re.error:  # RE2 knows what Python does not: whether this route takes the request can't be told
             return None
     return None
-
-
-def key_of(obj: Object) -> str:
-    return f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
 
 
 def exported_to(vs: Object, namespace: str) -> bool:

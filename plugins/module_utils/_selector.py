@@ -14,6 +14,7 @@ import re
 import typing as t
 
 from ._module import Refusal
+from ._objects import configures, selector_of
 
 Object = dict[str, t.Any]
 # Labels that both sides have, or that change with the next rollout.
@@ -27,10 +28,6 @@ TELLING = (
 )  # fmt: skip
 
 
-def selector_of(gateway: Object) -> dict[str, str]:
-    return (gateway.get("spec") or {}).get("selector") or {}
-
-
 def narrowed(
     gateway: Object, blue: t.Mapping[str, str], green: t.Sequence[t.Mapping[str, str]]
 ) -> dict[str, str] | None:
@@ -41,9 +38,9 @@ def narrowed(
     """
     selector, meta = selector_of(gateway), gateway["metadata"]
     where = f"Gateway {meta['namespace']}/{meta['name']}"
-    if not selector.items() <= blue.items():
+    if not configures(gateway, blue):
         raise Refusal("not_blues", f"{where}: its selector {selector} does not select blue's pods ({dict(blue)}).")
-    taken = [labels for labels in green if selector.items() <= labels.items()]
+    taken = [labels for labels in green if configures(gateway, labels)]
     if not taken:
         return None
     own = [

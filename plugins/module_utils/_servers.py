@@ -15,6 +15,7 @@ import typing as t
 
 from ._gateways import credential_names, reach
 from ._inventory import Inventory, Object, Workload, named, ref_of
+from ._objects import configures
 from ._twin import Ref
 
 PLAIN = {"HTTP": "http", "HTTP2": "http", "GRPC": "http", "GRPC-WEB": "http"}
@@ -60,8 +61,7 @@ def on_green(inventory: Inventory, workload: Workload) -> list[Server]:
     gateways: list[tuple[Object, Ref, dict[int, int]]] = [
         (g, origins.get(ref_of(g), ref_of(g)), {})
         for g in inventory["gateways"]
-        if ref_of(g) not in blues
-        and ((g.get("spec") or {}).get("selector") or {}).items() <= workload.green_labels.items()
+        if ref_of(g) not in blues and configures(g, workload.green_labels)
     ]
     for pair in inventory.pairs:
         blue = inventory.find("gateways", pair.blue)

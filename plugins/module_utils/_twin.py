@@ -21,6 +21,7 @@ import typing as t
 
 from ._client import path_of
 from ._module import Refusal
+from ._objects import annotations_of, labels_of, ref_of
 
 API = "networking.istio.io/v1"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -175,10 +176,7 @@ def twin(pair: Pair, blue: Object, labels: t.Sequence[str] = (), annotations: t.
 
 def is_ours(item: Object, annotation: str) -> str | None:
     """The source that one of our objects names, or None when the object is not ours."""
-    meta = item["metadata"]
-    if (meta.get("labels") or {}).get(MANAGED_BY) != MANAGER:
-        return None
-    return (meta.get("annotations") or {}).get(annotation)
+    return annotations_of(item).get(annotation) if labels_of(item).get(MANAGED_BY) == MANAGER else None
 
 
 def differences(expected: t.Any, found: t.Any, field: str = "spec") -> list[dict[str, t.Any]]:
@@ -530,11 +528,11 @@ class Plans:
             return set()
         staying = [
             item.get("spec") or {} for item in self._cluster.list(gateway_path())
-            if (item["metadata"]["namespace"], item["metadata"]["name"]) not in removed
+            if ref_of(item) not in removed
         ]  # fmt: skip
         used = set()
         for namespace in namespaces:
-            pods = [pod["metadata"].get("labels") or {} for pod in self._cluster.list(path_of("v1", "pods", namespace))]
+            pods = [labels_of(pod) for pod in self._cluster.list(path_of("v1", "pods", namespace))]
             for spec in staying:
                 selector = spec.get("selector") or {}
                 if any(selector.items() <= labels.items() for labels in pods):

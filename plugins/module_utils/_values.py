@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from ._module import Refusal
+from ._objects import picks, selects, template_labels
 
 Object = t.Mapping[str, t.Any]
 
@@ -21,16 +22,11 @@ PROXY_ANNOTATION = re.compile(r"(proxy|sidecar|inject|traffic\.sidecar)\.istio\.
 PLACEMENT = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "terminationGracePeriodSeconds")
 
 
-def selects(selector: t.Mapping[str, str] | None, labels: t.Mapping[str, str] | None) -> bool:
-    """Whether a Service's selector takes pods with these labels. An empty selector takes none."""
-    return bool(selector) and all((labels or {}).get(key) == value for key, value in (selector or {}).items())
-
-
 def deployment_of(service: Object, deployments: t.Sequence[Object]) -> Object:
     """The one Deployment whose pods the Service selects. Raises Refusal no_workload or several_workloads."""
     where = title(service)
     selector = service["spec"].get("selector")
-    found = [d for d in deployments if selects(selector, d["spec"]["template"]["metadata"].get("labels"))]
+    found = [d for d in deployments if selects(selector, template_labels(d))]
     if not found:
         raise Refusal(
             "no_workload",
@@ -107,21 +103,10 @@ def service_ports(service: Object, node_ports: t.Mapping[str, int]) -> list[dict
     ]  # fmt: skip
 
 
-def takes(selector: Object, labels: t.Mapping[str, str]) -> bool:
-    """Whether a label selector, with matchLabels and matchExpressions, takes pods with these labels."""
-    for term in selector.get("matchExpressions") or ():
-        value, operator = labels.get(term["key"]), term["operator"]
-        if operator in ("In", "NotIn") and (value in term["values"]) != (operator == "In"):
-            return False
-        if operator in ("Exists", "DoesNotExist") and (value is not None) != (operator == "Exists"):
-            return False
-    return (selector.get("matchLabels") or {}).items() <= labels.items()
-
-
 def relabelled(value: t.Any, blue: t.Mapping[str, str], green: t.Mapping[str, str]) -> t.Any:
     """A copy in which label selectors that mean blue's pods mean green's: anti-affinity and spreading count by them."""
     if isinstance(value, t.Mapping):
-        if ("matchLabels" in value or "matchExpressions" in value) and takes(value, blue):
+        if ("matchLabels" in value or "matchExpressions" in value) and picks(value, blue):
             same = {key: green[key] for key in value.get("matchLabels") or () if key in green}
             return {"matchLabels": same or dict(green)}
         return {key: relabelled(item, blue, green) for key, item in value.items()}

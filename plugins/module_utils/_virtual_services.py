@@ -16,6 +16,7 @@ import re
 import typing as t
 
 from . import _field_owners
+from ._objects import key_of
 
 MESH = "mesh"  # the sidecars; istio.io/istio pkg/config/constants IstioMeshGateway
 TOP = "/spec/gateways"
@@ -211,10 +212,6 @@ class Plan:
     def entry(self) -> dict[str, str]:
         namespace, _slash, name = self.key.partition("/")
         return {"namespace": namespace, "name": name, "reason": self.reason}
-
-
-def key_of(body: dict[str, t.Any]) -> str:
-    return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
 
 
 def dotted(pointer: str) -> str:

@@ -144,7 +144,7 @@ def plan(cluster, params):
     deployment = _values.deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
     blue = _clone.read(cluster, service, deployment, _gateways.istio_list(cluster, "gateways"))
     wanted = _clone.objects(blue, green)
-    steps = _clone.plan_present(wanted, _clone.found(cluster, [_clone.ref_of(item) for item in wanted]))
+    steps = _clone.plan_present(wanted, _clone.found(cluster, [Ref.of(item) for item in wanted]))
     if any(step.acts for step in steps):
         _clone.refuse_taken_ports(cluster, next(item for item in wanted if item["kind"] == "Service"))
         _clone.refuse_missing(cluster, wanted)

@@ -166,6 +166,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _gateways, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils._objects import key_of
 
 
 def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
@@ -174,9 +175,7 @@ def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
     return {
         "changed": False,
         "gateways": [
-            _gateways.describe(
-                gateway, world.pods, world.services, world.nodes, certificates[_gateways.key_of(gateway)]
-            )
+            _gateways.describe(gateway, world.pods, world.services, world.nodes, certificates[key_of(gateway)])
             for gateway in world.gateways
         ],
         "nodes": [

@@ -68,6 +68,7 @@ selectors:
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _gateways, _module, _node_ports, _selector, _values
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, path_of
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
+from ansible_collections.bluegreen.mesh.plugins.module_utils._objects import key_of, selector_of, template_labels
 from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import parse_namespaced
 
 TRIES = 5
@@ -75,7 +76,7 @@ TRIES = 5
 
 def plan(cluster, params):
     """[(Gateway, its selector to be)]"""
-    gateways = {_gateways.key_of(g): g for g in _gateways.istio_list(cluster, "gateways")}
+    gateways = {key_of(g): g for g in _gateways.istio_list(cluster, "gateways")}
     if params["state"] == "restored":
         wanted = {entry["gateway"]: entry["selector"] for entry in params["restore"]}
         return [(gateways[name], selector) for name, selector in wanted.items() if name in gateways]
@@ -87,20 +88,20 @@ def plan(cluster, params):
     if service is None:
         raise _module.Refusal("no_such_service", f"Service {namespace}/{name} does not exist. Check mesh_workloads.")
     deployment = _values.deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
-    blue = deployment["spec"]["template"]["metadata"].get("labels") or {}
+    blue = template_labels(deployment)
     green = {str(key): str(value) for key, value in params["labels"].items()}
     named = [gateways[name] for name in params["gateways"]]
-    return [(g, _selector.narrowed(g, blue, [green]) or _selector.selector_of(g)) for g in named]
+    return [(g, _selector.narrowed(g, blue, [green]) or selector_of(g)) for g in named]
 
 
 def once(module, cluster, journal):
     planned = plan(cluster, module.params)
-    acting = [(g, selector) for g, selector in planned if selector != _selector.selector_of(g)]
+    acting = [(g, selector) for g, selector in planned if selector != selector_of(g)]
     recorded = []
     if journal and acting and not module.check_mode:
         journal.check()
         recorded = journal.record_all(
-            [("gateway_selector", _gateways.key_of(g), inverse(g), False, None) for g, _selector_to_be in acting]
+            [("gateway_selector", key_of(g), inverse(g), False, None) for g, _after in acting]
         )
     for gateway, selector in acting:
         meta = gateway["metadata"]
@@ -112,7 +113,7 @@ def once(module, cluster, journal):
         cluster.patch(path, patch, kind="json", dry_run=module.check_mode)
         for owner in _node_ports.put_back_by(gateway):
             module.warn(
-                f"Gateway {_gateways.key_of(gateway)} comes from {owner['by']}"
+                f"Gateway {key_of(gateway)} comes from {owner['by']}"
                 f" ({owner['kind']} {owner['namespace']}/{owner['name']}), which puts its own selector back when it next"
                 " writes it. Suspend it until the cleanup."
             )
@@ -120,18 +121,16 @@ def once(module, cluster, journal):
         journal.done(*recorded)
     return {
         "changed": bool(acting),
-        "selectors": {_gateways.key_of(g): selector for g, selector in planned},
+        "selectors": {key_of(g): selector for g, selector in planned},
         "diff": {
-            "before": {
-                f"Gateway {_gateways.key_of(g)}": {"selector": _selector.selector_of(g)} for g, _after in acting
-            },
-            "after": {f"Gateway {_gateways.key_of(g)}": {"selector": selector} for g, selector in acting},
+            "before": {f"Gateway {key_of(g)}": {"selector": selector_of(g)} for g, _after in acting},
+            "after": {f"Gateway {key_of(g)}": {"selector": selector} for g, selector in acting},
         },
     }
 
 
 def inverse(gateway):
-    entry = {"gateway": _gateways.key_of(gateway), "selector": _selector.selector_of(gateway)}
+    entry = {"gateway": key_of(gateway), "selector": selector_of(gateway)}
     return {"module": "gateway_selector", "params": {"state": "restored", "restore": [entry]}}
 
 

@@ -135,20 +135,6 @@ def test_the_default_account_is_kubernetes_own() -> None:
     assert "Secret registry" in found and "ServiceAccount default" not in found
 
 
-@pytest.mark.parametrize(
-    ("selector", "expected"),
-    [
-        (None, False), ({}, True), ({"matchLabels": {"a": "1"}}, True), ({"matchLabels": {"a": "2"}}, False),
-        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, True),
-        ({"matchExpressions": [{"key": "b", "operator": "Exists"}]}, False),
-        ({"matchExpressions": [{"key": "b", "operator": "DoesNotExist"}]}, True),
-        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1"]}]}, False),
-    ],
-)  # fmt: skip
-def test_label_selectors(selector: dict[str, t.Any] | None, expected: bool) -> None:
-    assert _blue_needs.matches(selector, {"a": "1"}) is expected
-
-
 def test_the_number_of_requests_does_not_grow_with_what_is_there() -> None:
     few, many = FakeCluster(gateway()), FakeCluster(*everything())
     for cluster in (few, many):

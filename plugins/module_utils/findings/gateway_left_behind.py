@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .. import sources
 from .._inventory import ERROR, Finding, Inventory, Object, labels_of, named, ref_of, template_labels
+from .._objects import selector_of, selects
 
 CODE = "gateway_left_behind"
 OPERATOR = "install.operator.istio.io/owning-resource"
@@ -26,10 +27,7 @@ def check(inventory: Inventory) -> list[Finding]:
         if ref_of(deployment) in known or _owner(deployment) not in blues or not _is_gateway(deployment):
             continue
         labels = template_labels(deployment)
-        served = [
-            named(g) for g in inventory["gateways"]
-            if (s := (g.get("spec") or {}).get("selector")) and s.items() <= labels.items()
-        ]  # fmt: skip
+        served = [named(g) for g in inventory["gateways"] if selects(selector_of(g), labels)]
         found.append(
             Finding(
                 CODE, ERROR, named(deployment), "metadata",

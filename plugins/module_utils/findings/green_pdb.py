@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from .._inventory import WARNING, Finding, Inventory, named, picks, ref_of
+from .._inventory import WARNING, Finding, Inventory, named, ref_of
+from .._objects import picks
 
 CODE = "green_pdb"
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from .._inventory import WARNING, Finding, Inventory, Object, Workload, labels_of, named, picks, ref_of
+from .._inventory import WARNING, Finding, Inventory, Object, Workload, labels_of, named, ref_of
+from .._objects import picks
 
 CODE = "monitor_on_blue"
 

@@ -14,6 +14,7 @@ what green's pods do not have, and that green's Gateway takes blue's pods does n
 from __future__ import annotations
 
 from .._inventory import ERROR, WARNING, Finding, Inventory, named
+from .._objects import configures, selector_of, selects
 
 CODE = "same_workload"
 BIGBANG = "bigbang"
@@ -27,8 +28,8 @@ def check(inventory: Inventory) -> list[Finding]:
         severity = WARNING if pair.workload.method == BIGBANG else ERROR
         blue, green = inventory.find("gateways", pair.blue), inventory.find("gateways", pair.green)
         wanted = pair.workload.green_labels
-        selector = ((blue or {}).get("spec") or {}).get("selector") or {}
-        if blue and wanted and selector.items() <= wanted.items():
+        selector = selector_of(blue)
+        if blue and wanted and configures(blue, wanted):
             fix = "Give green's pods labels that this Gateway does not select."
             if severity == WARNING:
                 fix = "Deploying adds a label of blue's pods to this selector. See that its owner does not put it back."
@@ -37,8 +38,8 @@ def check(inventory: Inventory) -> list[Finding]:
                     CODE, severity, named(blue), "spec.selector", f"{selector} selects green's pods ({wanted}) as well", fix
                 )
             )
-        selector = ((green or {}).get("spec") or {}).get("selector") or {}
-        if green and any(selector.items() <= labels.items() for labels in inventory.blue_labels(pair.workload)):
+        selector = selector_of(green)
+        if green and any(configures(green, labels) for labels in inventory.blue_labels(pair.workload)):
             found.append(
                 Finding(
                     CODE, severity, named(green), "spec.selector", f"{selector} selects blue's pods as well",
@@ -47,13 +48,8 @@ def check(inventory: Inventory) -> list[Finding]:
             )  # fmt: skip
     for workload in inventory.workloads:
         service = inventory.find("services", workload.blue)
-        selector = ((service or {}).get("spec") or {}).get("selector") or {}
-        if (
-            service
-            and workload.blue[0] == workload.green[0]
-            and selector
-            and selector.items() <= workload.green_labels.items()
-        ):
+        selector = selector_of(service)
+        if service and workload.blue[0] == workload.green[0] and selects(selector, workload.green_labels):
             found.append(
                 Finding(
                     CODE, ERROR, named(service), "spec.selector",

@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from .. import _virtual_services as vs
+from .._objects import annotations_of, labels_of
 from . import base, last_applied
 
 CODE = "argocd"
@@ -22,8 +23,8 @@ MANAGER = "argocd-"  # prefix of the field managers of all its components
 
 
 def of(body: base.Object) -> base.Source | None:
-    labels, meta = base.labels_of(body), body["metadata"]
-    name, _colon, what = base.annotations_of(body).get("argocd.argoproj.io/tracking-id", "").partition(":")
+    labels, meta = labels_of(body), body["metadata"]
+    name, _colon, what = annotations_of(body).get("argocd.argoproj.io/tracking-id", "").partition(":")
     if not what.endswith(f"/{body.get('kind', base.KIND)}:{meta['namespace']}/{meta['name']}"):
         name = ""  # copied from another object: Argo CD does not go by it
     name = name or labels.get("argocd.argoproj.io/instance", "")
@@ -83,7 +84,7 @@ def heals_itself(application: base.Object) -> bool:
 
 def foresees_admission(application: base.Object) -> bool:
     """Whether its comparison lets the API server's admission have its way with both sides."""
-    given = base.annotations_of(application).get("argocd.argoproj.io/compare-options", "").split(",")
+    given = annotations_of(application).get("argocd.argoproj.io/compare-options", "").split(",")
     options = {option.strip() for option in given}
     return {"ServerSideDiff=true", "IncludeMutationWebhook=true"} <= options
 

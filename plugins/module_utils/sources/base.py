@@ -108,14 +108,6 @@ def never(_source: Source, _body: Object, _evidence: Evidence) -> str:
 
 
 # -- reading an object ------------------------------------------------------------------------------------------------
-def labels_of(body: Object) -> dict[str, str]:
-    return body["metadata"].get("labels") or {}
-
-
-def annotations_of(body: Object) -> dict[str, str]:
-    return body["metadata"].get("annotations") or {}
-
-
 def file_name(key: str) -> str:
     """NAMESPACE/NAME as a file's name. A namespace has no dot, so the first one is the border."""
     return key.replace("/", ".")

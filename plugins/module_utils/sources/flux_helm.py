@@ -14,6 +14,7 @@ import typing as t
 
 from .. import _helm_storage
 from .. import _virtual_services as vs
+from .._objects import annotations_of, labels_of
 from . import base, helm
 
 CODE = "flux_helm"
@@ -23,7 +24,7 @@ BIG_BANG = "bigbang"  # the name of the umbrella chart
 
 
 def of(body: base.Object) -> base.Source | None:
-    labels = base.labels_of(body)
+    labels = labels_of(body)
     if not labels.get(f"{GROUP}/name"):
         return None
     name = f"{labels.get(f'{GROUP}/namespace', '?')}/{labels[f'{GROUP}/name']}"
@@ -45,7 +46,7 @@ def puts_back(source: base.Source, body: base.Object, evidence: base.Evidence) -
     except base.Unreadable as exc:
         return f"whether it corrects drift is not known: {exc}"
     detection = spec.get("driftDetection") or {}
-    off = base.annotations_of(body).get(f"{GROUP}/driftDetection") == "disabled"
+    off = annotations_of(body).get(f"{GROUP}/driftDetection") == "disabled"
     if off or spec.get("suspend") or detection.get("mode") != "enabled":
         return ""
     meta = body["metadata"]

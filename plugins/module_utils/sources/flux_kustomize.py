@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import _virtual_services as vs
+from .._objects import annotations_of, labels_of
 from . import base
 
 CODE = "flux_kustomize"
@@ -19,7 +20,7 @@ GROUP, VERSIONS, PLURAL = "kustomize.toolkit.fluxcd.io", ("v1", "v1beta2"), "kus
 
 
 def of(body: base.Object) -> base.Source | None:
-    labels = base.labels_of(body)
+    labels = labels_of(body)
     if not labels.get(f"{GROUP}/name"):
         return None
     name = f"{labels.get(f'{GROUP}/namespace', '?')}/{labels[f'{GROUP}/name']}"
@@ -41,7 +42,7 @@ def desired(
 
 
 def puts_back(source: base.Source, body: base.Object, evidence: base.Evidence) -> str:
-    given = base.annotations_of(body)
+    given = annotations_of(body)
     if given.get(f"{GROUP}/reconcile") == "disabled" or given.get(f"{GROUP}/ssa") in ("Ignore", "IfNotPresent"):
         return ""
     try:

@@ -14,6 +14,7 @@ import typing as t
 from .. import _field_owners, _helm_storage
 from .. import _helm_release as records
 from .. import _virtual_services as vs
+from .._objects import annotations_of
 from .._resources import Ref
 from . import base
 
@@ -22,7 +23,7 @@ EFFECT = "its next upgrade puts the gateways back"
 
 
 def of(body: base.Object) -> base.Source | None:
-    annotations = base.annotations_of(body)
+    annotations = annotations_of(body)
     release = annotations.get(_helm_storage.RELEASE_NAME)
     if not release:
         return None

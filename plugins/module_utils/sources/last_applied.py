@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import _virtual_services as vs
+from .._objects import annotations_of
 from . import base
 
 CODE = "last_applied"
@@ -17,7 +18,7 @@ EFFECT = "the next apply of what it was made from puts the gateways back"
 
 
 def of(body: base.Object) -> base.Source | None:
-    return base.Source(CODE, "", "kubectl apply") if ANNOTATION in base.annotations_of(body) else None
+    return base.Source(CODE, "", "kubectl apply") if ANNOTATION in annotations_of(body) else None
 
 
 def desired(
@@ -29,7 +30,7 @@ def desired(
 def lists(body: base.Object) -> base.Desired:
     """What was applied last, for every source that applies in this way."""
     try:
-        applied = base.parsed(base.annotations_of(body).get(ANNOTATION, ""))
+        applied = base.parsed(annotations_of(body).get(ANNOTATION, ""))
     except ValueError:
         applied = None
     if not isinstance(applied, dict):
