@@ -465,9 +465,10 @@ class _Engine:
 def interleave(requests: t.Iterable[Request], width: int) -> t.Iterator[Request]:
     """The same requests in an order in which connections are made once and used by one request at a time.
 
-    Requests that can share a connection (host, address, protocol, certificate) are groups that take turns; when one is used up the
-    next one takes its place. width: requests at once. Twice as many groups take turns, as many as connections are kept:
-    with just `width` of them a group's next request would come while its last one may still be under way.
+    Requests that can share a connection (host, address, protocol, certificate) are groups that take turns; when one is
+    used up the next one takes its place. width: requests at once. Twice as many groups take turns, as many as
+    connections are kept: with just `width` of them a group's next request would come while its last one may still be
+    under way.
     """
     groups: dict[t.Any, deque[Request]] = {}
     for request in requests:
@@ -493,8 +494,8 @@ def ask(
 
     requests is consumed as slots become free, so it may be a long generator; its order decides how well connections are
     reused, see interleave(). Answers come in no particular order. timeout: seconds for one request, connection
-    included. With ca_file certificates are verified, otherwise only reported. proxy_protocol: begin each connection with
-    a PROXY protocol v1 line, as the balancer would. Raises nothing for an unreachable server: that is an Answer.
+    included. With ca_file certificates are verified, otherwise only reported. proxy_protocol: begin each connection
+    with a PROXY protocol v1 line, as the balancer would. Raises nothing for an unreachable server: that is an Answer.
     """
     engine = _Engine(emit, max(1, concurrency), timeout, ca_file, proxy_protocol)
     try:
