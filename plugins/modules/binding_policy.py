@@ -23,6 +23,7 @@ description:
   - A VirtualService with the label C(bluegreen.mesh/bind=false) is left alone.
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.pairs
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 options:
@@ -58,17 +59,6 @@ options:
     description:
       - The Gateways that stand for each other. A Gateway can be in one pair, on one side.
       - Required by V(state=present).
-    type: list
-    elements: dict
-    suboptions:
-      blue:
-        description: The old Gateway, as C(NAMESPACE/NAME).
-        type: str
-        required: true
-      green:
-        description: The new Gateway, as C(NAMESPACE/NAME).
-        type: str
-        required: true
   both_ways:
     description: With V(state=present), also add blue to what names green only.
     type: bool

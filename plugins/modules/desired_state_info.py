@@ -20,18 +20,7 @@ description:
 options:
   pairs:
     description: The Gateways that stand for each other.
-    type: list
-    elements: dict
     required: true
-    suboptions:
-      blue:
-        description: The old Gateway, as C(NAMESPACE/NAME).
-        type: str
-        required: true
-      green:
-        description: The new Gateway, as C(NAMESPACE/NAME).
-        type: str
-        required: true
   waived:
     description:
       - What is known and accepted although its source does not name green, or may not. A VirtualService as
@@ -41,6 +30,7 @@ options:
     default: []
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.pairs
   - bluegreen.mesh.cluster.info
 notes:
   - Needs C(list) in all namespaces on VirtualServices; and where such sources are found, on Secrets and ConfigMaps (the

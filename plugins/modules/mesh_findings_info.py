@@ -19,25 +19,7 @@ description:
 options:
   pairs:
     description: The Gateways to be replaced, each with the one that takes its place.
-    type: list
-    elements: dict
     required: true
-    suboptions:
-      blue:
-        description: The Gateway that serves now, as C(NAMESPACE/NAME).
-        type: str
-        required: true
-      green:
-        description: The Gateway that is to take its place, as C(NAMESPACE/NAME).
-        type: str
-        required: true
-      workload:
-        description: Name of the entry of O(workloads) whose pods serve them. Not needed if there is only one.
-        type: str
-      ports:
-        description: Server port numbers that change, as in O(bluegreen.mesh.gateway_twin#module:pairs[].ports).
-        type: dict
-        default: {}
   workloads:
     description: The gateways' pods and Services, of both sides.
     type: list
@@ -103,10 +85,6 @@ options:
     type: str
     choices: [copy, require]
     default: require
-  root_namespace:
-    description: The mesh's root namespace, whose policies apply to every namespace.
-    type: str
-    default: istio-system
   waive:
     description:
       - Findings that are known and accepted, as C(CODE), or as C(CODE:NAMESPACE/NAME) for one object.
@@ -116,6 +94,7 @@ options:
     default: []
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.pairs.workloads
   - bluegreen.mesh.cluster.info
 notes:
   - Needs C(list) in all namespaces on the C(networking), C(security), C(telemetry) and C(extensions) kinds of

@@ -31,25 +31,7 @@ options:
   pairs:
     description:
       - The Gateways to be replaced. Patches of EnvoyFilters that name blue's Gateway name green's in the copy.
-    type: list
-    elements: dict
     default: []
-    suboptions:
-      blue:
-        description: The Gateway that serves now, as C(NAMESPACE/NAME).
-        type: str
-        required: true
-      green:
-        description: The Gateway that is to take its place, as C(NAMESPACE/NAME).
-        type: str
-        required: true
-      workload:
-        description: Name of the entry of O(workloads) whose pods serve them. Not needed if there is only one.
-        type: str
-      ports:
-        description: Server port numbers that change, as in O(bluegreen.mesh.gateway_twin#module:pairs[].ports).
-        type: dict
-        default: {}
   workloads:
     description:
       - The gateways' pods, as in O(bluegreen.mesh.mesh_findings_info#module:workloads). Each has C(name);
@@ -72,10 +54,6 @@ options:
       - PodDisruptionBudget
       - HorizontalPodAutoscaler
     default: *kinds
-  root_namespace:
-    description: The mesh's root namespace, whose policies apply to every namespace.
-    type: str
-    default: istio-system
   waive:
     description:
       - Findings that are accepted, as in O(bluegreen.mesh.mesh_findings_info#module:waive). What is accepted as lost is
@@ -95,6 +73,7 @@ options:
     default: false
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.pairs.workloads
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:

@@ -24,6 +24,7 @@ description:
     looked at again.
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.pairs
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 options:
@@ -48,17 +49,6 @@ options:
     description:
       - The Gateways that stand for each other. A Gateway can be in one pair, on one side.
       - Required by V(state=bound) and V(state=unbound).
-    type: list
-    elements: dict
-    suboptions:
-      blue:
-        description: The old Gateway, as C(NAMESPACE/NAME).
-        type: str
-        required: true
-      green:
-        description: The new Gateway, as C(NAMESPACE/NAME).
-        type: str
-        required: true
   both_ways:
     description: With V(state=bound), also add blue to what names green only.
     type: bool

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import typing as t
 from pathlib import Path
@@ -197,26 +198,31 @@ def test_every_way_to_deploy_is_a_folder_a_choice_and_says_what_it_needs() -> No
 
 
 # -- the way back ----------------------------------------------------------------------------------------------------
-def documentation(path: str) -> dict[str, t.Any]:
-    """Of a module or a doc fragment."""
-    source = (ROOT / "plugins" / f"{path}.py").read_text(encoding="utf-8")
-    documented = re.search(r'^ *DOCUMENTATION = r?"""\n(.*?)"""', source, re.S | re.M)
+def documentation(module: str) -> dict[str, t.Any]:
+    source = (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
+    documented = re.search(r'^DOCUMENTATION = r?"""\n(.*?)"""', source, re.S | re.M)
     assert documented
     return yaml.safe_load(documented[1])
 
 
 def options_of(module: str) -> dict[str, t.Any]:
     """A module's own options, and those that it shares with another about the same things."""
-    documented = documentation(f"modules/{module}")
-    shared = "bluegreen.mesh.kept" in documented["extends_documentation_fragment"]
-    return {**documented.get("options", {}), **(documentation("doc_fragments/kept")["options"] if shared else {})}
+    documented = documentation(module)
+    options: dict[str, t.Any] = {}
+    for shared in documented["extends_documentation_fragment"]:
+        name, _dot, part = shared.removeprefix("bluegreen.mesh.").partition(".")
+        if name != "cluster":
+            fragment = importlib.import_module(f"ansible_collections.bluegreen.mesh.plugins.doc_fragments.{name}")
+            text = getattr(fragment.ModuleDocFragment, part.upper() or "DOCUMENTATION")
+            options |= yaml.safe_load(text)["options"]
+    return {**options, **documented.get("options", {})}
 
 
 # Modules that take a journal, and so record what undoes them.
 RECORDING = {
     path.stem
     for path in (ROOT / "plugins" / "modules").glob("*.py")
-    if "bluegreen.mesh.cluster.journal" in documentation(f"modules/{path.stem}")["extends_documentation_fragment"]
+    if "bluegreen.mesh.cluster.journal" in documentation(path.stem)["extends_documentation_fragment"]
 }
 
 
