@@ -10,7 +10,7 @@ import typing as t
 
 from .. import _virtual_services as vs
 from .._objects import annotations_of
-from . import base
+from . import applied, base
 
 CODE = "last_applied"
 ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
@@ -30,19 +30,14 @@ def desired(
 def lists(body: base.Object) -> base.Desired:
     """What was applied last, for every source that applies in this way."""
     try:
-        applied = base.parsed(annotations_of(body).get(ANNOTATION, ""))
+        found = base.parsed(annotations_of(body).get(ANNOTATION, ""))
     except ValueError:
-        applied = None
-    if not isinstance(applied, dict):
+        found = None
+    if not isinstance(found, dict):
         return base.Desired(None, f"its annotation {ANNOTATION} can't be read")
-    return base.Desired(vs.lists_of(applied), f"its annotation {ANNOTATION}")
+    return base.Desired(vs.lists_of(found), f"its annotation {ANNOTATION}")
 
 
 puts_back = base.never
 fights = base.never
-
-
-def overrides(
-    _source: base.Source, wishes: t.Sequence[base.Wish], _evidence: base.Evidence, _pairs: t.Sequence[vs.Pair]
-) -> list[base.Override]:
-    return base.component(wishes, "Build what is applied with the component in this folder, or change it there.")
+overrides = applied.overrides
