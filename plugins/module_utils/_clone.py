@@ -272,6 +272,10 @@ class Step:
     def acts(self) -> bool:
         return self.state in ("created", "updated", "removed")
 
+    @property
+    def object(self) -> str:
+        return str(self.ref)
+
 
 def updated(found: Object, wanted: Object) -> Object:
     """found with wanted's content. What the cluster gave it, and replicas beyond those wanted, stay."""

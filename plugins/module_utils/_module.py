@@ -17,6 +17,7 @@ CLUSTER_ARGS: dict[str, t.Any] = {
     "kubeconfig": {"type": "path", "required": True, "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
     "context": {"type": "str", "required": True, "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
 }
+TRIES = 3  # of all the steps of one module
 PLAN_FILE = "BLUEGREEN_MESH_PLAN"  # environment variable: where changes are written down while a plan is made
 JOURNAL_ARGS: dict[str, t.Any] = {
     "journal": {
@@ -42,6 +43,50 @@ class Refusal(Exception):
         super().__init__(message)
         self.code = code
         self.details = details
+
+
+class Step(t.Protocol):
+    """One object, and what is to become of it."""
+
+    @property
+    def object(self) -> str:
+        """Its kind and name."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is anything to do."""
+
+
+SomeStep = t.TypeVar("SomeStep", bound=Step)
+
+
+def settled(
+    plan: t.Callable[[], t.Sequence[SomeStep]],
+    write: t.Callable[[t.Sequence[SomeStep], list[str]], str | None],
+    journal: t.Any,
+) -> list[SomeStep]:
+    """What became of each object: plans and writes, from the start again where something was changed in between.
+
+    write(steps, recorded) returns the object that has changed since it was read, if one has, and adds to recorded the
+    ids of the journal's steps. Raises Refusal conflict after TRIES tries.
+    """
+    first: dict[str, SomeStep] = {}
+    recorded: list[str] = []
+    for _attempt in range(TRIES):
+        steps = plan()
+        for step in steps:  # what an earlier try has written is unchanged now, and yet was changed by this run
+            if step.object not in first or step.acts:
+                first[step.object] = step
+        contested = write(steps, recorded)
+        if contested is None:
+            break
+    else:
+        raise Refusal(
+            "conflict", f"{contested} was changed by others during each of {TRIES} tries. What else writes it?"
+        )
+    if recorded:
+        journal.done(*recorded)
+    return list(first.values())
 
 
 def run(

@@ -397,6 +397,10 @@ class Step:
     def acts(self) -> bool:
         return self.state in ("created", "updated", "removed")
 
+    @property
+    def object(self) -> str:
+        return f"{self.kind} {title(self.ref)}"
+
 
 def gateway_path(ref: Ref | None = None) -> str:
     return path_of(API, "gateways", *ref) if ref else path_of(API, "gateways")

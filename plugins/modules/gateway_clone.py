@@ -115,8 +115,6 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiE
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import Ref, parse_namespaced
 
-TRIES = 3
-
 
 def plan(cluster, params):
     if params["state"] != "present":
@@ -157,19 +155,19 @@ def write(cluster, steps, journal, recorded, dry_run):
     if journal and acting and not dry_run:
         journal.check()
         recorded += journal.record_all(
-            [(f"clone_{s.ref.kind.lower()}", str(s.ref), _clone.inverse(s), False, None) for s in acting]
+            [(f"clone_{s.ref.kind.lower()}", s.object, _clone.inverse(s), False, None) for s in acting]
         )
     for step in acting:
         try:
             _clone.apply(cluster, step, dry_run)
         except ApiError as exc:
             if exc.status in (404, 409) and step.state != "created" or exc.status == 409:
-                return str(step.ref)
+                return step.object
             if exc.status == 404:
                 if dry_run:  # the namespace is made by a task before this one, which check mode did not carry out
                     continue
                 raise _module.Refusal(
-                    "namespace_missing", f"{step.ref} can't be made: {exc.text}. Create the namespace first."
+                    "namespace_missing", f"{step.object} can't be made: {exc.text}. Create the namespace first."
                 ) from exc
             body = step.after if step.ref.kind == "Service" else None
             refusal = body and _node_ports.explained(exc, body, _clone.node_port_changes(body))
@@ -179,31 +177,20 @@ def write(cluster, steps, journal, recorded, dry_run):
 
 def operation(module, cluster):
     journal = Journal.load(cluster, module.params["journal"])
-    first, recorded = {}, []
-    for _attempt in range(TRIES):
-        steps = plan(cluster, module.params)
-        for step in steps:  # what an earlier try has written is unchanged now, and yet was changed by this run
-            if step.ref not in first or step.acts:
-                first[step.ref] = step
-        contested = write(cluster, steps, journal, recorded, module.check_mode)
-        if contested is None:
-            break
-    else:
-        raise _module.Refusal(
-            "conflict", f"{contested} was changed by others during each of {TRIES} tries. What else writes it?"
-        )
-    if recorded:
-        journal.done(*recorded)
-    done = list(first.values())
+    done = _module.settled(
+        lambda: plan(cluster, module.params),
+        lambda steps, recorded: write(cluster, steps, journal, recorded, module.check_mode),
+        journal,
+    )
     acting = [step for step in done if step.acts]
     deployment = next((s.after for s in done if s.ref.kind == "Deployment" and s.after), None)
     return {
         "changed": bool(acting),
-        "objects": [{"object": str(s.ref), "state": s.state} for s in done],
+        "objects": [{"object": s.object, "state": s.state} for s in done],
         **({"replicas": deployment["spec"]["replicas"]} if deployment else {}),
         "diff": {
-            "before": {str(s.ref): _clone.shown(s.before) for s in acting},
-            "after": {str(s.ref): _clone.shown(s.after) for s in acting},
+            "before": {s.object: _clone.shown(s.before) for s in acting},
+            "after": {s.object: _clone.shown(s.after) for s in acting},
         },
     }
 

@@ -181,8 +181,6 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _tw
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
-TRIES = 3
-
 
 def plan(cluster, params):
     pairs = _twin.parse_pairs(params["pairs"] or [])
@@ -195,13 +193,13 @@ def plan(cluster, params):
     return plans.present(pairs)
 
 
-def write(cluster, steps, journal, recorded, dry_run, namespaces_follow):
+def write(cluster, steps, journal, recorded, module):
     """Carries out the steps; returns the object that has changed since it was read, if one has.
 
-    recorded: gets the ids of the journal's steps. namespaces_follow: a dry run takes missing namespaces for made.
+    recorded: gets the ids of the journal's steps.
     """
     acting = [step for step in steps if step.acts]
-    if journal and acting and not dry_run:
+    if journal and acting and not module.check_mode:
         journal.check()
         wanted = [(step, _twin.inverse(step)) for step in acting]
         recorded += journal.record_all(
@@ -209,39 +207,28 @@ def write(cluster, steps, journal, recorded, dry_run, namespaces_follow):
         )
     for step in acting:
         try:
-            _twin.apply(cluster, step, dry_run)
+            _twin.apply(cluster, step, module.check_mode)
         except ApiError as exc:
             if exc.status == 404 and step.state == "created":
-                if dry_run and namespaces_follow:
+                if module.check_mode and module.params["expect_namespaces"]:
                     continue
                 raise _module.Refusal(
                     "namespace_missing",
-                    f"{step.kind} {_twin.title(step.ref)} can't be made: {exc.text}. Create the namespace first.",
+                    f"{step.object} can't be made: {exc.text}. Create the namespace first.",
                 ) from exc
             if exc.status not in (404, 409):
                 raise
-            return f"{step.kind} {_twin.title(step.ref)}"
+            return step.object
     return None
 
 
 def operation(module, cluster):
     journal = Journal.load(cluster, module.params["journal"])
-    first, recorded = {}, []
-    for _attempt in range(TRIES):
-        steps = plan(cluster, module.params)
-        for step in steps:  # what an earlier try has written is unchanged now, and yet was changed by this run
-            if (step.kind, step.ref) not in first or step.acts:
-                first[step.kind, step.ref] = step
-        contested = write(cluster, steps, journal, recorded, module.check_mode, module.params["expect_namespaces"])
-        if contested is None:
-            break
-    else:
-        raise _module.Refusal(
-            "conflict", f"{contested} was changed by others during each of {TRIES} tries. What else writes it?"
-        )
-    if recorded:
-        journal.done(*recorded)
-    done = list(first.values())
+    done = _module.settled(
+        lambda: plan(cluster, module.params),
+        lambda steps, recorded: write(cluster, steps, journal, recorded, module),
+        journal,
+    )
     acting = [step for step in done if step.acts]
     return {
         "changed": bool(acting),
@@ -261,8 +248,8 @@ def operation(module, cluster):
             if not s.pair
         ],
         "diff": {
-            "before": {f"{s.kind} {_twin.title(s.ref)}": _twin.masked(s.before) for s in acting},
-            "after": {f"{s.kind} {_twin.title(s.ref)}": _twin.masked(s.after) for s in acting},
+            "before": {s.object: _twin.masked(s.before) for s in acting},
+            "after": {s.object: _twin.masked(s.after) for s in acting},
         },
     }
 

@@ -130,7 +130,6 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, 
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, path_of
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
-TRIES = 3
 NEEDED = {"services", "pods", "deployments"}
 
 
@@ -208,25 +207,15 @@ def write(cluster, steps, journal, recorded, module):
 
 def operation(module, cluster):
     journal = Journal.load(cluster, module.params["journal"])
-    first, recorded = {}, []
-    for _attempt in range(TRIES):
-        steps = plan(cluster, module.params)
-        for step in steps:  # what an earlier try has written is unchanged now, and yet was changed by this run
-            if step.object not in first or step.acts:
-                first[step.object] = step
-        contested = write(cluster, steps, journal, recorded, module)
-        if contested is None:
-            break
-    else:
-        raise _module.Refusal(
-            "conflict", f"{contested} was changed by others during each of {TRIES} tries. What else writes it?"
-        )
-    if recorded:
-        journal.done(*recorded)
-    acting = [step for step in first.values() if step.acts]
+    done = _module.settled(
+        lambda: plan(cluster, module.params),
+        lambda steps, recorded: write(cluster, steps, journal, recorded, module),
+        journal,
+    )
+    acting = [step for step in done if step.acts]
     return {
         "changed": bool(acting),
-        "copies": [{"object": s.object, "source": s.source, "state": s.state} for s in first.values()],
+        "copies": [{"object": s.object, "source": s.source, "state": s.state} for s in done],
         "diff": {
             "before": {s.object: _policies.shown(s.before) for s in acting},
             "after": {s.object: _policies.shown(s.after) for s in acting},
