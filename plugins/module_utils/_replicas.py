@@ -14,13 +14,13 @@ import json
 import time
 import typing as t
 
+from . import _values
 from ._client import ApiError, Cluster, path_of
 from ._clone import live_replicas
 from ._journal import Journal
 from ._module import Refusal
 from ._node_ports import put_back_by
 from ._resources import Ref, Resources, parse_namespaced
-from ._values import deployment_of
 
 Object = dict[str, t.Any]
 PINNED = "bluegreen.mesh/pinned"  # on the autoscaler: {"minReplicas", "maxReplicas"} before, and "to"
@@ -137,10 +137,7 @@ def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
 
 def _read(cluster: Cluster, service_name: str) -> tuple[Object, list[Object]]:
     namespace, name = parse_namespaced(service_name, "service")
-    service = cluster.find(path_of("v1", "services", namespace, name))
-    if service is None:
-        raise Refusal("no_such_service", f"Service {namespace}/{name} does not exist. Check mesh_workloads.")
-    deployment = deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
+    _service, deployment = _values.read(cluster, namespace, name)
     return deployment, scalers_of(deployment, cluster.list(path_of(HPA[0], "horizontalpodautoscalers", namespace)))
 
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of Istio's gateway chart that make green as large, as placed and as reachable as blue is. Pure.
+"""Values of Istio's gateway chart that make green as large, as placed and as reachable as blue is.
 
-The keys are those of manifests/charts/gateway/values.yaml in Istio 1.2x and 1.3x.
+Pure, but for read(). The keys are those of manifests/charts/gateway/values.yaml in Istio 1.2x and 1.3x.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ._client import path_of
 from ._module import Refusal
 from ._objects import picks, selects, template_labels
 
@@ -20,6 +21,14 @@ Object = t.Mapping[str, t.Any]
 PROXY_ANNOTATION = re.compile(r"(proxy|sidecar|inject|traffic\.sidecar)\.istio\.io/|prometheus\.io/")
 # Where pods may run: copied as it is, except that blue's own labels in it become green's.
 PLACEMENT = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "terminationGracePeriodSeconds")
+
+
+def read(cluster: t.Any, namespace: str, name: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """A Service, and the Deployment behind it. Raises Refusal no_such_service, and as deployment_of does."""
+    service = cluster.find(path_of("v1", "services", namespace, name))
+    if service is None:
+        raise Refusal("no_such_service", f"Service {namespace}/{name} does not exist. Check mesh_workloads.")
+    return service, deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
 
 
 def deployment_of(service: Object, deployments: t.Sequence[Object]) -> Object:

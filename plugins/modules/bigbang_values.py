@@ -137,10 +137,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import p
 def wanted(cluster, gateway, file):
     """Values of one gateway, nested to where they belong."""
     namespace, name = parse_namespaced(gateway["service"], "gateways[].service")
-    service = cluster.find(path_of("v1", "services", namespace, name))
-    if service is None:
-        raise _module.Refusal("no_such_service", f"Service {namespace}/{name} does not exist. Check mesh_workloads.")
-    deployment = _values.deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
+    service, deployment = _values.read(cluster, namespace, name)
     hpas = cluster.list(path_of("autoscaling/v2", "horizontalpodautoscalers", namespace))
     alb = None
     if gateway["alb"]:

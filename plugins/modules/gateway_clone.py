@@ -111,7 +111,7 @@ replicas:
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _clone, _gateways, _module, _node_ports, _values
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, path_of
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import Ref, parse_namespaced
 
@@ -136,10 +136,7 @@ def plan(cluster, params):
         raise _module.Refusal("bad_option", "labels: empty; expected the labels of green's pods.")
     if (green.namespace, green.name) == (namespace, name):
         raise _module.Refusal("bad_option", f"name: green would be {namespace}/{name}, which is blue itself.")
-    service = cluster.find(path_of("v1", "services", namespace, name))
-    if service is None:
-        raise _module.Refusal("no_such_service", f"Service {namespace}/{name} does not exist. Check mesh_workloads.")
-    deployment = _values.deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
+    service, deployment = _values.read(cluster, namespace, name)
     blue = _clone.read(cluster, service, deployment, _gateways.istio_list(cluster, "gateways"))
     wanted = _clone.objects(blue, green)
     steps = _clone.plan_present(wanted, _clone.found(cluster, [Ref.of(item) for item in wanted]))

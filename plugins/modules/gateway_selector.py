@@ -83,11 +83,7 @@ def plan(cluster, params):
     missing = [name for name in params["gateways"] if name not in gateways]
     if missing:
         raise _module.Refusal("no_such_gateway", f"gateways: {', '.join(missing)} do not exist. Check mesh_gateways.")
-    namespace, name = parse_namespaced(params["service"], "service")
-    service = cluster.find(path_of("v1", "services", namespace, name))
-    if service is None:
-        raise _module.Refusal("no_such_service", f"Service {namespace}/{name} does not exist. Check mesh_workloads.")
-    deployment = _values.deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
+    _service, deployment = _values.read(cluster, *parse_namespaced(params["service"], "service"))
     blue = template_labels(deployment)
     green = {str(key): str(value) for key, value in params["labels"].items()}
     named = [gateways[name] for name in params["gateways"]]

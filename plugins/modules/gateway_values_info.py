@@ -57,7 +57,6 @@ deployment:
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _values
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of
 
 
 def operation(module, cluster):
@@ -69,10 +68,7 @@ def operation(module, cluster):
         ports = {str(key): int(value) for key, value in params["node_ports"].items()}
     except (TypeError, ValueError) as exc:
         raise _module.Refusal("bad_option", f"node_ports: {params['node_ports']} has a port that is no number.") from exc
-    service = cluster.find(path_of("v1", "services", namespace, name))
-    if service is None:
-        raise _module.Refusal("no_such_service", f"Service {namespace}/{name} does not exist. Check mesh_workloads.")
-    deployment = _values.deployment_of(service, cluster.list(path_of("apps/v1", "deployments", namespace)))
+    service, deployment = _values.read(cluster, namespace, name)
     return {
         "changed": False,
         "chart_values": _values.values(service, deployment, params["labels"], ports),
