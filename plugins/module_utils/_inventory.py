@@ -21,6 +21,13 @@ from ._twin import Ref, credentials, parse_ports, parse_ref, title
 Object = dict[str, t.Any]
 ERROR, WARNING = "error", "warning"
 DOMAIN = "svc.cluster.local"
+# A pair as modules take it; the doc fragment pairs.workloads says what it means.
+PAIR: dict[str, t.Any] = {
+    "blue": {"type": "str", "required": True},
+    "green": {"type": "str", "required": True},
+    "workload": {"type": "str"},
+    "ports": {"type": "dict", "default": {}},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +204,11 @@ class Inventory:
         selector = selector_of(self.find("services", service))
         own = (d for d in self["deployments"] if ref_of(d)[0] == service[0])
         return next((d for d in own if selects(selector, template_labels(d))), None)
+
+    def deployed(self) -> list[tuple[Object, Object]]:
+        """Blue's and green's Deployment of each workload that has both already."""
+        both = ((self.blue_deployment(w), self.green_deployment(w)) for w in self.workloads)
+        return [(blue, green) for blue, green in both if blue and green]
 
     def on_blue(self, gateway: Object) -> list[Workload]:
         """The workloads whose blue pods this Gateway configures; one without a selector configures all."""

@@ -246,12 +246,6 @@ def main():
         "node_ports": {"type": "dict", "default": {}},
         "chart_values": {"type": "dict", "default": {}},
     }
-    pair = {
-        "blue": {"type": "str", "required": True},
-        "green": {"type": "str", "required": True},
-        "workload": {"type": "str"},
-        "ports": {"type": "dict", "default": {}},
-    }
     workload = {
         "name": {"type": "str", "required": True},
         "method": {"type": "str", "default": "helm"},
@@ -261,7 +255,7 @@ def main():
     _module.run(
         operation,
         {
-            "pairs": {"type": "list", "elements": "dict", "required": True, "options": pair},
+            "pairs": {"type": "list", "elements": "dict", "required": True, "options": _inventory.PAIR},
             "workloads": {"type": "list", "elements": "dict", "required": True, "options": workload},
             "certificates": {"type": "str", "choices": ["copy", "require"], "default": "copy"},
             "policies": {"type": "str", "choices": ["copy", "require"], "default": "require"},

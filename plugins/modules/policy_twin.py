@@ -225,17 +225,11 @@ def operation(module, cluster):
 
 def main():
     kinds = list(_policies.COPIED)
-    pair = {
-        "blue": {"type": "str", "required": True},
-        "green": {"type": "str", "required": True},
-        "workload": {"type": "str"},
-        "ports": {"type": "dict", "default": {}},
-    }
     _module.run(
         operation,
         {
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "pairs": {"type": "list", "elements": "dict", "default": [], "options": pair},
+            "pairs": {"type": "list", "elements": "dict", "default": [], "options": _inventory.PAIR},
             "workloads": {"type": "list", "elements": "dict"},
             "kinds": {"type": "list", "elements": "str", "choices": kinds, "default": kinds},
             "root_namespace": {"type": "str", "default": "istio-system"},

@@ -13,10 +13,7 @@ CODE = "green_annotations"
 
 def check(inventory: Inventory) -> list[Finding]:
     found = []
-    for workload in inventory.workloads:
-        blue, green = inventory.blue_deployment(workload), inventory.green_deployment(workload)
-        if not blue or not green:
-            continue
+    for blue, green in inventory.deployed():
         wanted, given = _annotations(blue), _annotations(green)
         other = sorted(k for k, v in wanted.items() if PROXY_ANNOTATION.match(k) and given.get(k) != v)
         if other:

@@ -13,10 +13,7 @@ CODE = "green_hpa"
 def check(inventory: Inventory) -> list[Finding]:
     """Looked at once green is deployed. As many replicas as blue's autoscaler may ever make are enough without one."""
     found = []
-    for workload in inventory.workloads:
-        blue, green = inventory.blue_deployment(workload), inventory.green_deployment(workload)
-        if not blue or not green:
-            continue
+    for blue, green in inventory.deployed():
         targets = {
             (ref_of(hpa)[0], ref["name"]): hpa for hpa in inventory["hpas"]
             if (ref := (hpa.get("spec") or {}).get("scaleTargetRef") or {}).get("kind") == "Deployment"

@@ -12,9 +12,8 @@ CODE = "green_replicas"
 
 def check(inventory: Inventory) -> list[Finding]:
     found = []
-    for workload in inventory.workloads:
-        blue, green = inventory.blue_deployment(workload), inventory.green_deployment(workload)
-        if blue and green and _floor(inventory, green) < _replicas(blue):
+    for blue, green in inventory.deployed():
+        if _floor(inventory, green) < _replicas(blue):
             found.append(
                 Finding(
                     CODE, ERROR, named(green), "spec.replicas",

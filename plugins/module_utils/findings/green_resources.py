@@ -17,10 +17,7 @@ UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10,
 def check(inventory: Inventory) -> list[Finding]:
     """A limit that green lacks is no less; a request that it lacks is."""
     found = []
-    for workload in inventory.workloads:
-        blue, green = inventory.blue_deployment(workload), inventory.green_deployment(workload)
-        if not blue or not green:
-            continue
+    for blue, green in inventory.deployed():
         wanted, given = _resources(blue), _resources(green)
         less = [
             f"{kind}.{name} {given.get(kind, {}).get(name, 'not set')}, blue {value}"
