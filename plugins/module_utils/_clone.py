@@ -16,11 +16,11 @@ import typing as t
 
 from ._client import path_of
 from ._module import Refusal
-from ._node_ports import Change, holders, refuse_taken
+from ._node_ports import Change, holders, refuse_taken, title
 from ._objects import configures, picks, selector_of, selects, template_labels
 from ._resources import Ref, Resources, read_all
 from ._twin import MANAGED_BY, MANAGER, is_ours
-from ._values import relabelled, service_ports, title
+from ._values import relabelled, service_ports
 
 Object = dict[str, t.Any]
 CLONE_OF = "bluegreen.mesh/clone-of"

@@ -189,7 +189,7 @@ def put_back_by(obj: dict[str, t.Any]) -> list[dict[str, str]]:
     return found
 
 
-def title(service: dict[str, t.Any]) -> str:
+def title(service: t.Mapping[str, t.Any]) -> str:
     return f"Service {service['metadata']['namespace']}/{service['metadata']['name']}"
 
 

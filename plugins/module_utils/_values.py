@@ -13,6 +13,7 @@ import typing as t
 
 from ._client import path_of
 from ._module import Refusal
+from ._node_ports import title
 from ._objects import picks, selects, template_labels
 
 Object = t.Mapping[str, t.Any]
@@ -83,10 +84,6 @@ def values(
             "ports": ports,
         },
     }
-
-
-def title(service: Object) -> str:
-    return f"Service {service['metadata']['namespace']}/{service['metadata']['name']}"
 
 
 def service_ports(service: Object, node_ports: t.Mapping[str, int]) -> list[dict[str, t.Any]]:
