@@ -1,0 +1,82 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of changed records the journal holds: how to undo them, and for how long caches may have what was before."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from . import _dns
+from ._journal import Journal, State, fence, merge_facts
+
+FACT = "dns"
+
+
+class Stale:
+    """Without a journal it knows only of this run."""
+
+    def __init__(self, journal: Journal | None) -> None:
+        self.journal = journal
+        self.facts: dict[str, _dns.Fact] = {}
+        if journal:
+            self.facts = dict(journal.store.existing().facts.get(FACT, {}))
+
+    def record(
+        self, changes: t.Sequence[_dns.Change], hosts: t.Sequence[_dns.Host], kept: dict[str, t.Any], what: str
+    ) -> list[str]:
+        """Before the change. The first step of its kind has all hosts, so that it undoes later ones as well; a host that
+        was not there then gets one of its own."""
+        steps: list[str] = []
+        if self.journal:
+            self.journal.check()
+            covered = self._covered(f"dns_{what}")
+            new = [host for host in hosts if host.colour and host.name not in covered]
+            if any(change.host.name not in covered for change in changes):
+                records = [_before(rrset, what) for host in new for rrset in host.rrsets]
+                inverse = {"module": "dns_records", "params": {**kept, "records": records}}
+                key = f"{new[0].name} and {len(new) - 1} more" if len(new) > 1 else new[0].name
+                steps = self.journal.record_all([(f"dns_{what}", key, inverse, False, None)])
+        now = time.time()
+        for zone in {change.host.zone for change in changes}:
+            mine = [change for change in changes if change.host.zone == zone]
+            self.facts[zone] = _dns.begun(self.facts.get(zone), _dns.stale_for(mine), now)
+        self._write()
+        return steps
+
+    def _covered(self, op: str) -> set[str]:
+        found = set()
+        for step in self.journal.store.existing().steps if self.journal else ():
+            if step["op"] == op and step["phase"] == self.journal.phase and step["state"] != "undone":
+                found |= {record["name"] for record in self.journal.store.inverse(step)["params"]["records"]}
+        return found
+
+    def done(self, steps: t.Sequence[str]) -> None:
+        if self.journal:
+            self.journal.done(*steps)
+
+    def made(self, zones: t.Sequence[str]) -> None:
+        """All servers have what was changed in these zones."""
+        now = time.time()
+        after = {zone: _dns.made(fact, now) if zone in zones else fact for zone, fact in self.facts.items()}
+        if after != self.facts:
+            self.facts = after
+            self._write()
+
+    def left(self) -> float:
+        return max((_dns.left(fact, time.time()) for fact in self.facts.values()), default=0.0)
+
+    def _write(self) -> None:
+        def change(state: State) -> None:
+            fence(state, self.journal.epoch, self.journal.store.where)
+            merge_facts(state, {FACT: self.facts}, self.journal.store.where)
+
+        if self.journal:
+            self.journal.store.update(change)
+
+
+def _before(rrset: _dns.RRset, what: str) -> dict[str, t.Any]:
+    """A lowered TTL is undone by itself: what has become of the addresses since is another step's."""
+    plain = rrset.plain()
+    return plain if what == "records" else {name: plain[name] for name in ("name", "type", "ttl")}
