@@ -9,8 +9,8 @@ stamp=$venv/.pins
 pins=("$root/requirements.txt" "$root/tests/requirements.txt")
 
 # command:Debian package
-needed=(conntrack:conntrack curl:curl git:git haproxy:haproxy ip:iproute2 jq:jq knotd:knot make:make nft:nftables nsenter:util-linux
-        shellcheck:shellcheck socat:socat)
+needed=(conntrack:conntrack curl:curl git:git haproxy:haproxy ip:iproute2 jq:jq knotd:knot make:make nft:nftables
+        nsenter:util-linux nsupdate:bind9-dnsutils shellcheck:shellcheck socat:socat)
 # Debian keeps some of these out of an ordinary user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 

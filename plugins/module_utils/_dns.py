@@ -315,7 +315,7 @@ def diff(changes: t.Sequence[Change]) -> dict[str, t.Any]:
 
 
 # -- what caches still hold ------------------------------------------------------------------------------------------
-# In the journal's fact `dns`, by zone: {"ttl": seconds that the change before may live on in caches, "at": when all
+# In the journal's fact `dns`, by kind of change and zone: {"ttl": seconds that the change before may live on in caches, "at": when all
 # servers had the new records, as UNIX time}. `at` is None from just before the change until that is known, so that a
 # run that goes on after another was killed in between waits from when it has made sure of it itself.
 Fact = dict[str, t.Any]

@@ -15,40 +15,42 @@ FACT = "dns"
 
 
 class Stale:
-    """Without a journal it knows only of this run."""
+    """What is stale since changes of one kind: `ttl`, where addresses stay, or `records`. Without a journal it knows only
+    of this run."""
 
-    def __init__(self, journal: Journal | None) -> None:
-        self.journal = journal
+    def __init__(self, journal: Journal | None, kind: str) -> None:
+        self.journal, self.kind = journal, kind
         self.facts: dict[str, _dns.Fact] = {}
         if journal:
             self.facts = dict(journal.store.existing().facts.get(FACT, {}))
 
     def record(
-        self, changes: t.Sequence[_dns.Change], hosts: t.Sequence[_dns.Host], kept: dict[str, t.Any], what: str
+        self, changes: t.Sequence[_dns.Change], hosts: t.Sequence[_dns.Host], kept: dict[str, t.Any]
     ) -> list[str]:
         """Before the change. The first step of its kind has all hosts, so that it undoes later ones as well; a host that
         was not there then gets one of its own."""
         steps: list[str] = []
         if self.journal:
             self.journal.check()
-            covered = self._covered(f"dns_{what}")
+            covered = self._covered()
             new = [host for host in hosts if host.colour and host.name not in covered]
             if any(change.host.name not in covered for change in changes):
-                records = [_before(rrset, what) for host in new for rrset in host.rrsets]
+                records = [rrset.plain() for host in new for rrset in host.rrsets]
                 inverse = {"module": "dns_records", "params": {**kept, "records": records}}
                 key = f"{new[0].name} and {len(new) - 1} more" if len(new) > 1 else new[0].name
-                steps = self.journal.record_all([(f"dns_{what}", key, inverse, False, None)])
+                steps = self.journal.record_all([(f"dns_{self.kind}", key, inverse, False, None)])
         now = time.time()
         for zone in {change.host.zone for change in changes}:
             mine = [change for change in changes if change.host.zone == zone]
-            self.facts[zone] = _dns.begun(self.facts.get(zone), _dns.stale_for(mine), now)
+            name = f"{self.kind} {zone}"
+            self.facts[name] = _dns.begun(self.facts.get(name), _dns.stale_for(mine), now)
         self._write()
         return steps
 
-    def _covered(self, op: str) -> set[str]:
+    def _covered(self) -> set[str]:
         found = set()
         for step in self.journal.store.existing().steps if self.journal else ():
-            if step["op"] == op and step["phase"] == self.journal.phase and step["state"] != "undone":
+            if step["op"] == f"dns_{self.kind}" and step["phase"] == self.journal.phase and step["state"] != "undone":
                 found |= {record["name"] for record in self.journal.store.inverse(step)["params"]["records"]}
         return found
 
@@ -59,13 +61,17 @@ class Stale:
     def made(self, zones: t.Sequence[str]) -> None:
         """All servers have what was changed in these zones."""
         now = time.time()
-        after = {zone: _dns.made(fact, now) if zone in zones else fact for zone, fact in self.facts.items()}
+        names = [f"{kind} {zone}" for kind in ("ttl", "records") for zone in zones]
+        after = {name: _dns.made(fact, now) if name in names else fact for name, fact in self.facts.items()}
         if after != self.facts:
             self.facts = after
             self._write()
 
     def left(self) -> float:
-        return max((_dns.left(fact, time.time()) for fact in self.facts.values()), default=0.0)
+        """Before hosts move, caches must have let go of the old TTL too. On the way back that does not matter: what they
+        have by it is blue's."""
+        names = [name for name in self.facts if self.kind == "ttl" or name.startswith("records ")]
+        return max((_dns.left(self.facts[name], time.time()) for name in names), default=0.0)
 
     def _write(self) -> None:
         def change(state: State) -> None:
@@ -75,8 +81,3 @@ class Stale:
         if self.journal:
             self.journal.store.update(change)
 
-
-def _before(rrset: _dns.RRset, what: str) -> dict[str, t.Any]:
-    """A lowered TTL is undone by itself: what has become of the addresses since is another step's."""
-    plain = rrset.plain()
-    return plain if what == "records" else {name: plain[name] for name in ("name", "type", "ttl")}

@@ -115,6 +115,8 @@ options:
     description:
       - Whether to return only when caches that honour the TTL have let go of what was there before. Counts from when
         the change was made, by this run or, with O(journal), by an earlier one.
+      - With O(max_ttl) that is the old TTL. Wait for it before hosts are moved; with O(green_percent) and O(records)
+        only the TTL of the records that these move is waited for.
     type: bool
     default: false
   timeout:
@@ -349,10 +351,11 @@ def operation(module, _cluster):
     if wished and params["foreign"] == "refuse":
         _dns.check_neither(hosts)
     changes = changes_of(params, hosts) if wished else []
-    stale = _dns_journal.Stale(journal_of(module) if wished and not module.check_mode else None)
+    kind = "ttl" if params["max_ttl"] is not None else "records"
+    stale = _dns_journal.Stale(journal_of(module) if wished and not module.check_mode else None, kind)
     if changes and not module.check_mode:
         kept = {name: params[name] for name in KEPT if params[name] is not None}
-        steps = stale.record(changes, hosts, kept, "ttl" if params["max_ttl"] is not None else "records")
+        steps = stale.record(changes, hosts, kept)
         servers.apply(changes)
         stale.done(steps)
     hosts = _dns.with_changes(hosts, changes, endpoints)

@@ -88,23 +88,23 @@ class Knot:
         end = time.monotonic() + 20
         while True:
             try:
-                if self.serial(zone):
+                if self.serial(zone, 0.1):
                     return
             except (OSError, dns.exception.DNSException):
                 pass
             assert self.process.poll() is None and time.monotonic() < end, (self.folder / "knot.log").read_text()
             time.sleep(0.05)
 
-    def query(self, name: str, kind: str) -> tuple[int, set[str]] | None:
+    def query(self, name: str, kind: str, timeout: float = 5.0) -> tuple[int, set[str]] | None:
         """TTL and values, past our own code."""
-        answer = dns.query.udp(dns.message.make_query(name, kind), "127.0.0.1", timeout=2, port=self.port)
+        answer = dns.query.udp(dns.message.make_query(name, kind), "127.0.0.1", timeout=timeout, port=self.port)
         for rrset in answer.answer:
             if rrset.rdtype == dns.rdatatype.from_text(kind):
                 return rrset.ttl, {item.to_text() for item in rrset}
         return None
 
-    def serial(self, zone: str) -> int:
-        found = self.query(zone, "SOA")
+    def serial(self, zone: str, timeout: float = 5.0) -> int:
+        found = self.query(zone, "SOA", timeout)
         return int(min(found[1]).split()[2]) if found else 0
 
     def edit(self, zone: str, name: str, ttl: int, kind: str, *values: str) -> None:
