@@ -34,8 +34,10 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
-from . import _probe
+from . import _dns, _probe
+from ._module import Refusal
 from ._probe import pycurl
+from ._resolver import Resolver
 
 FLUSH = 0.25  # seconds that a record may wait in memory
 LAG = 0.02  # seconds; sent later than this after it was due, a record says by how much
@@ -79,7 +81,8 @@ class Target:
 @dataclass(frozen=True)
 class Plan:
     """All of what a client does. rate: requests a second over all targets; connection_lifetime: requests on one
-    connection before it is closed; timeout: seconds a request may take from being due; max_seconds: when to end."""
+    connection before it is closed; timeout: seconds a request may take from being due; max_seconds: when to end; resolver:
+    DNS server ("host:port") for targets without connect_to, "" for the machine's."""
 
     targets: tuple[Target, ...]
     rate: float
@@ -87,6 +90,7 @@ class Plan:
     connection_lifetime: int
     timeout: float
     ca_file: str = ""
+    resolver: str = ""
 
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
@@ -107,10 +111,15 @@ def plan_of(params: dict[str, t.Any]) -> Plan:
         raise ValueError(f"targets: the name {name!r} is used {times} times; records are told apart by it.")
     if params["ca_file"] and not os.access(params["ca_file"], os.R_OK):
         raise ValueError(f"ca_file {params['ca_file']} can't be read.")
+    if params["resolver"]:
+        try:
+            Resolver(*_dns.address("resolver", params["resolver"]))
+        except (Refusal, OSError) as exc:
+            raise ValueError(f"resolver {params['resolver']}: {exc}") from exc
     return Plan(
         targets=tuple(targets), rate=params["rate"], max_seconds=params["max_seconds"],
         connection_lifetime=params["connection_lifetime"], timeout=params["timeout"],
-        ca_file=os.path.abspath(params["ca_file"]) if params["ca_file"] else "",
+        ca_file=os.path.abspath(params["ca_file"]) if params["ca_file"] else "", resolver=params["resolver"],
     )  # fmt: skip
 
 
@@ -158,10 +167,11 @@ def interleave(weights: t.Sequence[int]) -> list[int]:
 class _Slot:
     """A handle of one target. Everything but the request's own time is set once."""
 
-    __slots__ = ("chunks", "curl", "due", "lag", "lines", "lane", "messages", "open", "pending", "retried")
+    __slots__ = ("address", "chunks", "curl", "due", "lag", "lines", "lane", "messages", "open", "pending", "retried")
 
     def __init__(self, lane: _Lane, client: _Client) -> None:
         self.lane = lane
+        self.address = ""
         self.lines: list[bytes] = []
         self.chunks: list[bytes] = []
         self.due = 0.0
@@ -194,6 +204,8 @@ class _Lane:
         self.message = self.request.body or _probe.GREETING
         self.head = f'"route":{json.dumps(target.name)},"protocol":"{target.protocol}"'
         self.lifetime = target.connection_lifetime or plan.connection_lifetime
+        url = urlsplit(target.url)
+        self.host, self.port = url.hostname or "", url.port or {"http": 80, "https": 443}[url.scheme]
         self.free: list[_Slot] = []
         self.sent = 0
 
@@ -205,6 +217,7 @@ class _Client:
         self.lanes = [_Lane(target, plan) for target in plan.targets]
         self.order = [self.lanes[index] for index in interleave([target.weight for target in plan.targets])]
         self.loop = _probe.Loop(max(64, min(IN_FLIGHT, int(plan.rate))))
+        self.resolver = Resolver(*_dns.address("resolver", plan.resolver)) if plan.resolver else None
         self.busy: dict[t.Any, _Slot] = {}
         self.in_flight = 0
         self.upgraded: deque[_Slot] = deque()
@@ -271,6 +284,15 @@ class _Client:
         if slot.open:
             self.send(slot)
             return
+        if self.resolver and not lane.target.connect_to:
+            try:
+                self.point(slot, self.resolver.address(lane.host))
+            except LookupError as exc:
+                self.in_flight -= 1
+                self.finish(slot, 0, f"unresolved: {exc}", time.monotonic())
+                slot.pending = False
+                lane.free.append(slot)
+                return
         slot.lines.clear()
         slot.chunks.clear()
         if not lane.websocket:
@@ -279,6 +301,13 @@ class _Client:
             slot.curl.setopt(pycurl.FORBID_REUSE, 1 if last else 0)
         self.busy[slot.curl] = slot
         self.loop.add(slot.curl)
+
+    @staticmethod
+    def point(slot: _Slot, address: str) -> None:
+        """Where a new connection goes. One that is open is used on, as clients do, until its number of requests."""
+        if slot.address != address:
+            slot.address = address
+            slot.curl.setopt(pycurl.RESOLVE, [f"{slot.lane.host}:{slot.lane.port}:{address}"])
 
     def ended(self, slot: _Slot, code: int, words: str) -> None:
         lane = slot.lane

@@ -60,7 +60,7 @@ options:
         default: http1
       connect_to:
         description: Where to connect, as C(IP:PORT), whatever O(targets[].url) says. If not given, the name is
-          resolved.
+          resolved, by O(resolver) if that is given.
         type: str
         default: ''
       expect_status:
@@ -116,6 +116,13 @@ options:
     description: PEM file of authorities. With it the servers' certificates are verified, without it they are not.
     type: path
     default: ''
+  resolver:
+    description:
+      - DNS server, as C(HOST) or C(HOST:PORT), that is asked for the names of targets without C(connect_to). An answer
+        is used for its TTL and not longer. A connection that is open is used on.
+      - If not given, the machine's own resolver is used, by its own rules.
+    type: str
+    default: ''
   restart:
     description:
       - Whether O(state=started) may end a client that is running with other options and start anew. Otherwise that is
@@ -136,6 +143,7 @@ options:
     default: {}
 requirements:
   - pycurl >= 7.49 (Python), for O(state=started)
+  - dnspython >= 2.6 (Python), for O(resolver)
 extends_documentation_fragment:
   - bluegreen.mesh.cluster.attributes
 """
@@ -270,7 +278,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _probe, _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _probe, _resolver, _traffic
 
 TARGET = {
     "name": {"type": "str", "required": True},
@@ -294,6 +302,7 @@ SPEC = {
     "connection_lifetime": {"type": "int", "default": 50},
     "timeout": {"type": "float", "default": 10.0},
     "ca_file": {"type": "path", "default": ""},
+    "resolver": {"type": "str", "default": ""},
     "restart": {"type": "bool", "default": False},
     "since": {"type": "float"},
     "last_seconds": {"type": "float"},
@@ -331,6 +340,8 @@ def operate(module: AnsibleModule, _cluster: None) -> dict[str, t.Any]:
 def _start(module: AnsibleModule, folder: str, state: dict[str, t.Any] | None) -> dict[str, t.Any]:
     if _probe.IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("pycurl"), exception=_probe.IMPORT_ERROR)
+    if module.params["resolver"] and _resolver.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("dnspython"), exception=_resolver.IMPORT_ERROR)
     try:
         plan = _traffic.plan_of(module.params)
     except ValueError as exc:

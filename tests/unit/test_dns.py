@@ -15,7 +15,7 @@ from unittest import mock
 
 import knot
 import pytest
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _dns, _dns_client
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _dns, _dns_client, _resolver, _traffic
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import Book
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import dns_records as by_hand
@@ -24,6 +24,7 @@ from fake_cluster import CONNECTION, FakeCluster, run_module
 from hypothesis import given
 from hypothesis import strategies as st
 from knot import KEY, SECRET, Knot
+from loopback import Server
 
 BLUE, GREEN = "192.0.2.1", "192.0.2.2"
 BOTH = [{"blue": [BLUE], "green": [GREEN]}]
@@ -474,3 +475,40 @@ def test_a_runbook_asks_for_the_file_of_a_key_that_came_from_a_vault():
         {"name": "a.shop.test", "type": "A", "ttl": 60, "values": [BLUE]}]}  # fmt: skip
     (command,) = by_hand.commands({}, params, Book("m", "n"))
     assert command.run.endswith('nsupdate -v -k "${TSIG_KEY_FILE:?file with the TSIG key mover}"')
+
+
+# -- clients that honour the TTL -----------------------------------------------------------------------------------------------
+@real
+def test_a_resolver_keeps_an_answer_for_its_ttl_and_not_longer(primary):
+    resolver = _resolver.Resolver("127.0.0.1", primary.port)
+    primary.edit("shop.test", "b.shop.test", 1, "A", BLUE)
+    primary.edit("shop.test", "alias.shop.test", 600, "CNAME", "b.shop.test.")
+    assert resolver.address("alias.shop.test") == BLUE
+    asked = time.monotonic()
+    primary.edit("shop.test", "b.shop.test", 1, "A", GREEN)
+    assert resolver.address("alias.shop.test") == BLUE, "asked again within the TTL"
+    while resolver.address("alias.shop.test") != GREEN:
+        assert time.monotonic() < asked + 10, "kept for longer than the TTL"
+        time.sleep(0.05)
+    assert time.monotonic() >= asked + 0.9
+    for name, says in (("nobody.shop.test", "no address"), ("a.elsewhere.test", "REFUSED")):
+        with pytest.raises(LookupError, match=says):
+            resolver.address(name)
+    primary.edit("shop.test", "alias.shop.test", 600, "CNAME", "alias.shop.test.")
+    with pytest.raises(LookupError, match="aliases"):
+        _resolver.Resolver("127.0.0.1", primary.port).address("alias.shop.test")
+
+
+@real
+def test_clients_go_where_their_resolver_says(primary):
+    with Server() as web:
+        port = web.address.rpartition(":")[2]
+        primary.edit("shop.test", "a.shop.test", 60, "A", "127.0.0.1")
+        targets = [_traffic.Target(name, f"http://{name}.shop.test:{port}/x", "http1") for name in ("a", "nobody")]
+        written: list[bytes] = []
+        plan = _traffic.Plan(tuple(targets), 50.0, 0.5, 5, 2.0, resolver=f"127.0.0.1:{primary.port}")
+        assert _traffic._Client(plan, written.append).run() == "max_seconds"
+    records = [json.loads(line) for data in written for line in data.splitlines()]
+    errors = {record["route"]: record.get("error", "") for record in records}
+    assert errors["a"] == "" and errors["nobody"] == "unresolved: nobody.shop.test has no address"
+    assert len(web.requests) == sum(record["route"] == "a" for record in records) > 5

@@ -53,7 +53,9 @@ def test_no_program_and_no_copy_of_one_module_replaces_anothers():
 
 
 def test_a_module_is_in_the_folder_that_its_extra_is_called():
-    for name in extras.EXTRAS:
+    built = [name for name in extras.EXTRAS if extras.modules(name)]
+    assert len(built) >= 3
+    for name in built:
         assert extras.modules(name)[0].folder == LAB / "build" / name
 
 

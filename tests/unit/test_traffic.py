@@ -38,10 +38,10 @@ def target(server, **changes):
     return Target(**options)
 
 
-def client(*targets, rate=200.0, seconds=0.5, lifetime=10, timeout=2.0, ca_file=""):
+def client(*targets, rate=200.0, seconds=0.5, lifetime=10, timeout=2.0, ca_file="", resolver=""):
     """Runs a client in this process to its end; returns its records."""
     written = []
-    running = _traffic._Client(Plan(tuple(targets), rate, seconds, lifetime, timeout, ca_file), written.append)
+    running = _traffic._Client(Plan(tuple(targets), rate, seconds, lifetime, timeout, ca_file, resolver), written.append)
     assert running.run() == "max_seconds"
     return [json.loads(line) for data in written for line in data.splitlines()]
 

@@ -1,6 +1,7 @@
 """HAProxy outside the cluster: layer 4, in front of the nodes' NodePorts, as a cloud's network balancer is.
 
-Both colours are attached from the start, green with weight 0, as target groups would be.
+Both colours are attached from the start, green with weight 0, as target groups would be. Green also has addresses of its
+own, for those who tell the sides apart by address.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ LISTENERS = (
     ("public_https", s.BALANCER, 443, 30443, 30444, 30021, 30022),
     ("passthrough_http", s.BALANCER_PASSTHROUGH, 80, 32080, 32081, 32021, 32022),
     ("passthrough_https", s.BALANCER_PASSTHROUGH, 443, 32443, 32444, 32021, 32022),
+)
+#      name                address                      port  green  status
+GREEN_LISTENERS = (
+    ("green_public_http", s.BALANCER_GREEN, 80, 30081, 30022),
+    ("green_public_https", s.BALANCER_GREEN, 443, 30444, 30022),
+    ("green_passthrough_http", s.BALANCER_GREEN_PASSTHROUGH, 80, 32081, 32022),
+    ("green_passthrough_https", s.BALANCER_GREEN_PASSTHROUGH, 443, 32444, 32022),
 )
 
 
@@ -46,6 +54,9 @@ def config() -> str:
                 f"    server {colour}-{node} {node_address}:{node_port} weight {weight} check port {status}"
                 for node, node_address in s.NODES.items()
             ]
+    for name, address, port, green, status in GREEN_LISTENERS:
+        lines += [f"frontend {name}", f"    bind {address}:{port}", f"    default_backend {name}", f"backend {name}"]
+        lines += [f"    server {node} {at}:{green} check port {status}" for node, at in s.NODES.items()]
     return "\n".join(lines) + "\n"
 
 

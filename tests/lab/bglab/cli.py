@@ -181,7 +181,9 @@ def main() -> int:
     if args.command == "build":
         if unknown := [name for name in args.names if name not in extras.EXTRAS]:
             parser.error(f"build: no extra {', '.join(unknown)}; there are: {', '.join(extras.EXTRAS)}")
-        build.build(*[module for name in args.names for module in extras.modules(name)] or [build.LAB])
+        chosen = [module for name in args.names for module in extras.modules(name)] if args.names else [build.LAB]
+        if chosen:  # what is Debian's is not built
+            build.build(*chosen)
     elif args.command in ("add", "remove", "flux-chart"):
         return on_control_plane(args)
     elif args.command == "exec":

@@ -1,4 +1,4 @@
-"""Programs that only some scenarios need: built by name, added to a running lab, and taken away again.
+"""Programs that only some scenarios need: built by name if they are not the system's, added to a running lab, and taken away again.
 
 Each is a Python module with MODULES, and, if it is a controller, with ADDRESS and the functions start(), ready() and
 clean(). A controller runs on a host of its own on the wire, since its ports are others' too. That host is also the
@@ -11,10 +11,10 @@ import signal
 import subprocess
 import types
 
-from . import build, flux, helm4, kyverno, net
+from . import build, flux, helm4, knot, kyverno, net
 from .proc import await_
 
-EXTRAS: dict[str, types.ModuleType] = {"flux": flux, "helm4": helm4, "kyverno": kyverno}
+EXTRAS: dict[str, types.ModuleType] = {"dns": knot, "flux": flux, "helm4": helm4, "kyverno": kyverno}
 
 
 def modules(name: str) -> tuple[build.Module, ...]:

@@ -1,0 +1,194 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cutover by DNS under live traffic of clients that honour the TTL: half, all, and back. Nobody notices.
+
+The tests build on each other, in their order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+import typing as t
+
+import dns.message
+import dns.query
+import dns.rdatatype
+import dns.tsig
+import dns.update
+import pytest
+import yaml
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+import lab  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+
+STATE = os.environ["LAB_STATE"]
+TRAFFIC = f"{STATE}/traffic-dns"
+SERVER, PRIMARY, SECONDARY = "172.30.0.43", 53, 5353
+BLUE, GREEN = {"172.30.0.20", "172.30.0.21"}, {"172.30.0.22", "172.30.0.23"}
+BALANCER = yaml.safe_load((lab.ROOT / "tests/demo/backends/dns.yml").read_text(encoding="utf-8"))["mesh_balancer"]
+BALANCER["key_file"] = f"{STATE}/dns/mover.key"
+OLD_TTL, LOW_TTL = 10, BALANCER["ttl"]
+SETTINGS = {
+    "mesh_migration": "dns",
+    "mesh_journal_namespace": "mesh-dns",
+    "mesh_balancer": BALANCER,
+    "mesh_traffic": {"dir": TRAFFIC},
+    "mesh_cutover_steps": [50],
+    "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
+    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+}
+ALL = {**SETTINGS, "mesh_cutover_steps": [50, 100]}
+# As the clients ask for them; what stands for the wildcard is any name under it.
+HOSTS = sorted(
+    {re.sub(r"^https?://([^/]+).*", r"\1", target["url"])
+     for target in yaml.safe_load((lab.ROOT / "tests/lab/apps/targets.yml").read_text(encoding="utf-8"))}
+)  # fmt: skip
+
+
+def ask(name: str, port: int) -> tuple[int, set[str]]:
+    """TTL and addresses, past our own code."""
+    answer = dns.query.udp(dns.message.make_query(name, "A"), SERVER, timeout=5, port=port)
+    (found,) = [rrset for rrset in answer.answer if rrset.rdtype == dns.rdatatype.A]
+    return found.ttl, {item.to_text() for item in found}
+
+
+def where(port: int = PRIMARY) -> dict[str, str]:
+    """Each host's colour."""
+    found = {}
+    for host in HOSTS:
+        values = ask(host, port)[1]
+        found[host] = "blue" if values <= BLUE else "green" if values <= GREEN else "neither"
+    return found
+
+
+def ttls() -> set[int]:
+    return {ask(host, port)[0] for host in HOSTS for port in (PRIMARY, SECONDARY)}
+
+
+def secret() -> str:
+    return re.search(r'secret "([^"]+)"', pathlib.Path(BALANCER["key_file"]).read_text(encoding="utf-8"))[1]
+
+
+def edit(name: str, address: str, ttl: int) -> None:
+    """Somebody else's change."""
+    message = dns.update.UpdateMessage("lab.test")
+    message.use_tsig(dns.tsig.Key("mover", secret(), "hmac-sha256"))
+    message.replace(name + ".", ttl, "A", address)
+    assert dns.query.tcp(message, SERVER, timeout=5).rcode() == 0
+
+
+def journal(cluster: Cluster) -> dict[str, t.Any]:
+    data = cluster.get(path_of("v1", "configmaps", "mesh-dns", "dns"))["data"]
+    assert secret() not in json.dumps(data)
+    return {name: json.loads(data[name]) for name in ("phases", "steps", "facts")}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return Cluster(os.environ["KUBECONFIG"], "lab")
+
+
+@pytest.fixture(scope="module")
+def half(cluster: Cluster) -> str:
+    assert set(where().values()) == {"blue"} and ttls() == {OLD_TTL} and len(HOSTS) > 12
+    done = lab.play(SETTINGS, "--tags", "preflight,keep,bind,deploy,verify,cutover")
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def test_half_of_the_hosts_go_to_green_at_a_low_ttl(half: str) -> None:
+    found = list(where().values())
+    assert found.count("green") == -(-len(found) // 2) and found.count("blue") == len(found) // 2
+    assert where() == where(SECONDARY) and ttls() == {LOW_TTL}
+
+
+def test_the_first_in_order_have_gone(half: str) -> None:
+    """By name, the wildcard last."""
+    found = where()
+    order = sorted(HOSTS, key=lambda host: (".wild." in host, host))
+    assert [found[host] for host in order] == sorted(found.values(), reverse=True)
+
+
+def test_the_old_ttl_was_waited_out_before_the_first_host_moved(half: str, cluster: Cluster) -> None:
+    facts = journal(cluster)["facts"]["dns"]
+    lowered, moved = facts["ttl lab.test"], facts["records lab.test"]
+    assert lowered["ttl"] == OLD_TTL and moved["ttl"] == LOW_TTL
+    assert moved["at"] - lowered["at"] >= OLD_TTL
+
+
+def test_hosts_of_blue_without_a_record_are_named(half: str) -> None:
+    assert re.search(r"they have no record in lab\.test, so they stay as they are: .*about\.lab\.test", half, re.S)
+
+
+def test_clients_are_answered_by_both_sides(half: str) -> None:
+    """The green side's own listeners at HAProxy were given connections."""
+    rows = [line.split(",") for line in lab.ask("show stat").splitlines() if line.startswith("green_")]
+    assert sum(int(row[7] or 0) for row in rows if row[1] == "BACKEND") > 0
+    assert {weight for server, weight in lab.weights().items() if "/green-" in server} == {0}
+
+
+def test_what_somebody_else_changed_is_refused_and_left(half: str) -> None:
+    before = where()
+    edit("wiki.lab.test", "172.30.0.20", LOW_TTL)  # a new host of blue's, which changes nothing of the others
+    edit("status.lab.test", "172.30.0.99", LOW_TTL)
+    try:
+        refused = lab.play(ALL, "--tags", "cutover")
+        assert refused.returncode != 0 and "different shares" in refused.stdout, refused.stdout[-3000:]
+        assert "status.lab.test" in refused.stdout
+        now = where()
+        assert now.pop("status.lab.test") == "neither"
+        assert now == {host: colour for host, colour in before.items() if host != "status.lab.test"}
+    finally:
+        edit("status.lab.test", "172.30.0.20" if before["status.lab.test"] == "blue" else "172.30.0.22", LOW_TTL)
+
+
+@pytest.fixture(scope="module")
+def everything(half: str) -> float:
+    begin = time.time()
+    done = lab.play(ALL, "--tags", "cutover")
+    assert done.returncode == 0, done.stdout[-4000:]
+    return begin
+
+
+def test_all_hosts_are_greens(everything: float, cluster: Cluster) -> None:
+    assert set(where().values()) == {"green"} == set(where(SECONDARY).values()) and ttls() == {LOW_TTL}
+    assert ask("wiki.lab.test", PRIMARY)[1] <= GREEN
+    assert journal(cluster)["phases"]["cutover"]["state"] == "done"
+
+
+def test_a_second_run_changes_nothing(everything: float) -> None:
+    again = lab.play(ALL, "--tags", "cutover")
+    assert again.returncode == 0 and " changed=0 " in again.stdout, again.stdout[-3000:]
+
+
+def test_a_report_has_the_commands_and_no_secret(everything: float, tmp_path: pathlib.Path) -> None:
+    done = lab.play({**ALL, "mesh_report_dir": str(tmp_path)}, "--tags", "report")
+    assert done.returncode == 0, done.stdout[-3000:]
+    (text,) = [path.read_text(encoding="utf-8") for path in tmp_path.glob("*.txt")]
+    assert f"nsupdate -v -k {BALANCER['key_file']}" in text and secret() not in text + done.stdout
+
+
+@pytest.fixture(scope="module")
+def back(everything: float, cluster: Cluster) -> None:
+    for phase in ("cutover", "keep"):
+        done = lab.play({**SETTINGS, "mesh_rollback_to": phase}, "--tags", "rollback")
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert set(where().values()) == {"blue"} and ttls() == {OLD_TTL}
+
+
+def test_the_way_back_gives_blue_all_hosts_with_their_ttl(back: None) -> None:
+    assert ask("wiki.lab.test", PRIMARY)[1] <= BLUE, "it came after the first step"
+
+
+def test_no_request_was_lost(back: None) -> None:
+    seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(TRAFFIC)))
+    assert seen["total"]["failed"] == 0 and seen["total"]["requests"] > 10000, seen["errors"]
