@@ -174,7 +174,9 @@ def read_key(name: str | None, algorithm: str, secret: str | None, text: str | N
         elif line:
             algorithm, name, secret = line[1] or "hmac-sha256", line[2], line[3]
         if not name or not secret:
-            raise Refusal("bad_key", f"key_file {path}: no TSIG key in it; expected what tsig-keygen or keymgr -t writes.")
+            raise Refusal(
+                "bad_key", f"key_file {path}: no TSIG key in it; expected what tsig-keygen or keymgr -t writes."
+            )
     if secret is None:
         return None
     where = f"key_file {path}" if text is not None else "key_secret"
@@ -219,8 +221,8 @@ def check_neither(hosts: t.Sequence[Host]) -> None:
     if wrong:
         raise Refusal(
             "foreign_record",
-            f"Neither blue's nor green's: {'; '.join(wrong)}. Nothing was changed. Find out who set it; put it right, add"
-            " it to endpoints, or leave the host out of hosts.",
+            f"Neither blue's nor green's: {'; '.join(wrong)}. Nothing was changed. Find out who set it; put it right,"
+            " add it to endpoints, or leave the host out of hosts.",
             records=wrong,
         )
 
@@ -268,16 +270,22 @@ def lower(hosts: t.Sequence[Host], ttl: int) -> list[Change]:
 
 
 def restore(hosts: t.Sequence[Host], records: t.Sequence[dict[str, t.Any]]) -> list[Change]:
-    """As these records say; one without values keeps those that are there."""
+    """As these records say; one without values keeps those that are there. A type that a host has got since goes with
+    the others."""
     given = {(one["name"], one["type"]): one for one in records}
     changes = []
     for host in hosts:
+        if not host.endpoint:
+            continue
+        known = [rrset.type for rrset in host.rrsets if given.get((host.name, rrset.type), {}).get("values")]
+        said = {kind: tuple(sorted(given[host.name, kind]["values"])) for kind in known}
+        colour = next((c for c in COLOURS if all(getattr(host.endpoint, c)[k] == said[k] for k in known)), host.colour)
         after = []
-        for rrset in host.rrsets if host.colour else ():
-            one = given.get((host.name, rrset.type), {})
-            values = tuple(sorted(one.get("values") or rrset.values))
-            after.append(dataclasses.replace(rrset, ttl=one.get("ttl") or rrset.ttl, values=values))
-        if host.colour and tuple(after) != host.rrsets:
+        for rrset in host.rrsets:
+            ttl = given.get((host.name, rrset.type), {}).get("ttl") or rrset.ttl
+            other = getattr(host.endpoint, colour)[rrset.type] if known else rrset.values
+            after.append(dataclasses.replace(rrset, ttl=ttl, values=said.get(rrset.type, other)))
+        if tuple(after) != host.rrsets:
             changes.append(Change(host, host.rrsets, tuple(after)))
     return changes
 
@@ -315,9 +323,9 @@ def diff(changes: t.Sequence[Change]) -> dict[str, t.Any]:
 
 
 # -- what caches still hold ------------------------------------------------------------------------------------------
-# In the journal's fact `dns`, by kind of change and zone: {"ttl": seconds that the change before may live on in caches, "at": when all
-# servers had the new records, as UNIX time}. `at` is None from just before the change until that is known, so that a
-# run that goes on after another was killed in between waits from when it has made sure of it itself.
+# In the journal's fact `dns`, by kind of change and zone: {"ttl": seconds for which what was changed may live on in
+# caches, "at": when all servers had the new records, as UNIX time}. `at` is None from just before the change until that
+# is known, so that a run that goes on after another was killed in between waits from when it has made sure itself.
 Fact = dict[str, t.Any]
 
 

@@ -4,7 +4,8 @@
 """Authoritative servers: what they say, and RFC 2136 updates of them. The one place that knows dnspython.
 
 An update carries a prerequisite for every type of every host that it changes, so that the server itself refuses all of
-it when a record is not as it was read. It is sent by TCP, for its size; queries go by UDP, and again by TCP when cut off.
+it when a record is not as it was read. It is sent by TCP, for its size; queries go by UDP, and again by TCP when they
+are cut off.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class Server:
         raise Refusal("no_such_zone", f"DNS server {self.title} has no zone {zone}: it gives no SOA record for it.")
 
     def owns(self, name: str, zone: str) -> bool:
-        """Whether the name has records of its own, and not only a wildcard's: an update that is nothing but the question."""
+        """Whether the name has records of its own, and not only a wildcard's: an update of nothing but the question."""
         message = dns.update.UpdateMessage(zone)
         message.absent(dns.name.from_text(name))
         return self._update(message) != "NOERROR"
@@ -136,8 +137,8 @@ class Server:
             names = ", ".join(change.host.name for change in changes)
             raise Refusal(
                 "foreign_change",
-                f"DNS server {self.title} refused to change {names} in zone {zone}: {code}. Somebody else changed one of"
-                " them since it was read. Nothing was changed in this zone; look again.",
+                f"DNS server {self.title} refused to change {names} in zone {zone}: {code}. Somebody else changed one"
+                " of them since it was read. Nothing was changed in this zone; look again.",
                 rcode=code, zone=zone,
             )  # fmt: skip
 
@@ -182,7 +183,9 @@ def update_of(zone: str, changes: t.Sequence[_dns.Change]) -> t.Any:
 class Servers:
     """The primary, to which updates go, and secondaries, which have to catch up."""
 
-    def __init__(self, primary: Server, secondaries: t.Sequence[Server], zones: t.Sequence[str], deadline: float) -> None:
+    def __init__(
+        self, primary: Server, secondaries: t.Sequence[Server], zones: t.Sequence[str], deadline: float
+    ) -> None:
         self.primary, self.secondaries, self.zones, self.deadline = primary, secondaries, zones, deadline
 
     def read(
@@ -253,7 +256,7 @@ class Servers:
             raise Refusal(
                 "set_failed",
                 f"DNS server {self.primary.title} took the update of zone {zone}, and then gave other records for"
-                f" {', '.join(wrong)}. Somebody else changes them at the same time, or the server answers from elsewhere.",
+                f" {', '.join(wrong)}. Somebody else changes them at the same time, or it answers from elsewhere.",
                 hosts=wrong,
             )
 
@@ -280,8 +283,8 @@ class Servers:
                 names = ", ".join(f"{server.title} (zone {zone})" for server, zone in waiting)
                 raise Refusal(
                     "secondary_behind",
-                    f"After {self.deadline:g} s these still give the records of before: {names}. The primary has the new"
-                    " ones. See why they do not transfer, then run this again.",
+                    f"After {self.deadline:g} s these still give the records of before: {names}. The primary has the"
+                    " new ones. See why they do not transfer, then run this again.",
                 )
             if waiting:
                 time.sleep(POLL)

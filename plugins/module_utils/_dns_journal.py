@@ -15,8 +15,8 @@ FACT = "dns"
 
 
 class Stale:
-    """What is stale since changes of one kind: `ttl`, where addresses stay, or `records`. Without a journal it knows only
-    of this run."""
+    """What is stale since changes of one kind: `ttl`, where addresses stay, or `records`. Without a journal it knows
+    only of this run."""
 
     def __init__(self, journal: Journal | None, kind: str) -> None:
         self.journal, self.kind = journal, kind
@@ -27,8 +27,8 @@ class Stale:
     def record(
         self, changes: t.Sequence[_dns.Change], hosts: t.Sequence[_dns.Host], kept: dict[str, t.Any]
     ) -> list[str]:
-        """Before the change. The first step of its kind has all hosts, so that it undoes later ones as well; a host that
-        was not there then gets one of its own."""
+        """Before the change. The first step of its kind has all hosts, so that it undoes later ones as well; a host
+        that was not there then gets one of its own."""
         steps: list[str] = []
         if self.journal:
             self.journal.check()
@@ -68,8 +68,8 @@ class Stale:
             self._write()
 
     def left(self) -> float:
-        """Before hosts move, caches must have let go of the old TTL too. On the way back that does not matter: what they
-        have by it is blue's."""
+        """Before hosts move, caches must have let go of the old TTL too. On the way back that does not matter: what
+        they have by it is blue's."""
         names = [name for name in self.facts if self.kind == "ttl" or name.startswith("records ")]
         return max((_dns.left(self.facts[name], time.time()) for name in names), default=0.0)
 

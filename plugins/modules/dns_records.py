@@ -38,7 +38,8 @@ options:
     required: true
   key_file:
     description:
-      - File with the TSIG key, as C(tsig-keygen) (BIND) or C(keymgr -t) (Knot) writes it, on the host that the task runs on.
+      - File with the TSIG key, as C(tsig-keygen) (BIND) or C(keymgr -t) (Knot) writes it, on the host that the task
+        runs on.
       - Without it and without O(key_secret) requests are not signed.
     type: path
   key_name:
@@ -94,7 +95,8 @@ options:
     choices: [refuse, leave]
     default: refuse
   green_percent:
-    description: Share of the hosts that green is to have. Without this, O(max_ttl) and O(records) the module only reads.
+    description:
+      - Share of the hosts that green is to have. Without this, O(max_ttl) and O(records) the module only reads.
     type: float
   max_ttl:
     description: Lowers every TTL that is above this many seconds. Addresses stay.

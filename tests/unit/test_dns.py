@@ -144,6 +144,17 @@ def test_types_that_a_host_lacks_are_not_made_and_a_foreign_one_is_seen():
     assert [_dns.colour_of(one, ends)[0] for one in ((a, other), (a, half), ())] == ["", "", ""]
 
 
+def test_a_type_that_a_host_has_got_since_goes_back_with_the_others():
+    ends = _dns.endpoints_of([{"blue": [BLUE, "2001:db8::1"], "green": [GREEN, "2001:db8::2"]}])
+    rrsets = (_dns.RRset("h.test", "A", 30, (GREEN,)), _dns.RRset("h.test", "AAAA", 30, ("2001:db8::2",)))
+    host = _dns.Host("h.test", "test", rrsets, *_dns.colour_of(rrsets, ends), ("h.test",))
+    (change,) = _dns.restore([host], [{"name": "h.test", "type": "A", "ttl": 30, "values": [BLUE]}])
+    assert [rrset.values for rrset in change.after] == [(BLUE,), ("2001:db8::1",)]
+    (change,) = _dns.restore([host], [{"name": "h.test", "type": "A", "ttl": 600}])
+    assert [(rrset.ttl, rrset.values) for rrset in change.after] == [(600, (GREEN,)), (30, ("2001:db8::2",))]
+    assert _dns.restore([host], []) == []
+
+
 def test_the_expected_number_or_the_wanted_one_is_accepted():
     hosts = hosts_of(["green", "blue", "blue", "blue"])
     _dns.check_expected(hosts, 25, 50)

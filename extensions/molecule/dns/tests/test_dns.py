@@ -179,8 +179,8 @@ def test_a_report_has_the_commands_and_no_secret(everything: float, tmp_path: pa
 
 @pytest.fixture(scope="module")
 def back(everything: float, cluster: Cluster) -> None:
-    for phase in ("cutover", "keep"):
-        done = lab.play({**SETTINGS, "mesh_rollback_to": phase}, "--tags", "rollback")
+    for argv, more in ((("--tags", "rollback"), {"mesh_rollback_to": "cutover"}), (("--tags", "abort"), {})):
+        done = lab.play({**SETTINGS, **more}, *argv)
         assert done.returncode == 0, done.stdout[-4000:]
         assert set(where().values()) == {"blue"} and ttls() == {OLD_TTL}
 
