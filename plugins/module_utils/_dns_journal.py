@@ -80,4 +80,3 @@ class Stale:
 
         if self.journal:
             self.journal.store.update(change)
-
