@@ -13,7 +13,6 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 import time
 import typing as t
 
@@ -22,14 +21,11 @@ import dns.query
 import dns.rdatatype
 import dns.tsig
 import dns.update
+import lab
 import pytest
 import yaml
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-
-import lab  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 STATE = os.environ["LAB_STATE"]
 TRAFFIC = f"{STATE}/traffic-dns"
@@ -91,11 +87,6 @@ def journal(cluster: Cluster) -> dict[str, t.Any]:
     data = cluster.get(path_of("v1", "configmaps", "mesh-dns", "dns"))["data"]
     assert secret() not in json.dumps(data)
     return {name: json.loads(data[name]) for name in ("phases", "steps", "facts")}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster(os.environ["KUBECONFIG"], "lab")
 
 
 @pytest.fixture(scope="module")
