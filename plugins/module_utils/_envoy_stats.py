@@ -39,13 +39,13 @@ CONNECTION_SOURCES = (
 )  # fmt: skip
 
 
-def samples(text: str) -> t.Iterator[tuple[str, dict[str, str], float]]:
-    """(name, labels, value) of every statistic that is used here, from Prometheus' text format."""
+def samples(text: str, wanted: tuple[str, ...] = _WANTED) -> t.Iterator[tuple[str, dict[str, str], float]]:
+    """(name, labels, value) of every statistic that is wanted, from Prometheus' text format."""
     for line in text.splitlines():
-        if not line.startswith(_WANTED):
+        if not line.startswith(wanted):
             continue
         match = _SAMPLE.match(line)
-        if not match or match[1] not in _WANTED:
+        if not match or match[1] not in wanted:
             continue
         try:
             value = float(match[3])
@@ -58,14 +58,54 @@ def sums(text: str) -> dict[str, int]:
     """Each statistic's sum over what clients do; a name that the text has no sample of is not in the result."""
     result: dict[str, int] = {}
     for name, labels, value in samples(text):
-        if name.startswith("istio_") and labels.get("reporter", "source") != "source":
-            continue
-        if labels.get("http_conn_manager_prefix", "").rstrip(";") in OWN_MANAGERS:
-            continue
-        if labels.get("listener_address", "").rpartition("_")[2] in OWN_PORTS:
-            continue
-        result[name] = result.get(name, 0) + int(value)
+        if _of_clients(name, labels):
+            result[name] = result.get(name, 0) + int(value)
     return result
+
+
+def _of_clients(name: str, labels: dict[str, str]) -> bool:
+    """Whether it counts what clients did, as this gateway saw it: not the proxy's own listeners."""
+    if name.startswith("istio_") and labels.get("reporter", "source") != "source":
+        return False
+    manager = labels.get("http_conn_manager_prefix") or labels.get("envoy_http_conn_manager_prefix") or ""
+    if manager.rstrip(";") in OWN_MANAGERS:
+        return False
+    return labels.get("listener_address", "").rpartition("_")[2] not in OWN_PORTS
+
+
+# Answers by their code, and how long they took; the first of these families that a pod has is used.
+# Upstream Envoy has the class as a digit; Istio's proxy is told to write it as 2xx, and names the statistic so.
+_ENVOY_ANSWERS = ("envoy_http_downstream_rq", "envoy_http_downstream_rq_xx")
+_ANSWERS = (*_ENVOY_ANSWERS, "istio_requests_total")
+_CODES = ("response_code_class", "envoy_response_code_class", "response_code")
+_DURATIONS = {
+    "envoy": "envoy_http_downstream_rq_time_bucket", "istio": "istio_request_duration_milliseconds_bucket",
+}  # fmt: skip
+
+
+def answers(text: str) -> dict[str, t.Any]:
+    """What clients were answered since the pod started: {requests, failed, buckets, source}.
+
+    failed: those of 5xx. buckets: cumulative counts by upper bound in milliseconds, as text; {} without a histogram.
+    source: envoy, istio, or "" where the page tells nothing of answers (Istio's own statistic comes with the first).
+    """
+    counts: dict[str, list[int]] = {}
+    buckets: dict[str, dict[str, int]] = {"envoy": {}, "istio": {}}
+    for name, labels, value in samples(text, (*_ANSWERS, *_DURATIONS.values())):
+        if not _of_clients(name, labels):
+            continue
+        family = name.partition("_")[0]
+        if name in _ANSWERS:
+            code = next((labels[k] for k in _CODES if k in labels), "")
+            tally = counts.setdefault(family, [0, 0])
+            tally[0] += int(value)
+            tally[1] += int(value) if code.startswith("5") else 0
+        elif "le" in labels:
+            bound = "inf" if labels["le"] == "+Inf" else labels["le"]
+            buckets[family][bound] = buckets[family].get(bound, 0) + int(value)
+    source = next((family for family in ("envoy", "istio") if family in counts), "")
+    requests, failed = counts.get(source, (0, 0))
+    return {"requests": requests, "failed": failed, "buckets": buckets.get(source, {}), "source": source}
 
 
 @dataclasses.dataclass

@@ -1,12 +1,16 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether live traffic, as _traffic.summarise() counts it, allows the next step. Pure; no gate passes on no data."""
+"""Whether live traffic, as one of traffic_sources measured it, allows the next step. Pure; no gate passes on no data."""
 
 from __future__ import annotations
 
-import typing as t
+import math
 from dataclasses import dataclass
+
+from .traffic_sources._source import Measured, Tally
+
+DEVIATIONS = 3.0  # of a count, by which green's failures may exceed what blue's rate makes likely
 
 
 @dataclass(frozen=True)
@@ -20,50 +24,80 @@ class Limits:
     p99_floor_ms: float = 100.0
 
 
-Summary = t.Mapping[str, t.Any]
-
-
-def lacking(summary: Summary, limits: Limits) -> list[str]:
-    """What is still missing before the gate can judge; empty when there is enough."""
+def lacking(measured: Measured, limits: Limits, side: str = "green") -> list[str]:
+    """What is still missing before the gate can judge; empty when there is enough. side: which colour is judged."""
     missing = []
-    total = summary["total"]["requests"]
+    total, judged = measured.total.requests or 0, _side(measured, side)
     if total < limits.min_samples:
         missing.append(f"{total} requests were recorded, {limits.min_samples} are needed")
-    green = _colour(summary, "green").get("requests", 0)
-    if green < limits.min_green_samples:
-        missing.append(f"{green} requests are known to have been answered by green, {limits.min_green_samples} are needed")
-    return missing
+    if (judged.requests or 0) < limits.min_green_samples:
+        missing.append(
+            f"{judged.requests or 0} requests are known to have been answered by {side}, {limits.min_green_samples} are"
+            " needed"
+        )
+    if limits.min_green_samples and judged.failed is None:
+        missing.append(f"it is not known how many of {side}'s requests failed")
+    return missing + list(measured.notes if missing else ())
 
 
-def breaches(summary: Summary, limits: Limits, blue_p99_ms: float | None) -> list[str]:
+def _side(measured: Measured, side: str) -> Tally:
+    return measured.blue if side == "blue" else measured.green
+
+
+def baseline(measured: Measured, limits: Limits, before: Tally) -> Tally:
+    """What blue is like: in the same window while it answers as many as green must, since both then share the same
+    minute and the same machines; else what it was like before."""
+    blue = measured.blue
+    if (blue.requests or 0) < max(1, limits.min_green_samples):
+        return before
+    known = blue.failed is not None
+    return Tally(
+        blue.requests if known else before.requests,
+        blue.failed if known else before.failed,
+        before.p99_ms if blue.p99_ms is None else blue.p99_ms,
+    )
+
+
+def breaches(measured: Measured, limits: Limits, before: Tally, real: bool, side: str = "green") -> list[str]:
     """Why the step has to be taken back; empty when it may stand.
 
-    blue_p99_ms: blue's latency before the first step. Blue's latency in the same window is used instead while blue still
-    answers as many requests as green must: both then share the same minute and the same machines. Latencies are those
-    from when a request was really sent, so that a busy measuring host does not look like a slow gateway.
+    before: blue before the step. real: it counts real clients, whose applications fail by themselves now and then: green
+    may then fail as often as blue, and max_error_rate on top. Else max_error_rate is all, of green and of everything.
+    While there are fewer requests than are needed, as many may fail as if they were there: one of the first three is not
+    a third of all. side: which colour is judged; blue, once it has everything again, by what it was like before.
     """
+    blue = baseline(measured, limits, before) if side == "green" else before
+    judged = _side(measured, side)
+    sides = [(f"{side}'s", judged, limits.min_green_samples)]
+    if not real:
+        sides.insert(0, ("all", measured.total, limits.min_samples))
     reasons = []
-    for name in ("total", "green"):
-        tally = summary["total"] if name == "total" else _colour(summary, "green")
-        rate = tally.get("error_rate")
-        if rate is not None and rate > limits.max_error_rate:
-            who = "all" if name == "total" else "green's"
+    for who, tally, needed in sides:
+        if not tally.requests or tally.failed is None:
+            continue
+        count = max(tally.requests, needed)
+        likely = count * (blue.rate or 0.0) if real else 0.0
+        allowed = count * limits.max_error_rate + likely + DEVIATIONS * math.sqrt(likely)
+        if tally.failed > allowed:
+            besides = f"; blue's rate is {blue.rate:.4%}" if likely else ""
             reasons.append(
-                f"{tally['failed']} of {who} {tally['requests']} requests failed ({rate:.4%}, allowed {limits.max_error_rate:.4%})"
+                f"{tally.failed} of {who} {tally.requests} requests failed ({tally.rate:.4%}, allowed"
+                f" {limits.max_error_rate:.4%}{besides})"
             )
-    blue = _colour(summary, "blue")
-    if blue.get("requests", 0) >= limits.min_green_samples:
-        blue_p99_ms = blue["p99_sent_ms"]
-    green_p99 = _colour(summary, "green").get("p99_sent_ms")
-    if green_p99 is not None and green_p99 > limits.p99_floor_ms:
-        if blue_p99_ms is None:
-            reasons.append(f"green's p99 is {green_p99:.0f} ms, and there is nothing of blue's to compare it with")
-        elif green_p99 > blue_p99_ms * limits.p99_ratio:
-            reasons.append(
-                f"green's p99 is {green_p99:.0f} ms, blue's {blue_p99_ms:.0f} ms: more than {limits.p99_ratio:g} times as long"
-            )
-    return reasons
+    return reasons + _slow(judged, side, blue.p99_ms, limits)
 
 
-def _colour(summary: Summary, colour: str) -> Summary:
-    return summary["colours"].get(colour) or {}
+def _slow(judged: Tally, side: str, blue_p99_ms: float | None, limits: Limits) -> list[str]:
+    if judged.p99_ms is None or judged.p99_ms <= limits.p99_floor_ms:
+        return []
+    if (judged.requests or 0) < limits.min_green_samples:  # too few to have a 99th percentile
+        return []
+    if blue_p99_ms is None:
+        return [f"{side}'s p99 is {judged.p99_ms:.0f} ms, and there is nothing of blue's to compare it with"]
+    if judged.p99_ms > blue_p99_ms * limits.p99_ratio:
+        was = "blue's" if side == "green" else "it was"
+        return [
+            f"{side}'s p99 is {judged.p99_ms:.0f} ms, {was} {blue_p99_ms:.0f} ms: more than {limits.p99_ratio:g} times as"
+            " long"
+        ]
+    return []

@@ -28,7 +28,7 @@ RUN_ONLY = frozenset(
         "mesh_operator", "mesh_journal_backup_dir", "mesh_journal_restore",
         "mesh_journal_restore_older", "mesh_report_dir", "mesh_abort_timeout",
         "mesh_traffic", "mesh_verify", "mesh_verify_max_age", "mesh_samples", "mesh_keep_backup_dir",
-        "mesh_overrides_dir",
+        "mesh_overrides_dir", "mesh_cutover_to",
     }
 )  # fmt: skip
 MOVING = frozenset({"bluegreen.mesh/source-version"})  # a copy's note of its source's resourceVersion

@@ -149,37 +149,22 @@ pods:
 
 import time
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _envoy_stats, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _envoy_stats, _module, _pod_metrics
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ClusterError, path_of
 
 LOOK_SECONDS = 2.0  # between looks while waiting
-PORTS = (15020, 15090)  # Istio's merged metrics; Envoy's own, where the former is switched off
-
-
-def running(pod):
-    return (pod.get("status") or {}).get("phase") == "Running"
 
 
 def read(cluster, pod, protocols):
     meta = pod["metadata"]
     conditions = (pod.get("status") or {}).get("conditions") or []
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    failures = []
-    for port in PORTS:
-        path = path_of("v1", "pods", meta["namespace"], f"{meta['name']}:{port}", "proxy/stats/prometheus")
-        try:
-            # A pod that can't be reached is an answer, so no retries: they would only hold up the other pods' reading.
-            status, _headers, body = cluster.raw("GET", path, retry=False)
-        except ClusterError as exc:
-            failures.append(f"{port}: {exc}")
-            continue
-        if status == 200:
-            return _envoy_stats.read_pod(meta["name"], meta["uid"], ready, body.decode("utf-8", "replace"), protocols)
-        hint = " (get on pods/proxy is not allowed)" if status == 403 else ""
-        failures.append(f"port {port} answered {status}{hint}")
-    return _envoy_stats.PodTraffic(
-        meta["name"], meta["uid"], ready, unknown=[f"{meta['name']}: its metrics can't be read: {'; '.join(failures)}"]
-    )
+    try:
+        page = _pod_metrics.page_of(cluster, pod)
+    except ClusterError as exc:
+        unknown = [f"{meta['name']}: its metrics can't be read: {exc}"]
+        return _envoy_stats.PodTraffic(meta["name"], meta["uid"], ready, unknown=unknown)
+    return _envoy_stats.read_pod(meta["name"], meta["uid"], ready, page, protocols)
 
 
 def check_previous(previous):
@@ -190,22 +175,13 @@ def check_previous(previous):
 def selector_of(cluster, params):
     if params["selector"] is not None:
         return params["selector"]
-    where = f"Service {params['namespace']}/{params['service']}"
-    service = cluster.find(path_of("v1", "services", params["namespace"], params["service"]))
-    if service is None:
-        raise _module.Refusal("no_such_service", f"{where} does not exist.")
-    labels = service["spec"].get("selector")
-    if not labels:
-        raise _module.Refusal(
-            "no_selector", f"{where} has no selector: its pods can't be told. Use the option selector."
-        )
-    return ",".join(f"{key}={value}" for key, value in labels.items())
+    return _pod_metrics.selector_of(cluster, params["namespace"], params["service"])
 
 
 def look(cluster, params, selector, previous):
     listed = cluster.list(path_of("v1", "pods", params["namespace"]), {"labelSelector": selector})
     found = cluster.parallel(
-        lambda pod: read(cluster, pod, params["protocols"]), [pod for pod in listed if running(pod)]
+        lambda pod: read(cluster, pod, params["protocols"]), [pod for pod in listed if _pod_metrics.running(pod)]
     )
     unknown = [text for pod in found for text in pod.unknown]
     if not found:

@@ -32,7 +32,7 @@ SETTINGS = {
     "mesh_journal_backup_dir": str(DIR / "journals"),
     "mesh_ticket": "CHG-1234",
     "mesh_operator": "ada",
-    "mesh_traffic": {"dir": f"{STATE}/traffic-plan"},
+    "mesh_traffic": {"probe": {"dir": f"{STATE}/traffic-plan"}},
     # Few probes and one small step: what is tested is the way back.
     "mesh_cutover_steps": [50],
     "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},

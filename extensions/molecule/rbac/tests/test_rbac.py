@@ -24,13 +24,13 @@ LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
 # Which files a phase needs beside journal.yml.
 NEEDS = {
     "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy", "keep"], "verify": ["verify"],
-    "cutover": ["verify", "cutover"], "soak": ["soak"], "unbind": ["unbind"],
+    "cutover": ["preflight", "verify", "cutover"], "soak": ["soak"], "unbind": ["unbind"],
 }  # fmt: skip
 SETTINGS = {
     "mesh_context": "operator",
     "mesh_migration": "rbac",
     "mesh_journal_namespace": "mesh-rbac",
-    "mesh_traffic": {"dir": f"{os.environ['LAB_STATE']}/traffic-rbac"},
+    "mesh_traffic": {"probe": {"dir": f"{os.environ['LAB_STATE']}/traffic-rbac"}},
     "mesh_cutover_steps": [50, 100],
     "mesh_unbind_waived": ["last_applied"],  # the applications stay as they are delivered: all of this is rolled back
     "mesh_soak": {"window": 3, "deadline": 120},

@@ -25,7 +25,7 @@ TRAFFIC = f"{os.environ['LAB_STATE']}/traffic-resume"
 SETTINGS = {
     "mesh_migration": "resume",
     "mesh_journal_namespace": "mesh-resume",
-    "mesh_traffic": {"dir": TRAFFIC},
+    "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [25, 50],
     "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},

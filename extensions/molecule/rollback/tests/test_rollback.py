@@ -40,7 +40,7 @@ OURS = {"mesh_migration": "there-and-back", "mesh_journal_namespace": "mesh-roll
 # Few probes and one small step: what is tested is the way back.
 HALF = {
     **OURS,
-    "mesh_traffic": {"dir": TRAFFIC},
+    "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [50],
     "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
@@ -151,7 +151,7 @@ def test_a_step_that_does_not_hold_is_taken_back_and_says_why(
 ) -> None:
     done, after = breached
     assert done.returncode != 0
-    assert "The step to 75 % did not hold: green's p99 is" in done.stdout, done.stdout[-3000:]
+    assert "The step to 75 % did not hold: probe: green's p99 is" in done.stdout, done.stdout[-3000:]
     assert "more than 0.0001 times as long. Green is back at 50" in done.stdout, done.stdout[-3000:]
     assert after == halfway.weights
 
