@@ -17,6 +17,7 @@ from ._gateways import describe_certificate, is_ready
 from ._inventory import GatewayPair, Inventory, Object, Workload, named, namespaces_of, ref_of
 from ._served import pem_of
 from ._servers import narrower
+from ._sizes import floor
 from ._twin import credentials, title
 
 KINDS = ("gateways", "virtual_services", "services", "pods", "secrets", "deployments", "hpas")
@@ -55,19 +56,9 @@ def _pods(inventory: Inventory, workload: Workload) -> t.Iterator[str]:
         if is_ready(pod) and not pod["metadata"].get("deletionTimestamp")
     ]
     deployment = inventory.blue_deployment(workload)
-    needed = max(1, _pinned(inventory, deployment) if deployment else 1)
+    needed = max(1, floor(inventory, deployment) if deployment else 1)  # to which the cutover pinned it
     if len(ready) < needed:
         yield f"Service {title(workload.blue)}: {len(ready)} of its pods are ready, {needed} are to be"
-
-
-def _pinned(inventory: Inventory, deployment: Object) -> int:
-    """The size that the cutover pinned it to: in its autoscaler where it has one, else in itself."""
-    for hpa in inventory["hpas"]:
-        target = (hpa.get("spec") or {}).get("scaleTargetRef") or {}
-        if ref_of(hpa)[0] == ref_of(deployment)[0] and target.get("name") == ref_of(deployment)[1]:
-            return hpa["spec"].get("minReplicas") or 1
-    replicas = (deployment.get("spec") or {}).get("replicas")
-    return 1 if replicas is None else replicas
 
 
 # -- certificates ------------------------------------------------------------------------------------------------------

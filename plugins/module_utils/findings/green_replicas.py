@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from .._inventory import ERROR, Finding, Inventory, Object, named, ref_of
+from .._inventory import ERROR, Finding, Inventory, named
+from .._sizes import floor, replicas
 
 CODE = "green_replicas"
 
@@ -13,30 +14,12 @@ CODE = "green_replicas"
 def check(inventory: Inventory) -> list[Finding]:
     found = []
     for blue, green in inventory.deployed():
-        if _floor(inventory, green) < _replicas(blue):
+        if floor(inventory, green) < replicas(blue):
             found.append(
                 Finding(
                     CODE, ERROR, named(green), "spec.replicas",
-                    f"at least {_floor(inventory, green)}; {named(blue)} has {_replicas(blue)}",
-                    f"Set replicaCount (or autoscaling.minReplicas) of green to {_replicas(blue)} until the cleanup.",
+                    f"at least {floor(inventory, green)}; {named(blue)} has {replicas(blue)}",
+                    f"Set replicaCount (or autoscaling.minReplicas) of green to {replicas(blue)} until the cleanup.",
                 )
             )  # fmt: skip
     return found
-
-
-def _replicas(deployment: Object) -> int:
-    replicas = (deployment.get("spec") or {}).get("replicas")
-    return 1 if replicas is None else replicas
-
-
-def _floor(inventory: Inventory, deployment: Object) -> int:
-    """What an autoscaler may make of it, if there is one."""
-    for hpa in inventory["hpas"]:
-        target = (hpa.get("spec") or {}).get("scaleTargetRef") or {}
-        if (ref_of(hpa)[0], target.get("kind"), target.get("name")) == (
-            ref_of(deployment)[0],
-            "Deployment",
-            ref_of(deployment)[1],
-        ):
-            return hpa["spec"].get("minReplicas") or 1
-    return _replicas(deployment)
