@@ -64,7 +64,7 @@ def measure(options: dict[str, t.Any], _begun: dict[str, t.Any], window: Window,
 def filled(query: str, colour: str, window: Window) -> str:
     """$colour and $window are replaced, and no other $: PromQL's regular expressions have it too."""
     words = {"colour": colour, "window": f"{max(MINIMUM, window.seconds)}s"}
-    return re.sub(r"\\b", lambda match: words[match[1]], query)
+    return re.sub(r"\$(colour|window)\b", lambda match: words[match[1]], query)
 
 
 def value_of(name: str, query: str, answer: t.Any) -> float | None:
