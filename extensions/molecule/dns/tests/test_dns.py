@@ -38,7 +38,7 @@ SETTINGS = {
     "mesh_migration": "dns",
     "mesh_journal_namespace": "mesh-dns",
     "mesh_balancer": BALANCER,
-    "mesh_traffic": {"dir": TRAFFIC},
+    "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [50],
     "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
