@@ -68,6 +68,13 @@ def kill_in(cluster: Cluster, phase: str) -> None:
     assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
 
 
+def until(condition: t.Callable[[], bool], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def forward(*tags: str, **more: t.Any) -> None:
     done = lab.play({**SETTINGS, **more}, "--tags", ",".join(tags))
     assert done.returncode == 0, done.stdout[-4000:]
@@ -94,6 +101,21 @@ def test_a_phase_that_was_killed_is_finished_by_the_next_run(cluster: Cluster, p
 
 def test_the_share_is_the_one_that_was_asked_for() -> None:
     assert set(lab.weights().values()) == {50}
+
+
+def test_a_step_whose_run_was_killed_is_taken_back(cluster: Cluster) -> None:
+    """By what the run has started beside itself. Nobody runs anything."""
+    watched = {**SETTINGS, "mesh_cutover_steps": [75], "mesh_watchdog": {"deadline": 30}}
+    # Samples that never come: the run is in the gate until it is killed.
+    watched["mesh_gate"] = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
+    command, options = lab.playing(watched, "--tags", "cutover")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    until(lambda: set(lab.weights().values()) == {75, 25} or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    until(lambda: set(lab.weights().values()) == {50})
+    until(lambda: journal(cluster)["run"]["state"] == "closed")
+    assert journal(cluster)["run"]["operator"] == "watchdog"
 
 
 def test_all_of_it_is_undone(cluster: Cluster, before: dict[str, t.Any]) -> None:
