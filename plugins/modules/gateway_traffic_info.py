@@ -151,6 +151,7 @@ import time
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _envoy_stats, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ClusterError, path_of
+from ansible_collections.bluegreen.mesh.plugins.module_utils._objects import own_selector
 
 LOOK_SECONDS = 2.0  # between looks while waiting
 PORTS = (15020, 15090)  # Istio's merged metrics; Envoy's own, where the former is switched off
@@ -194,7 +195,7 @@ def selector_of(cluster, params):
     service = cluster.find(path_of("v1", "services", params["namespace"], params["service"]))
     if service is None:
         raise _module.Refusal("no_such_service", f"{where} does not exist.")
-    labels = service["spec"].get("selector")
+    labels = own_selector(service["spec"].get("selector"))
     if not labels:
         raise _module.Refusal(
             "no_selector", f"{where} has no selector: its pods can't be told. Use the option selector."
