@@ -54,8 +54,8 @@ class Endpoint:
 class Pair:
     """Blue's Service and green's, with all that stands behind them.
 
-    behind: endpoints of blue's Service that its controller keeps. own: blue's pods, which `helper` goes on selecting when
-    blue's Service does not. target: behind green's Service. slices: those of ours, behind blue's Service.
+    behind: endpoints of blue's Service that its controller keeps. own: blue's pods, which `helper` goes on selecting
+    when blue's Service does not. target: behind green's Service. slices: those of ours, behind blue's Service.
     """
 
     blue: str
@@ -95,6 +95,11 @@ class Pair:
     def local(self) -> bool:
         spec = self.service["spec"]
         return "Local" in (spec.get("externalTrafficPolicy"), spec.get("internalTrafficPolicy"))
+
+    @property
+    def sound(self) -> bool:
+        """Whether what is there is what we leave behind for the share that is noted."""
+        return self.held == (self.noted == 100) and bool(self.slices) == bool(self.noted)
 
     @property
     def share(self) -> float | None:
@@ -184,8 +189,8 @@ def share(
 ) -> float | None:
     """Green's percentage of new connections; None where there is no endpoint, or address families differ.
 
-    local: a node gives connections to its own endpoints only, and those who send to the nodes share evenly among the nodes
-    that answer.
+    local: a node gives connections to its own endpoints only, and those who send to the nodes share evenly among the
+    nodes that answer.
     """
     blue, green = list(blue), list(green)
     values = []
@@ -256,8 +261,8 @@ def plan(pair: Pair, percent: float, exact: bool = True) -> Plan:
     if exact and pair.foreign:
         raise Refusal(
             "foreign_slices",
-            f"{title(pair)} has endpoints that somebody else keeps: {', '.join(pair.foreign)}. They get connections too,"
-            " so no share can be promised. Remove them, or have them kept by the Service's selector.",
+            f"{title(pair)} has endpoints that somebody else keeps: {', '.join(pair.foreign)}. They get connections"
+            " too, so no share can be promised. Remove them, or have them kept by the Service's selector.",
             found=pair.foreign,
         )  # fmt: skip
     if percent == 100:
@@ -315,8 +320,8 @@ def _refuse_unready(pair: Pair) -> None:
             raise Refusal(
                 "green_not_ready",
                 f"Service {pair.green} has no ready endpoint with an {family} address"
-                f"{' or does not exist' if pair.green_service is None else ''}; {title(pair)} needs one. Look at green's"
-                " pods, and at ipFamilies of its Service.",
+                f"{' or does not exist' if pair.green_service is None else ''}; {title(pair)} needs one. Look at"
+                " green's pods, and at ipFamilies of its Service.",
                 family=family,
             )
         if pair.local:
@@ -324,9 +329,9 @@ def _refuse_unready(pair: Pair) -> None:
             if dark:
                 raise Refusal(
                     "node_dark",
-                    f"{title(pair)} has a traffic policy Local, and on {', '.join(sorted(dark))} there is a ready pod of"
-                    " blue's and none of green's: these nodes would stop answering while the balancer still sends there."
-                    " Place green's pods where blue's are.",
+                    f"{title(pair)} has a traffic policy Local, and on {', '.join(sorted(dark))} there is a ready pod"
+                    " of blue's and none of green's: these nodes would stop answering while the balancer still sends"
+                    " there. Place green's pods where blue's are.",
                     nodes=sorted(dark),
                 )
 
@@ -359,10 +364,10 @@ def ports_of(pair: Pair, endpoints: t.Iterable[Endpoint]) -> dict[tuple[str, str
                     break
                 raise Refusal(
                     "port_missing",
-                    f"{title(pair)} has port {name or port['port']} ({protocol}), and Service {pair.green} has none of that"
-                    f" name or number at {endpoint.name}; it has"
-                    f" {', '.join(f'{n}/{p}' for n, p, _number in endpoint.ports) or 'none'}. Clients of that port would"
-                    " be refused: add it to green's Service.",
+                    f"{title(pair)} has port {name or port['port']} ({protocol}), and Service {pair.green} has none of"
+                    f" that name or number at {endpoint.name}; it has"
+                    f" {', '.join(f'{n}/{p}' for n, p, _number in endpoint.ports) or 'none'}. Clients of that port"
+                    " would be refused: add it to green's Service.",
                     port=name or port["port"],
                 )  # fmt: skip
             mine.append((name, number))
@@ -433,7 +438,7 @@ def same_slice(have: Object, wanted: Object) -> bool:
             body["addressType"],
             {k: (meta.get("labels") or {}).get(k) for k in (SERVICE_NAME, MANAGED_BY)},
             (meta.get("annotations") or {}).get(WANTED),
-            sorted((str(p.get("name") or ""), p.get("protocol") or "TCP", p.get("port")) for p in body.get("ports") or ()),
+            sorted((p.get("name") or "", p.get("protocol") or "TCP", p.get("port")) for p in body.get("ports") or ()),
             [dataclasses.astuple(e)[:-1] for e in endpoints_of([body])],
         )
 
@@ -441,9 +446,9 @@ def same_slice(have: Object, wanted: Object) -> bool:
 
 
 def helper_of(pair: Pair) -> Object:
-    """A Service that goes on selecting blue's pods while blue's own does not. By its ports istiod goes on knowing on which
-    ports blue's gateway listens (a Gateway's server port is a Service's port to it), and by its endpoints everybody
-    knows which of blue's pods are ready to go back to."""
+    """A Service that goes on selecting blue's pods while blue's own does not. By its ports istiod goes on knowing on
+    which ports blue's gateway listens (a Gateway's server port is a Service's port to it), and by its endpoints
+    everybody knows which of blue's pods are ready to go back to."""
     service = pair.service
     namespace, name = pair.blue.split("/")
     spec = service["spec"]
@@ -470,9 +475,10 @@ def helper_of(pair: Pair) -> Object:
 
 
 def same_helper(have: Object, wanted: Object) -> bool:
-    ours, theirs = have["spec"], wanted["spec"]
-    numbers = [{(p["port"], p.get("targetPort"), p.get("protocol") or "TCP") for p in s["ports"]} for s in (ours, theirs)]
-    return ours.get("selector") == theirs["selector"] and numbers[0] == numbers[1]
+    def numbers(body: Object) -> set[t.Any]:
+        return {(p["port"], p.get("targetPort"), p.get("protocol") or "TCP") for p in body["spec"]["ports"]}
+
+    return have["spec"].get("selector") == wanted["spec"]["selector"] and numbers(have) == numbers(wanted)
 
 
 def owned_by(service: Object) -> Object:
@@ -496,18 +502,17 @@ def differs(pair: Pair, wanted: Plan) -> bool:
 
 # -- telling ---------------------------------------------------------------------------------------------------------
 def unexpected(pair: Pair, expected: float, wanted: Plan | None) -> str | None:
-    """Why what is there is not the share that was left there; None where it is. A pod that came or went moves the share,
-    and is nobody's change: what was asked for last counts as well."""
-    sound = pair.held == (pair.noted == 100) and bool(pair.slices) == bool(pair.noted)
+    """Why what is there is not the share that was left there; None where it is. A pod that came or went moves the
+    share, and is nobody's change: what was asked for last counts as well."""
     if wanted is not None and not differs(pair, wanted):
         return None
-    if sound and (_near(pair.share, expected) or _near(pair.noted, expected)):
+    if pair.sound and (_near(pair.share, expected) or _near(pair.noted, expected)):
         return None
     selecting = "selects none of blue's pods" if pair.held else "selects blue's pods"
+    found = "no share" if pair.share is None else f"{pair.share:g} %"
     return (
-        f"{title(pair)}: expected {expected:g} % on green, found {pair.share if pair.share is not None else 'no endpoint'}"
-        f"{'' if pair.share is None else ' %'} ({pair.noted:g} % was asked for last; it {selecting}, and has"
-        f" {len(pair.slices)} EndpointSlices of ours)"
+        f"{title(pair)}: expected {expected:g} % on green, found {found} ({pair.noted:g} % was asked for last; it"
+        f" {selecting}, and has {len(pair.slices)} EndpointSlices of ours)"
     )
 
 
@@ -555,9 +560,17 @@ def shown(pair: Pair, wanted: Plan | None = None) -> Object:
     return {"green_percent": percent, "selector": {**selector, CARRIES: "green"} if held else selector}
 
 
-def common(values: t.Iterable[float | None]) -> float | None:
+def share_of(pairs: t.Sequence[Pair]) -> float | None:
+    """The share of all of them. Where pods that came or went have moved them apart, the one that was asked for."""
+    found = common([pair.share for pair in pairs])
+    asked = {pair.noted for pair in pairs}
+    if found is None and len(asked) == 1 and all(pair.sound and pair.share is not None for pair in pairs):
+        return asked.pop()
+    return found
+
+
+def common(values: t.Sequence[float | None]) -> float | None:
     """The share where it is one: None where Services differ by more than rounding."""
-    values = list(values)
     known = [value for value in values if value is not None]
     if not known or len(known) != len(values) or max(known) - min(known) > TOLERANCE:
         return None

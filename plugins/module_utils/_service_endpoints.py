@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blue's Services in the cluster: reading them, and moving their endpoints so that no connection finds none.
 
-The order is the same everywhere: what is to get connections is there before what had them goes. kube-proxy and istiod see
-the writes of one kind in the order in which they were made, so that this holds on every node, whenever it gets to know.
+The order is the same everywhere: what is to get connections is there before what had them goes. kube-proxy and istiod
+see the writes of one kind in the order in which they were made, so that this holds on every node, whenever it gets to
+know.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import signal
 import time
 import typing as t
 
@@ -42,8 +44,8 @@ def names_of(workloads: t.Sequence[dict[str, t.Any]]) -> list[Names]:
         except (KeyError, TypeError) as exc:
             raise Refusal(
                 "bad_option",
-                f"workloads[{number}]: found {workload}, expected blue with namespace and service, and green with namespace"
-                " and release.",
+                f"workloads[{number}]: found {workload}, expected blue with namespace and service, and green with"
+                " namespace and release.",
             ) from exc
         if pair[0] in [blue for blue, _green in found]:
             raise Refusal("bad_option", f"workloads: Service {pair[0]} is named twice.")
@@ -72,14 +74,14 @@ def read(cluster: Cluster, names: Names) -> Pair:
     if not service["spec"].get("selector"):
         raise Refusal(
             "no_selector",
-            f"Service {names[0]}: spec.selector is empty, so somebody keeps its endpoints by hand and no controller would"
-            " fill them again. Shift the traffic where these endpoints come from, or by another balancer.",
+            f"Service {names[0]}: spec.selector is empty, so somebody keeps its endpoints by hand and no controller"
+            " would fill them again. Shift the traffic where these endpoints come from, or by another balancer.",
         )
     if helper is not None and (helper["metadata"].get("annotations") or {}).get(rules.STANDS_FOR) != name:
         raise Refusal(
             "name_taken",
-            f"Service {namespace}/{base} exists and is not ours (annotation {rules.STANDS_FOR} is not {name!r}). It has the"
-            " name that stands for blue's pods; remove or rename it.",
+            f"Service {namespace}/{base} exists and is not ours (annotation {rules.STANDS_FOR} is not {name!r}). It has"
+            " the name that stands for blue's pods; remove or rename it.",
         )
     wanted = {"labelSelector": f"{rules.SERVICE_NAME} in ({name},{base})"}
     slices = cluster.list(path_of(rules.DISCOVERY, "endpointslices", namespace), wanted)
@@ -88,9 +90,10 @@ def read(cluster: Cluster, names: Names) -> Pair:
         {"labelSelector": f"{rules.SERVICE_NAME}={green_name},{rules.MANAGED_BY}={rules.CONTROLLER}"},
     )
     behind = rules.endpoints_of(rules.of_service(slices, name, rules.CONTROLLER))
+    stood_for = rules.endpoints_of(rules.of_service(slices, base, rules.CONTROLLER))
     return Pair(
         blue=names[0], green=names[1], service=service, green_service=green, helper=helper, behind=behind,
-        own=rules.endpoints_of(rules.of_service(slices, base, rules.CONTROLLER)) if helper else behind,
+        own=stood_for if CARRIES in service["spec"]["selector"] else behind,
         target=rules.endpoints_of(greens), slices=rules.of_service(slices, name, rules.OURS),
         foreign=rules.foreign(slices, name),
     )  # fmt: skip
@@ -116,8 +119,8 @@ def settle(cluster: Cluster, names: Names, decide: t.Callable[[Pair], Plan], tim
         return pair
     raise Refusal(
         "conflict",
-        f"Service {names[0]} or its EndpointSlices did not stay as they were written in {TRIES} tries ({why}). Find out who"
-        " else writes them (kubectl get endpointslices -o yaml --show-managed-fields), and run again.",
+        f"Service {names[0]} or its EndpointSlices did not stay as they were written in {TRIES} tries ({why}). Find out"
+        " who else writes them (kubectl get endpointslices -o yaml --show-managed-fields), and run again.",
     )
 
 
@@ -132,6 +135,7 @@ def act(cluster: Cluster, pair: Pair, wanted: Plan, timeout: float) -> None:
             await_blue(cluster, pair, timeout)
     write_slices(cluster, pair, wanted)
     if wanted.held and not pair.held:
+        await_helper(cluster, pair, timeout)
         take(cluster, pair)
         await_none(cluster, pair, timeout)
     if not wanted.percent and pair.helper is not None:
@@ -208,9 +212,10 @@ def remove(cluster: Cluster, path: str, meta: dict[str, t.Any]) -> None:
             raise
 
 
-def _behind(cluster: Cluster, pair: Pair) -> int:
+def _behind(cluster: Cluster, pair: Pair, name: str | None = None) -> int:
     """Ready endpoints of blue's Service that its controller has made, of the family that has fewest."""
-    namespace, name = pair.blue.split("/")
+    namespace, own = pair.blue.split("/")
+    name = name or own
     query = {"labelSelector": f"{rules.SERVICE_NAME}={name},{rules.MANAGED_BY}={rules.CONTROLLER}"}
     found = rules.endpoints_of(cluster.list(path_of(rules.DISCOVERY, "endpointslices", namespace), query))
     return min(len(rules.ready(found, family)) for family in pair.families)
@@ -230,13 +235,28 @@ def await_blue(cluster: Cluster, pair: Pair, timeout: float) -> None:
         )  # fmt: skip
 
 
+def await_helper(cluster: Cluster, pair: Pair, timeout: float) -> None:
+    """Raises Refusal controller_silent before anything is taken from blue."""
+    base = rules.base_name(pair.blue.split("/")[1])
+    needed = min(len(rules.ready(pair.own, family)) for family in pair.families)
+    found = _await(lambda: _behind(cluster, pair, base), lambda count: count >= needed, timeout)
+    if found < needed:
+        raise Refusal(
+            "controller_silent",
+            f"Service {pair.blue.split('/')[0]}/{base}, which stands for blue's pods, has {found} ready endpoints after"
+            f" {timeout:g} s, expected {needed}. Does the cluster's EndpointSlice controller (kube-controller-manager)"
+            " run? Blue keeps its part.",
+            found=found, expected=needed,
+        )  # fmt: skip
+
+
 def await_none(cluster: Cluster, pair: Pair, timeout: float) -> None:
     found = _await(lambda: _behind(cluster, pair), lambda count: count == 0, timeout)
     if found:
         raise Refusal(
             "blue_left",
-            f"Service {pair.blue} selects none of blue's pods, and still has {found} of their endpoints after {timeout:g} s."
-            " Does the cluster's EndpointSlice controller (kube-controller-manager) run?",
+            f"Service {pair.blue} selects none of blue's pods, and still has {found} of their endpoints after"
+            f" {timeout:g} s. Does the cluster's EndpointSlice controller (kube-controller-manager) run?",
             found=found,
         )
 
@@ -333,6 +353,7 @@ def follow(cluster: Cluster, names: t.Sequence[Names], seconds: float, interval:
     pairs = [read(cluster, pair) for pair in names]
     holder = f"{os.uname().nodename}-{os.getpid()}"
     until, count = time.monotonic() + seconds, 0
+    former = signal.signal(signal.SIGTERM, _stop)
     try:
         while True:
             problem: Exception | None = None
@@ -346,12 +367,17 @@ def follow(cluster: Cluster, names: t.Sequence[Names], seconds: float, interval:
                 break
             time.sleep(min(interval, max(0.0, until - time.monotonic())))
     finally:
+        signal.signal(signal.SIGTERM, former)
         if seconds:  # whoever calls this again and again is still there in between
             for pair in pairs:
                 give_up(cluster, pair, holder)
     if problem is not None:
         raise problem
     return count
+
+
+def _stop(_number: int, _frame: t.Any) -> t.NoReturn:
+    raise SystemExit("stopped")
 
 
 def _behind_times(pair: Pair, wanted: Plan) -> bool:
@@ -406,8 +432,8 @@ def refuse_unkept(cluster: Cluster, pairs: t.Sequence[Pair]) -> None:
     for pair in pairs:
         spec = (cluster.find(lease_path(pair)) or {"spec": {}})["spec"]
         try:
-            renewed = datetime.datetime.strptime(spec.get("renewTime") or "", MICRO).replace(tzinfo=datetime.timezone.utc)
-            alive = (now - renewed).total_seconds() < spec["leaseDurationSeconds"]
+            renewed = datetime.datetime.strptime(spec.get("renewTime") or "", MICRO)
+            alive = (now - renewed.replace(tzinfo=datetime.timezone.utc)).total_seconds() < spec["leaseDurationSeconds"]
             told = f"{spec.get('holderIdentity')} last did at {spec['renewTime']}"
         except (KeyError, ValueError):
             alive, told = False, "nobody ever did"
@@ -416,8 +442,8 @@ def refuse_unkept(cluster: Cluster, pairs: t.Sequence[Pair]) -> None:
     if unkept:
         raise Refusal(
             "not_kept_in_step",
-            f"Nobody keeps green's endpoints in step at {', '.join(unkept)}: when a pod of green's goes, its part of all new"
-            " connections would fail until the next step. Run playbooks/keep_in_step.yml beside this, or say"
+            f"Nobody keeps green's endpoints in step at {', '.join(unkept)}: when a pod of green's goes, its part of"
+            " all new connections would fail until the next step. Run playbooks/keep_in_step.yml beside this, or say"
             " mesh_balancer.unattended: true.",
             unkept=[text.split()[1] for text in unkept],
         )

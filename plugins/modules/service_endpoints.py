@@ -13,13 +13,13 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Shifts traffic behind blue's NodePorts, so that whatever sends there need not be touched. Adds an EndpointSlice with
     addresses of green's pods to blue's Service; kube-proxy gives new connections evenly to all ready endpoints.
-  - Of blue's n ready pods and green's m, any k can be added, and green then has k in n+k. V(100) takes blue's out, by a label
-    C(bluegreen.mesh/carries) in the Service's selector that no pod has. A share that can't be had within half a percentage
-    point is refused with those that can; going down, the next lower one is taken.
-  - Beside blue's Service a second one (C(NAME-bluegreen)) goes on selecting blue's pods for as long as green has a share, for
-    istiod, which learns from Services on which ports a gateway listens.
-  - All Services move together. If one can't, the others are put back, and the error says so. Blue has endpoints before green
-    loses any, and the other way round.
+  - Beside blue's n ready pods any k of green's can be added, and green then has k in n+k. V(100) takes blue's out, by a
+    label C(bluegreen.mesh/carries) in the Service's selector that no pod has. A share that can't be had within half a
+    percentage point is refused with those that can; going down, the next lower one is taken.
+  - Beside blue's Service a second one (C(NAME-bluegreen)) goes on selecting blue's pods for as long as green has a
+    share, for istiod, which learns from Services on which ports a gateway listens.
+  - All Services move together. If one can't, the others are put back, and the error says so. Blue has endpoints before
+    green loses any, and the other way round.
 options:
   workloads:
     description: The Services of blue and green, as in the role's C(mesh_workloads). They belong together.
@@ -30,8 +30,8 @@ options:
     description:
       - V(present) reads, and sets O(green_percent) if that is given.
       - V(refreshed) brings green's addresses in step with its pods, at the share that is there.
-      - V(released) gives blue's Service back to blue's pods once the balancer outside sends to green's NodePorts. It needs
-        O(handed_over).
+      - V(released) gives blue's Service back to blue's pods once the balancer outside sends to green's NodePorts. It
+        needs O(handed_over).
     type: str
     choices: [present, refreshed, released]
     default: present
@@ -44,8 +44,8 @@ options:
     default: true
   expect_green_percent:
     description:
-      - The share that is there if nobody else changed it, or the one that was asked for last. If it is another, the module
-        fails with V(foreign_change) and changes nothing. V(0) and V(100) are taken exactly.
+      - The share that is there if nobody else changed it, or the one that was asked for last. If it is another, the
+        module fails with V(foreign_change) and changes nothing. V(0) and V(100) are taken exactly.
       - A Service that is as wanted already is accepted, so that a run that was killed can be repeated.
     type: float
   steps:
@@ -55,8 +55,8 @@ options:
     default: []
   handed_over:
     description:
-      - The balancer outside sends to green's NodePorts by now. What is behind blue's moves no traffic any more, so that only
-        O(state=released) may change it; RV(green_percent) is V(100) once it has.
+      - The balancer outside sends to green's NodePorts by now. What is behind blue's moves no traffic any more, so that
+        only O(state=released) may change it; RV(green_percent) is V(100) once it has.
     type: bool
     default: false
   require_ready:
@@ -76,7 +76,9 @@ options:
     type: float
     default: 0.0
   interval:
-    description: Seconds between two looks, or between two runs of O(state=refreshed). Says for how long someone counts as there.
+    description:
+      - Seconds between two looks, or between two runs of O(state=refreshed). Three times that, and 15 at least, someone
+        counts as there.
     type: float
     default: 2.0
 extends_documentation_fragment:
@@ -85,7 +87,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.attributes
 notes:
   - With C(sessionAffinity) ClientIP the share is one of client addresses.
-  - With a traffic policy C(Local) only nodes on which blue is count, and green's pods on other nodes get nothing below V(100).
+  - With a traffic policy C(Local) only nodes on which blue is count, and green's pods on other nodes get nothing below
+    V(100).
   - Nothing tells when every node has taken a change over. The order holds on each of them all the same.
 seealso:
   - module: bluegreen.mesh.haproxy_weights
@@ -106,9 +109,10 @@ EXAMPLES = r"""
 RETURN = r"""
 green_percent:
   description:
-    - Green's share of new connections, by the endpoints that are ready now (in check mode, would be). With O(handed_over),
-      V(100) once nothing of green's is left behind blue's Service.
-    - V(null) where Services differ, or one has no endpoint; see RV(shares).
+    - Green's share of new connections, by the endpoints that are ready now (in check mode, would be). With
+      O(handed_over), V(100) once nothing of green's is left behind blue's Service.
+    - Where pods that came or went have moved Services apart, the share that was asked for last.
+    - V(null) where Services differ otherwise, or one has no endpoint; see RV(shares).
   returned: success
   type: float
   sample: 25.0
@@ -203,13 +207,15 @@ def check_options(params):
         raise _module.Refusal(
             "not_handed_over",
             "The balancer outside still sends to blue's NodePorts, behind which green is, as far as is known"
-            " (mesh_balancer.handed_over is false). Point it at green's NodePorts, then say mesh_balancer.handed_over: true.",
+            " (mesh_balancer.handed_over is false). Point it at green's NodePorts, then say mesh_balancer.handed_over:"
+            " true.",
         )
-    if params["state"] == "present" and params["handed_over"] and params["green_percent"] not in (None, 100):
+    if params["state"] == "present" and params["handed_over"] and params["green_percent"] is not None:
         raise _module.Refusal(
             "handed_over",
-            "mesh_balancer.handed_over is true: the balancer outside sends to green's NodePorts, and nothing behind blue's"
-            " moves that. Point it back at blue's NodePorts, which lead to blue again; then set handed_over to false.",
+            "mesh_balancer.handed_over is true: the balancer outside sends to green's NodePorts, and nothing behind"
+            " blue's moves that. Point it back at blue's NodePorts, which lead to blue again; then set handed_over to"
+            " false.",
         )
 
 
@@ -230,8 +236,10 @@ def operation(module, cluster):
     check_options(params)
     names = services.names_of(params["workloads"])
     if params["state"] == "refreshed":
-        late = services.late(cluster, names)
-        count = len(late) if module.check_mode else services.follow(cluster, names, params["for_seconds"], params["interval"])
+        if module.check_mode:
+            count = len(services.late(cluster, names))
+        else:
+            count = services.follow(cluster, names, params["for_seconds"], params["interval"])
         pairs = [services.read(cluster, pair) for pair in names]
         return {**told(params, pairs), "changed": bool(count), "refreshes": count}
     pairs = [services.read(cluster, pair) for pair in names]
@@ -241,12 +249,13 @@ def operation(module, cluster):
                 _endpoints.plan(pair, step)
     plans = plans_of(params, pairs)
     if params["expect_green_percent"] is not None:
-        told_apart = [_endpoints.unexpected(p, params["expect_green_percent"], (plans or {}).get(p.blue)) for p in pairs]
-        if any(told_apart):
+        expected = params["expect_green_percent"]
+        wrong = [text for p in pairs if (text := _endpoints.unexpected(p, expected, (plans or {}).get(p.blue)))]
+        if wrong:
             raise _module.Refusal(
                 "foreign_change",
-                f"Somebody else changed blue's Service: {'; '.join(filter(None, told_apart))}. Nothing was changed. Find out"
-                " who (its chart's upgrade, Flux, Argo CD?) and keep them from it, then run -t rollback -e"
+                f"Somebody else changed blue's Service: {'; '.join(wrong)}. Nothing was changed. Find out who"
+                " (its chart's upgrade, Flux, Argo CD?) and keep them from it, then run -t rollback -e"
                 " mesh_rollback_to=cutover.",
                 shares=[_endpoints.summary(pair) for pair in pairs],
             )
@@ -271,7 +280,8 @@ def operation(module, cluster):
     steps = []
     if journal:
         journal.check()
-        steps = journal.record_all(services.inverses(changing))
+        # A release has no inverse: it is the balancer in front that has to be taken back first, to these endpoints.
+        steps = journal.record_all(services.inverses(changing)) if params["state"] == "present" else []
     pairs = services.move(cluster, pairs, plans, bool(rising) and params["exact"], params["timeout"])
     if journal:
         journal.done(*steps)
@@ -283,15 +293,16 @@ def warn(module, changing, plans):
         if plans[pair.blue].held and not pair.held:
             for owner in _node_ports.put_back_by(pair.service):
                 module.warn(
-                    f"Service {pair.blue} comes from {owner['by']} ({owner['kind']} {owner['namespace']}/{owner['name']}). If"
-                    " that is run before the migration ends, it may put the selector back, and blue then gets its part again."
+                    f"Service {pair.blue} comes from {owner['by']} ({owner['kind']}"
+                    f" {owner['namespace']}/{owner['name']}). If that is run before the migration ends, it may put the"
+                    " selector back, and blue then gets its part again."
                 )
         if pair.service["spec"].get("sessionAffinity") == "ClientIP" and plans[pair.blue].percent not in (0, 100):
             module.warn(f"Service {pair.blue} has sessionAffinity ClientIP: the share is one of client addresses.")
 
 
 def told(params, pairs, shares=None):
-    percent = _endpoints.common(shares if shares is not None else [pair.share for pair in pairs])
+    percent = _endpoints.share_of(pairs) if shares is None else _endpoints.common(shares)
     if params["handed_over"] and percent == 0:
         percent = 100.0
     return {

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shares by blue's own Service: which there are, in which order they are made, and what is left when they are taken back."""
+"""Shares by blue's own Service: which there are, in which order they are made, and what is left afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ PORTS = [("status-port", 15021, 15021), ("http2", 80, 8080), ("https", 443, 8443
 GREEN_PORTS = [("status-port", 15021, 15021), ("http2", 80, 80), ("https", 443, 443)]
 
 
-def service(namespace: str, name: str, ports: t.Sequence[tuple[str, int, int]] = PORTS, **spec: t.Any) -> dict[str, t.Any]:
+def service(
+    namespace: str, name: str, ports: t.Sequence[tuple[str, int, int]] = PORTS, **spec: t.Any
+) -> dict[str, t.Any]:  # fmt: skip
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -82,7 +84,9 @@ class Lab(FakeCluster):
                     "addresses": [address if family == "IPv4" else f"fd00::{address.rpartition('.')[2]}"],
                     "conditions": {"ready": p.ready, "serving": p.ready, "terminating": p.terminating},
                     "nodeName": p.node,
-                    "targetRef": {"kind": "Pod", "namespace": namespace, "name": f"pod-{address}", "uid": f"uid-{address}"},
+                    "targetRef": {
+                        "kind": "Pod", "namespace": namespace, "name": f"pod-{address}", "uid": f"uid-{address}"
+                    },
                 }
                 for address, p in sorted(pods.items())
             ],
@@ -95,9 +99,8 @@ class Lab(FakeCluster):
 @pytest.fixture
 def lab() -> Lab:
     """Two Services, three pods of each side behind each."""
-    lab = Lab(
-        service("old", "pub"), service("new", "pub", GREEN_PORTS), service("old", "tls"), service("new", "tls", GREEN_PORTS)
-    )  # fmt: skip
+    names = ("pub", "tls")
+    lab = Lab(*(service("old", name) for name in names), *(service("new", name, GREEN_PORTS) for name in names))
     for index, name in enumerate(("pub", "tls")):
         lab.have(f"old-{name}", *(f"10.0.{index}.{n}" for n in (1, 2, 3)))
         lab.have(f"new-{name}", *(f"10.1.{index}.{n}" for n in (1, 2, 3)))
@@ -214,7 +217,8 @@ def test_a_port_of_another_name_is_found_by_its_number(lab: Lab) -> None:
 
 
 def test_a_port_that_green_lacks_is_refused(lab: Lab) -> None:
-    lab.edit("services", "old", "tls", lambda s: s["spec"]["ports"].append({"name": "tcp", "port": 31400, "targetPort": 1}))
+    more = {"name": "tcp", "port": 31400, "targetPort": 1}
+    lab.edit("services", "old", "tls", lambda s: s["spec"]["ports"].append(more))
     before = objects(lab)
     refused = run(lab, green_percent=25)
     assert refused["failure"]["code"] == "port_missing" and "port tcp" in refused["msg"]
@@ -231,7 +235,8 @@ def test_everything_is_by_one_label_in_the_selector(lab: Lab) -> None:
     helper = lab.peek("services", "old", "pub-bluegreen")
     assert helper["spec"]["selector"] == {"app": "old-pub"} and helper["spec"]["type"] == "ClusterIP"
     assert [(p["port"], p["targetPort"]) for p in helper["spec"]["ports"]] == [(15021, 15021), (80, 8080), (443, 8443)]
-    told = {s["server"]: (s["colour"], s["weight"], s["health"]) for s in run(lab)["backends"] if s["backend"] == "old/pub"}
+    backends = [s for s in run(lab)["backends"] if s["backend"] == "old/pub"]
+    told = {s["server"]: (s["colour"], s["weight"], s["health"]) for s in backends}
     assert told["pod-10.0.0.1"] == ("blue", 0, "UP") and told["pod-10.1.0.1"] == ("green", 1, "UP")
 
 
@@ -298,8 +303,9 @@ def test_green_without_a_family_that_blue_has(lab: Lab) -> None:
 
 
 def test_who_owned_the_selector_owns_it_again(lab: Lab) -> None:
-    applied = {"manager": "flux", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:spec": {"f:selector": {}}}}
-    ours = {"manager": "bluegreen-mesh", "operation": "Update", "apiVersion": "v1", "fieldsV1": {"f:spec": {"f:selector": {}}}}
+    field = {"apiVersion": "v1", "fieldsV1": {"f:spec": {"f:selector": {}}}}
+    applied = {"manager": "flux", "operation": "Apply", **field}
+    ours = {"manager": "bluegreen-mesh", "operation": "Update", **field}
     lab.edit("services", "old", "pub", lambda s: s["metadata"].update(managedFields=[applied]))
     run(lab, green_percent=100)
     lab.edit("services", "old", "pub", lambda s: s["metadata"].update(managedFields=[ours]))  # as the API server does
@@ -336,7 +342,9 @@ def test_endpoints_that_somebody_else_keeps(lab: Lab) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(lambda lab: lab.edit("services", "old", "tls", lambda s: s["spec"]["selector"].pop(CARRIES)), id="selector"),
+        pytest.param(
+            lambda lab: lab.edit("services", "old", "tls", lambda s: s["spec"]["selector"].pop(CARRIES)), id="selector"
+        ),
         pytest.param(
             lambda lab: lab.call(
                 "DELETE", "/apis/discovery.k8s.io/v1/namespaces/old/endpointslices/tls-bluegreen-ipv4-0"
@@ -351,7 +359,8 @@ def test_what_somebody_else_changed_is_noticed_and_left(lab: Lab, change: t.Call
     before = objects(lab)
     assert run(lab)["green_percent"] is None
     refused = run(lab, green_percent=50, expect_green_percent=100)
-    assert refused["failure"]["code"] == "foreign_change" and "old/tls" in refused["msg"] and "old/pub" not in refused["msg"]
+    assert refused["failure"]["code"] == "foreign_change"
+    assert "old/tls" in refused["msg"] and "old/pub" not in refused["msg"]
     before_names = {k for k in before if "x1" not in k}
     assert {k for k in objects(lab) if "x1" not in k} == before_names
     assert run(lab, green_percent=0)["green_percent"] == 0
@@ -360,9 +369,19 @@ def test_what_somebody_else_changed_is_noticed_and_left(lab: Lab, change: t.Call
 def test_a_pod_that_came_is_nobodys_change(lab: Lab) -> None:
     run(lab, green_percent=25)
     lab.pods["old-pub"]["10.0.0.4"] = Pod()
-    assert run(lab)["green_percent"] is None  # 20 and 25 %
+    found = run(lab)
+    assert [s["green_percent"] for s in found["shares"]] == [20, 25] and found["green_percent"] == 25
     done = run(lab, workloads=WORKLOADS[:1], green_percent=100, expect_green_percent=25)
     assert done["green_percent"] == 100
+
+
+def test_blue_keeps_its_part_while_no_controller_answers(lab: Lab) -> None:
+    run(lab, green_percent=50)
+    lab.call("DELETE", "/apis/discovery.k8s.io/v1/namespaces/old/endpointslices/pub-bluegreen-ipv4-x1")
+    lab.working = False
+    refused = run(lab, green_percent=100)
+    assert refused["failure"]["cause"] == "controller_silent", refused
+    assert CARRIES not in lab.peek("services", "old", "pub")["spec"]["selector"]
 
 
 def test_green_keeps_its_endpoints_until_blue_has_some(lab: Lab) -> None:
@@ -480,9 +499,8 @@ def test_green_is_given_more_only_while_someone_follows_its_pods(lab: Lab) -> No
     run(lab, state="refreshed")
     assert run(lab, green_percent=25, require_keeper=True)["green_percent"] == 25
     for name in ("pub", "tls"):
-        lab.edit(
-            "leases", "old", f"{name}-bluegreen", lambda lease: lease["spec"].update(renewTime="2020-01-01T00:00:00.000000Z")
-        )  # fmt: skip
+        past = {"renewTime": "2020-01-01T00:00:00.000000Z"}
+        lab.edit("leases", "old", f"{name}-bluegreen", lambda lease: lease["spec"].update(past))
     assert run(lab, green_percent=50, require_keeper=True)["failure"]["code"] == "not_kept_in_step"
     assert run(lab, green_percent=0, require_keeper=True)["green_percent"] == 0  # the way back needs nobody
 
@@ -515,7 +533,7 @@ def test_blues_service_is_blues_once_the_balancer_sends_to_green(lab: Lab) -> No
 
 def test_nothing_behind_blues_node_ports_moves_traffic_then(lab: Lab) -> None:
     run(lab, green_percent=100)
-    for percent in (0, 50):
+    for percent in (0, 50, 100):
         refused = run(lab, green_percent=percent, handed_over=True)
         assert refused["failure"]["code"] == "handed_over" and "back at blue's NodePorts" in refused["msg"]
 
@@ -543,6 +561,15 @@ def test_the_journal_has_the_way_back_before_anything_is_done(lab: Lab) -> None:
         params = step["inverse"]["params"]
         run_module(service_endpoints, {**params, "exact": False, "timeout": 0.3}, lab)
     assert {k: v for k, v in objects(lab).items() if "bluegreen-ipv4-x1" not in k} == before
+
+
+def test_what_was_handed_over_has_no_way_back_here(lab: Lab) -> None:
+    """Undone, it would send those to green who were sent back to blue because of green."""
+    where = {"namespace": "mesh", "name": "m"}
+    epoch = run_module(migration_journal, {**where, "state": "open", "operator": "ada"}, lab)["epoch"]
+    run(lab, green_percent=100)
+    done = run(lab, state="released", handed_over=True, journal={**where, "epoch": epoch, "phase": "soak"})
+    assert done["changed"] and json.loads(lab.peek("configmaps", "mesh", "m")["data"]["steps"]) == []
 
 
 def test_a_stale_run_changes_nothing(lab: Lab) -> None:
