@@ -46,16 +46,23 @@ class Pod:
 
 
 class Lab(FakeCluster):
-    """With the part of kube-controller-manager that keeps EndpointSlices: at every list it has just run."""
+    """With the part of kube-controller-manager that keeps EndpointSlices: it runs at every list, or each `every`th."""
 
     def __init__(self, *objects: dict[str, t.Any], working: bool = True) -> None:
         super().__init__(*objects)
         self.pods: dict[str, dict[str, Pod]] = {}  # by "NAMESPACE-SERVICE", which is the label app; then by address
         self.working = working
-        self.on("GET", "*/endpointslices", lambda _request: self.reconcile())
+        self.every = 1
+        self.lists = 0
+        self.on("GET", "*/endpointslices", lambda _request: self.listed())
 
     def have(self, app: str, *addresses: str, **fields: t.Any) -> None:
         self.pods[app] = {address: Pod(**fields) for address in addresses}
+
+    def listed(self) -> None:
+        self.lists += 1
+        if self.lists % self.every == 0:
+            self.reconcile()
 
     def reconcile(self) -> None:
         if not self.working:
@@ -251,6 +258,14 @@ def test_order_up_and_down(lab: Lab) -> None:
     assert writes(100) == ["POST services", "POST endpointslices", "PATCH pub"]
     assert writes(25) == ["PATCH pub", "PUT pub-bluegreen-ipv4-0"]
     assert writes(0) == ["DELETE pub-bluegreen-ipv4-0", "DELETE pub-bluegreen"]
+
+
+def test_a_controller_that_takes_its_time(lab: Lab) -> None:
+    """It needs some to fill the helper's slices, to empty blue's, and to fill them again."""
+    lab.every = 7
+    for percent in (25, 100, 50, 0):
+        done = run(lab, workloads=WORKLOADS[:1], green_percent=percent, timeout=5)
+        assert done.get("green_percent") == percent, done
 
 
 @pytest.mark.parametrize("shares", [[100], [25, 50, 100], [50, 100, 50]])
