@@ -16,7 +16,7 @@ import hashlib
 import typing as t
 
 from ._module import Refusal
-from ._objects import CARRIES, own_selector
+from ._objects import CARRIES, OUR_LABELS, own_selector
 
 Object = dict[str, t.Any]
 DISCOVERY = "discovery.k8s.io/v1"
@@ -27,7 +27,6 @@ OURS = "bluegreen.mesh"
 WANTED = "bluegreen.mesh/green-percent"  # annotation on slices of ours: the share that was asked for
 STANDS_FOR = "bluegreen.mesh/stands-for"  # annotation on the Service of ours that goes on selecting blue's pods
 OWNERS = "bluegreen.mesh/selector-owners"  # annotation there: whose the field spec.selector was
-OUR_LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
 # Istio: such a Service's targetPorts do not become ports that a gateway listens on.
 UNTRANSLATED = "experimental.istio.io/disable-gateway-port-translation"
 FAMILIES = ("IPv4", "IPv6")

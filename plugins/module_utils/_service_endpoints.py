@@ -22,7 +22,7 @@ from . import _field_owners
 from ._client import FIELD_MANAGER, ApiError, Cluster, ClusterError, path_of
 from ._endpoints import Pair, Plan
 from ._module import Refusal
-from ._objects import CARRIES
+from ._objects import CARRIES, OUR_LABELS
 from ._resources import read_all
 
 TRIES = 5
@@ -402,7 +402,7 @@ def renew(cluster: Cluster, pair: Pair, holder: str, seconds: int) -> None:
     found = cluster.find(path)
     if found is None:
         meta = {
-            "name": path.rpartition("/")[2], "namespace": pair.blue.split("/")[0], "labels": rules.OUR_LABELS,
+            "name": path.rpartition("/")[2], "namespace": pair.blue.split("/")[0], "labels": OUR_LABELS,
             "ownerReferences": [rules.owned_by(pair.service)],
         }  # fmt: skip
         body = {"apiVersion": LEASES, "kind": "Lease", "metadata": meta, "spec": spec}
