@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import pathlib
 import re
@@ -84,6 +85,12 @@ def share(known: dict[str, list[str]], count: int = 240, address: str = "172.30.
         by += [colour for colour, addresses in known.items() if gateway in addresses]
     assert len(by) == count, f"{count - len(by)} answers by nobody that is known"
     return 100 * by.count("green") / count
+
+
+def status(address: str, port: int, host: str) -> int:
+    connection = http.client.HTTPConnection(address, port, timeout=10)
+    connection.request("GET", "/", headers={"Host": host})
+    return connection.getresponse().status
 
 
 def listeners(cluster: Cluster) -> dict[str, list[tuple[str, str]]]:
