@@ -237,7 +237,8 @@ def test_everything_is_by_one_label_in_the_selector(lab: Lab) -> None:
     selector = lab.peek("services", "old", "pub")["spec"]["selector"]
     assert selector == {"app": "old-pub", CARRIES: "green"}
     # Blue's pods are blue's pods to everybody here, and istiod finds the ports in a Service that still selects them.
-    assert _objects.selects(selector, {"app": "old-pub"}) and not _objects.selects({CARRIES: "green"}, {"app": "old-pub"})
+    assert _objects.selects(selector, {"app": "old-pub"})
+    assert not _objects.selects({CARRIES: "green"}, {"app": "old-pub"})
     assert _objects.selector_of(lab.peek("services", "old", "pub")) == {"app": "old-pub"}
     helper = lab.peek("services", "old", "pub-bluegreen")
     assert helper["spec"]["selector"] == {"app": "old-pub"} and helper["spec"]["type"] == "ClusterIP"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import pathlib
 import re
@@ -85,25 +84,6 @@ def share(known: dict[str, list[str]], count: int = 240, address: str = "172.30.
         by += [colour for colour, addresses in known.items() if gateway in addresses]
     assert len(by) == count, f"{count - len(by)} answers by nobody that is known"
     return 100 * by.count("green") / count
-
-
-def status(address: str, port: int, host: str) -> int:
-    connection = http.client.HTTPConnection(address, port, timeout=10)
-    connection.request("GET", "/", headers={"Host": host})
-    return connection.getresponse().status
-
-
-def listeners(cluster: Cluster) -> dict[str, list[tuple[str, str]]]:
-    """What blue's gateways have changed about their listeners since they were started."""
-    found = {}
-    for pod in cluster.list(path_of("v1", "pods", BLUE), {"labelSelector": "app=public-ingressgateway"}):
-        name = pod["metadata"]["name"]
-        path = path_of("v1", "pods", BLUE, f"{name}:15020", "proxy") + "/stats/prometheus"
-        text = cluster.raw("GET", path)[2].decode()
-        counts = re.findall(r"^envoy_listener_manager_listener_(added|modified|removed)\S* (\d+)$", text, re.M)
-        found[name] = sorted(counts)
-        assert len(found[name]) == 3, text[:500]
-    return found
 
 
 def look(cluster: Cluster) -> dict[str, t.Any]:

@@ -52,23 +52,7 @@ def before(cluster: Cluster, begun: float) -> dict[str, t.Any]:
 
 
 @pytest.fixture(scope="module")
-def translated(cluster: Cluster) -> t.Iterator[None]:
-    """A Gateway at blue's workload that names a Service's port, 80: its pods listen on 8080 by that alone. It answers 404
-    there, where the others' redirects were."""
-    servers = [{"port": {"number": 80, "name": "plain", "protocol": "HTTP"}, "hosts": ["translated.lab.test"]}]
-    path = path_of("networking.istio.io/v1", "gateways", live.BLUE)
-    body = {
-        "apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": {"name": "translated"},
-        "spec": {"selector": {"app": live.SERVICES[0]}, "servers": servers},
-    }  # fmt: skip
-    cluster.create(path, body)
-    live.await_("404", lambda: live.status("172.30.0.11", 30080, "translated.lab.test") == 404)
-    yield
-    cluster.delete(f"{path}/translated")
-
-
-@pytest.fixture(scope="module")
-def known(cluster: Cluster, before: dict[str, t.Any], translated: None) -> t.Iterator[dict[str, list[str]]]:
+def known(cluster: Cluster, before: dict[str, t.Any]) -> t.Iterator[dict[str, list[str]]]:
     """Green; the addresses of both sides."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": GREEN}}
     cluster.create(path_of("v1", "namespaces"), body)
@@ -154,13 +138,10 @@ def test_half(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]], tmp_
 
 
 def test_everything(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]], tmp_path: pathlib.Path) -> None:
-    as_before = live.listeners(cluster)
     done = shift(tmp_path, 100, expect_green_percent=50)
     assert done.get("green_percent") == 100, done
     assert live.sizes(cluster) == [(0, 3), (0, 3)]
     assert live.share(known) == 100
-    # istiod still finds port 8080 for the Gateway that says 80, so that blue is good to go back to.
-    assert live.listeners(cluster) == as_before
 
 
 def test_and_back_to_a_quarter(cluster: Cluster, keeper: t.Any, known: t.Any, tmp_path: pathlib.Path) -> None:

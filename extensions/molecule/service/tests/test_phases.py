@@ -51,7 +51,11 @@ SETTINGS = {
     "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
 }
-HANDED_OVER = {**SETTINGS, "mesh_balancer": {"type": "service", "handed_over": True}, "mesh_soak": {"window": 5}}
+HANDED_OVER = {
+    **SETTINGS,
+    "mesh_balancer": {"type": "service", "handed_over": True},
+    "mesh_soak": {"window": 5, "deadline": 60},
+}
 
 
 def steps(*percents: int) -> dict[str, t.Any]:
