@@ -301,6 +301,11 @@ def lowered(pairs: t.Sequence[Pair], percent: float) -> dict[str, Plan]:
         percent = min(shares)
 
 
+def stays(pair: Pair, percent: float) -> bool:
+    """Whether this share was asked for already. Pods that came or went since are no reason to take it from green."""
+    return bool(percent) and pair.sound and pair.noted == percent
+
+
 def refreshed(pair: Pair) -> Plan:
     """The same share with the pods that there are now, as near as they can give it; the selector is left as it is."""
     if not pair.slices:

@@ -298,11 +298,11 @@ def move(
         for pair in pairs:
             touched.append(pair)
             percent = plans[pair.blue].percent
-            done.append(
-                settle(
-                    cluster, (pair.blue, pair.green), lambda now, share=percent: rules.plan(now, share, exact), timeout
-                )  # fmt: skip
-            )
+
+            def decide(now: Pair, percent: float = percent, stays: bool = rules.stays(pair, percent)) -> Plan:
+                return rules.refreshed(now) if stays else rules.plan(now, percent, exact)
+
+            done.append(settle(cluster, (pair.blue, pair.green), decide, timeout))
         return done
     except ClusterError as exc:
         cause: Exception = exc

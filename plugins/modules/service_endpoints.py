@@ -226,6 +226,8 @@ def plans_of(params, pairs):
         return None
     if not params["require_ready"] and any(not _endpoints.ready(pair.target) for pair in pairs):
         return {pair.blue: _endpoints.Plan(percent, percent == 100, (), percent) for pair in pairs}
+    if all(_endpoints.stays(pair, percent) for pair in pairs):
+        return {pair.blue: _endpoints.refreshed(pair) for pair in pairs}
     if params["exact"] and any(percent > pair.noted for pair in pairs):
         return {pair.blue: _endpoints.plan(pair, percent) for pair in pairs}
     return _endpoints.lowered(pairs, percent)

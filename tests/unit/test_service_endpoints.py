@@ -391,6 +391,16 @@ def test_a_pod_that_came_is_nobodys_change(lab: Lab) -> None:
     assert done["green_percent"] == 100
 
 
+def test_asked_for_again_a_share_stays_whatever_became_of_blues_pods(lab: Lab) -> None:
+    run(lab, green_percent=25)
+    lab.pods["old-pub"]["10.0.0.4"] = Pod()
+    del lab.pods["old-tls"]["10.0.1.1"]
+    assert run(lab, green_percent=25, expect_green_percent=25)["changed"] is False
+    assert len(put(lab)) == len(put(lab, "tls")) == 1
+    del lab.pods["new-pub"]["10.1.0.1"]
+    assert run(lab, green_percent=25)["changed"] and put(lab) == ["10.1.0.2"] and put(lab, "tls") == ["10.1.1.1"]
+
+
 def test_blue_keeps_its_part_while_no_controller_answers(lab: Lab) -> None:
     run(lab, green_percent=50)
     lab.call("DELETE", "/apis/discovery.k8s.io/v1/namespaces/old/endpointslices/pub-bluegreen-ipv4-x1")
