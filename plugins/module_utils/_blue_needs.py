@@ -14,7 +14,7 @@ import dataclasses
 import typing as t
 
 from ._client import ApiError, Cluster, path_of
-from ._objects import picks, selector_of, selects, template_labels
+from ._objects import OUR_LABELS, labels_of, picks, selector_of, selects, template_labels
 from ._resources import Ref
 
 Object = dict[str, t.Any]
@@ -90,6 +90,11 @@ def is_istiod(workload: Object) -> bool:
     return template_labels(workload).get("app") == "istiod"
 
 
+def is_ours(item: Object) -> bool:
+    """What a migration has put beside blue for a while; it takes that away itself."""
+    return OUR_LABELS.items() <= labels_of(item).items()
+
+
 def _around(workload: Object, inventory: dict[str, list[Object]]) -> t.Iterator[tuple[Ref, str]]:
     """A workload and what it runs by."""
     namespace, labels, spec = _namespace(workload), template_labels(workload), _pod_spec(workload)
@@ -100,7 +105,7 @@ def _around(workload: Object, inventory: dict[str, list[Object]]) -> t.Iterator[
 
     yield Ref.of(workload), "istiod configures the gateways" if is_istiod(workload) else "its pods serve the Gateway"
     for service in here("services"):
-        if selects(selector_of(service), labels):
+        if selects(selector_of(service), labels) and not is_ours(service):
             yield Ref.of(service), f"leads to the pods of {title}"
     account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
     pull = list(spec.get("imagePullSecrets") or [])

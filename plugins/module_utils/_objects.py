@@ -9,6 +9,10 @@ import typing as t
 
 Object = dict[str, t.Any]
 Labels = t.Mapping[str, str]
+# In the selector of a Service that is blue's and carries green's traffic: a label that no pod has, so that Kubernetes
+# finds none of blue's pods for it. Whose Service it is has not changed by that.
+CARRIES = "bluegreen.mesh/carries"
+OUR_LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}  # on what a migration has put there for its own use
 
 
 def ref_of(item: Object) -> tuple[str, str]:
@@ -36,14 +40,19 @@ def template_labels(workload: Object) -> dict[str, str]:
 
 
 def selector_of(item: Object | None) -> dict[str, str]:
-    """That of a Gateway or a Service."""
-    return ((item or {}).get("spec") or {}).get("selector") or {}
+    """That of a Gateway or a Service: of the pods that are its own, whether it sends to them or not."""
+    return own_selector(((item or {}).get("spec") or {}).get("selector"))
+
+
+def own_selector(selector: Labels | None) -> dict[str, str]:
+    return {key: value for key, value in (selector or {}).items() if key != CARRIES}
 
 
 def selects(selector: Labels | None, labels: Labels | None) -> bool:
     """Whether a plain selector takes these labels. An empty one takes none: that is so for Services, and a Gateway
     without one is for no pods in particular."""
-    return bool(selector) and (selector or {}).items() <= (labels or {}).items()
+    own = own_selector(selector)
+    return bool(own) and own.items() <= (labels or {}).items()
 
 
 def configures(gateway: Object, labels: Labels) -> bool:

@@ -28,7 +28,8 @@ RUN_ONLY = frozenset(
         "mesh_operator", "mesh_journal_backup_dir", "mesh_journal_restore",
         "mesh_journal_restore_older", "mesh_report_dir", "mesh_abort_timeout",
         "mesh_traffic", "mesh_verify", "mesh_verify_max_age", "mesh_samples", "mesh_keep_backup_dir",
-        "mesh_overrides_dir", "mesh_cutover_to",
+        "mesh_overrides_dir", "mesh_cutover_to", "mesh_watchdog", "mesh_balancer.handed_over",
+        "mesh_balancer.unattended",
     }
 )  # fmt: skip
 MOVING = frozenset({"bluegreen.mesh/source-version"})  # a copy's note of its source's resourceVersion
@@ -170,6 +171,8 @@ def shown_settings(settings: dict[str, t.Any]) -> dict[str, t.Any]:
     flat: dict[str, t.Any] = {}
 
     def walk(field: str, value: t.Any) -> None:
+        if field in RUN_ONLY:
+            return
         if DIGESTED.search(field):
             flat[field] = digest(value)
         elif isinstance(value, dict) and value:
@@ -181,7 +184,7 @@ def shown_settings(settings: dict[str, t.Any]) -> dict[str, t.Any]:
         else:
             flat[field] = value
 
-    for name in sorted(settings.keys() - RUN_ONLY):
+    for name in sorted(settings):
         walk(name, settings[name])
     return flat
 

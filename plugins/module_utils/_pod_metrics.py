@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from . import _objects
 from ._client import ClusterError, path_of
 from ._module import Refusal
 
@@ -23,7 +24,7 @@ def selector_of(cluster: t.Any, namespace: str, service: str) -> str:
     found = cluster.find(path_of("v1", "services", namespace, service))
     if found is None:
         raise Refusal("no_such_service", f"{where} does not exist.")
-    labels = found["spec"].get("selector")
+    labels = _objects.selector_of(found)
     if not labels:
         raise Refusal("no_selector", f"{where} has no selector: its pods can't be told. Use the option selector.")
     return ",".join(f"{key}={value}" for key, value in labels.items())

@@ -105,6 +105,15 @@ def test_everything_that_blue_runs_by_and_nothing_else() -> None:
     }  # fmt: skip
 
 
+def test_what_a_migration_put_beside_blue_is_no_need_of_blues() -> None:
+    """Guarded, it could not be taken away again."""
+    helper = service("public-bluegreen", {"app": "public"})
+    helper["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
+    held = service("public", {"app": "public", "bluegreen.mesh/carries": "green"})
+    found = needs(gateway(), workload("public", {"app": "public"}), helper, held)
+    assert "Service public" in found and "Service public-bluegreen" not in found
+
+
 def test_crds_are_needed_by_name() -> None:
     found = _blue_needs.blue_needs({"gateways": [gateway()]})
     crds = {need.ref.name for need in found if need.ref.kind == "CustomResourceDefinition"}

@@ -181,7 +181,11 @@ def test_a_module_that_writes_is_given_the_journal_of_its_phase(path: Path) -> N
 
 
 def writes(module: str, options: dict[str, t.Any]) -> bool:
-    reading = {"haproxy_weights": {"green_percent", "weights"}, "dns_records": {"green_percent", "max_ttl", "records"}}
+    reading = {
+        "haproxy_weights": {"green_percent", "weights"},
+        "dns_records": {"green_percent", "max_ttl", "records"},
+        "service_endpoints": {"green_percent", "state"},
+    }
     return module not in reading or bool(reading[module] & options.keys())
 
 
@@ -239,8 +243,11 @@ NEVER_RECORDED = {
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},
     "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
+    "service_endpoints": {
+        "state", "expect_green_percent", "steps", "require_ready", "timeout", "for_seconds", "interval"
+    },
     "virtual_service_gateways": {"concurrency", "method"},
-}
+}  # fmt: skip
 
 
 def test_every_module_that_records_an_inverse_can_be_undone() -> None:

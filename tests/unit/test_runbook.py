@@ -25,6 +25,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
     policy_twin,
     replicas_pin,
     resource_keep,
+    service_endpoints,
     service_node_ports,
     virtual_service_gateways,
 )
@@ -187,6 +188,21 @@ def test_blue_gets_its_weight_before_green_loses_it():
     assert "set server https/blue-1 weight 100" in give.run and "TCP:192.0.2.1:9999" in give.run
     assert "set server https/green-1 weight 0" in take.run and "show servers state" in show.run
     assert "UNIX-CONNECT:/run/h.sock" in haproxy_weights.ask("unix:/run/h.sock", ["show info"])
+
+
+def test_blue_has_endpoints_before_green_loses_them():
+    pods = [{"backend": "n/gw", "server": name, "colour": "green"} for name in ("a", "b")]
+    select, wait, take, helper, show = service_endpoints.all_to_blue(pods)
+    assert jq(select.run, {"spec": {"selector": {"app": "x", "bluegreen.mesh/carries": "green"}}})["spec"] == {
+        "selector": {"app": "x"}
+    }
+    assert "until k get" in wait.run and "managed-by=endpointslice-controller.k8s.io" in wait.run
+    assert "delete endpointslices" in take.run and "managed-by=bluegreen.mesh" in take.run
+    assert "gw-bluegreen -n n --ignore-not-found" in helper.run and "get endpointslices" in show.run
+    workload = {"blue": {"namespace": "n", "service": "gw"}, "green": {"namespace": "m", "release": "gw"}}
+    assert service_endpoints.commands(STEP, {"workloads": [workload], "green_percent": 0}, BOOK)[0] == select
+    (told,) = service_endpoints.commands(STEP, {"workloads": [workload], "green_percent": 25}, BOOK)
+    assert told.run == ":" and "25 %" in told.what
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from . import (
     policy_twin,
     replicas_pin,
     resource_keep,
+    service_endpoints,
     service_node_ports,
     virtual_service_gateways,
 )
@@ -44,12 +45,13 @@ RENDERED = {
     "policy_twin": policy_twin,
     "replicas_pin": replicas_pin,
     "resource_keep": resource_keep,
+    "service_endpoints": service_endpoints,
     "service_node_ports": service_node_ports,
     "virtual_service_gateways": virtual_service_gateways,
 }
 # By mesh_balancer.type. Such a file also says how all traffic goes back to blue, all_to_blue(servers), and how to look at
 # the shares in force, show(servers).
-BALANCERS = {"dns": dns_records, "haproxy": haproxy_weights}
+BALANCERS = {"dns": dns_records, "haproxy": haproxy_weights, "service": service_endpoints}
 TITLES = {
     "unbind": "Let blue serve the routes that were taken from it (undo of unbind)",
     "cutover": "Set the weights as they were before the cutover (undo of cutover)",
