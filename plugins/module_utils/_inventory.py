@@ -28,6 +28,17 @@ PAIR: dict[str, t.Any] = {
     "workload": {"type": "str"},
     "ports": {"type": "dict", "default": {}},
 }
+_WORDS: dict[str, t.Any] = {"type": "str", "required": True}
+_SOME: dict[str, t.Any] = {"type": "dict"}
+# A workload as modules take it that read both sides; the doc fragment sides says what it means.
+WORKLOAD: dict[str, t.Any] = {
+    "name": _WORDS,
+    "method": {"type": "str"},
+    "blue": {"type": "dict", "required": True, "options": {"namespace": _WORDS, "service": _WORDS}},
+    "green": {"type": "dict", "required": True, "options": {
+        "namespace": _WORDS, "release": _WORDS, "labels": _SOME, "node_ports": _SOME, "chart_values": _SOME,
+    }},
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
