@@ -69,6 +69,14 @@ def lacking(inventory: Inventory, workload: Workload, kind: str, copies: bool = 
     ]  # fmt: skip
 
 
+def bound_to(inventory: Inventory, workload: Workload, kind: str) -> list[Object]:
+    """What applies to blue's pods and not to green's, whether green has its like or not."""
+    return [
+        item for item in inventory[COPIED[kind].name]
+        if _at_blue(inventory, workload, kind, item) and not _at_green(inventory, workload, kind, item)
+    ]  # fmt: skip
+
+
 def copy_of(inventory: Inventory, workload: Workload, source: Object) -> Object | None:
     """Our copy of a policy for this workload's green pods, if there is one."""
     found = inventory.find(COPIED[source["kind"]].name, target_of(workload, source))

@@ -61,6 +61,15 @@ def check(inventory: Inventory) -> list[Finding]:
     return found
 
 
+def blues_in(inventory: Inventory, rule: dict[str, t.Any]) -> t.Iterator[tuple[str, list[str]]]:
+    """(field, what in it is blue's identity) of every list of a rule that names it, whoever else is named."""
+    for field, key, values in _lists(rule):
+        for workload in inventory.workloads:
+            blue = [v for v in values if any(who.matches(key, v) for who in _blues(inventory, workload))]
+            if blue:
+                yield field, blue
+
+
 def _blues(inventory: Inventory, workload: Workload) -> list[Identity]:
     return [Identity(workload.blue[0], account) for account in inventory.blue_accounts(workload) or {""}]
 
