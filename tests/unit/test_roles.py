@@ -240,6 +240,7 @@ NEVER_RECORDED = {
     "gateway_clone": {"service", "namespace", "name", "labels", "node_ports", "annotations"},
     "gateway_selector": {"gateways", "service", "labels"},
     "gateway_twin": {"expect_namespaces"},
+    "git_commit": {"paths", "subject"},
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},
     "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
