@@ -20,7 +20,8 @@ import typing as t
 from ._module import Refusal
 
 FORMAT = 1  # of the JSON file
-UNSEEN = frozenset({"migration_journal", "override_files"})  # what these write is no change of the cluster's
+# What these write is no change of the cluster's.
+UNSEEN = frozenset({"git_commit", "infrastructure_files", "migration_journal", "override_files"})
 # Settings that say how a run is made, not what it does to the cluster.
 RUN_ONLY = frozenset(
     {
@@ -30,6 +31,7 @@ RUN_ONLY = frozenset(
         "mesh_traffic", "mesh_verify", "mesh_verify_max_age", "mesh_samples", "mesh_keep_backup_dir",
         "mesh_overrides_dir", "mesh_cutover_to", "mesh_watchdog", "mesh_balancer.handed_over",
         "mesh_balancer.unattended",
+        "mesh_infrastructure", "mesh_gitops",
     }
 )  # fmt: skip
 MOVING = frozenset({"bluegreen.mesh/source-version"})  # a copy's note of its source's resourceVersion
@@ -229,7 +231,9 @@ def compare(approved: Plan, now: Plan, begun: t.Collection[str]) -> list[dict[st
     known = {(f["code"], f["object"], f["field"]) for f in [*approved["findings"], *approved["waived"]]}
     for finding in now["findings"]:
         if finding["severity"] == "error" and (finding["code"], finding["object"], finding["field"]) not in known:
-            moved("preflight", finding["object"], finding["field"], "no finding", f"{finding['code']}: {finding['found']}")
+            moved(
+                "preflight", finding["object"], finding["field"], "no finding", f"{finding['code']}: {finding['found']}"
+            )
     planned = {phase["phase"]: phase for phase in approved["phases"]}
     for phase in now["phases"]:
         then = planned.get(phase["phase"])
@@ -270,7 +274,8 @@ def render(plan: Plan) -> str:
         f"Plan of migration {plan['migration']}",
         "",
         f"cluster        {plan['context']} (kube-system {plan['cluster']})",
-        f"made           {plan['made_at']} by {plan['made_by']}" + (f", ticket {plan['ticket']}" if plan["ticket"] else ""),
+        f"made           {plan['made_at']} by {plan['made_by']}"
+        + (f", ticket {plan['ticket']}" if plan["ticket"] else ""),
         f"digest         {plan['digest']}",
         f"strategies     {plan['strategies']}",
         "",
@@ -322,7 +327,10 @@ def _change(change: Change) -> list[str]:
         return wrap(f"+ {field}: {plain(change['after'])}", "     ")
     if change["after"] is None:
         return wrap(f"- {field}: {plain(change['before'])}", "     ")
-    return [*wrap(f"- {field}: {plain(change['before'])}", "     "), *wrap(f"+ {field}: {plain(change['after'])}", "     ")]
+    return [
+        *wrap(f"- {field}: {plain(change['before'])}", "     "),
+        *wrap(f"+ {field}: {plain(change['after'])}", "     "),
+    ]
 
 
 def plain(value: t.Any) -> str:

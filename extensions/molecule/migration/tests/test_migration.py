@@ -223,3 +223,26 @@ def test_there_is_no_way_back(cluster: Cluster, argv: list[str], says: str) -> N
     after = journal(cluster)
     assert {**after, "run": None} == {**before, "run": None}
     assert {name: row["weight"] for name, row in servers().items()} == weights
+
+
+def test_the_infrastructure_code_names_green() -> None:
+    handed = STATE / "infrastructure"
+    assert (handed / "code/lab/env.hcl").read_text(encoding="utf-8") == """\
+locals {
+  cluster_inputs = {
+    name = "lab" # not a port
+    public_ingress_gateway_http_port   = 30081
+    public_ingress_gateway_https_port  = 30444
+    public_ingress_gateway_status_port = 30022
+    passthrough_ingress_gateway_http_port = 32081
+    passthrough_ingress_gateway_https_port = 32444
+    passthrough_ingress_gateway_status_port = 32022
+  }
+}
+"""
+    assert not (handed / "files/env.hcl.diff").exists()
+    snippet = (handed / "files/snippets/haproxy.cfg").read_text(encoding="utf-8")
+    live = {name: row["weight"] for name, row in servers().items()}
+    assert live
+    for name, weight in live.items():
+        assert f"server {name.partition('/')[2]} ADDRESS weight {weight}\n" in snippet
