@@ -112,7 +112,7 @@ def values_of(
     values += [{"name": name, "blue": None, "green": value} for name, value in (literals or {}).items()]
     for value in values:
         if not _hcl.NAME.fullmatch(value["name"]):
-            raise Refusal("bad_option", f"values: {value['name']!r} is no name that HCL knows.")
+            raise Refusal("bad_option", f"literals, names: {value['name']!r} is no name that HCL knows.")
     return values, lacking
 
 

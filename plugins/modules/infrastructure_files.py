@@ -32,8 +32,8 @@ options:
         name with underscores.
     type: dict
     default: {}
-  values:
-    description: More values, numbers or strings, such as names of target groups.
+  literals:
+    description: More values, numbers or strings, by their names, such as that of a target group.
     type: dict
     default: {}
   repo:
@@ -87,7 +87,7 @@ files:
   returned: success
   type: list
   elements: str
-values:
+inputs:
   description: The values, each with blue's, which is V(null) where its Service is gone, and green's.
   returned: success
   type: list
@@ -124,19 +124,19 @@ def operation(module, cluster):
     workloads = _infrastructure.workloads_of(params["workloads"])
     refs = {workload[side] for workload in workloads for side in ("blue", "green")}
     services = {ref: cluster.find(_client.path_of("v1", "services", *ref)) for ref in sorted(refs)}
-    values, lacking = _infrastructure.values_of(workloads, services, params["names"], literals(params["values"]))
+    values, lacking = _infrastructure.values_of(workloads, services, params["names"], plain(params["literals"]))
     files = _infrastructure.files_of(values, params["resources"], params["weights"])
     wanted = {value["name"]: value["green"] for value in values}
     done = _infrastructure.hand_over(
         files, params["dest"], params["repo"], params["env_file"], wanted, params["apply"], module.check_mode
     )
-    return {**done, "values": values, "lacking": lacking}
+    return {**done, "inputs": values, "lacking": lacking}
 
 
-def literals(given):
+def plain(given):
     wrong = {n: value for n, value in given.items() if isinstance(value, bool) or not isinstance(value, (int, str))}
     if wrong:
-        raise _module.Refusal("bad_option", f"values: found {wrong}, expected numbers and strings.")
+        raise _module.Refusal("bad_option", f"literals: found {wrong}, expected numbers and strings.")
     return given
 
 
@@ -147,7 +147,7 @@ def main():
             "dest": {"type": "path", "required": True},
             "workloads": {"type": "list", "elements": "dict", "required": True, "options": _inventory.WORKLOAD},
             "names": {"type": "dict", "default": {}},
-            "values": {"type": "dict", "default": {}},
+            "literals": {"type": "dict", "default": {}},
             **_infrastructure.ARGS,
             "repo": {"type": "path"},
             "env_file": {"type": "str"},

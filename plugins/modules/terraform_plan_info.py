@@ -13,7 +13,7 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Reads plans of Terraform, OpenTofu or Terragrunt as JSON, on the host that the task runs on, and lists every change
     that a migration does not explain. Terraform itself is not run.
-  - Expected are imports of O(resources), NodePorts that go from blue's to green's as O(values) has them, and no-ops.
+  - Expected are imports of O(resources), NodePorts that go from blue's to green's as O(inputs) has them, and no-ops.
   - RV(errors) are changes that would move traffic or take it away; V(reverts_weights) of a listener, a rule or a
     weighted record; V(destroys_target_group) and V(detaches_target_group) of one that gets traffic;
     V(closes_node_ports) of green's in a security group; V(replaces_load_balancer).
@@ -29,8 +29,8 @@ options:
     type: list
     elements: path
     required: true
-  values:
-    description: The NodePorts, as RV(bluegreen.mesh.infrastructure_files#module:values).
+  inputs:
+    description: The NodePorts, as RV(bluegreen.mesh.infrastructure_files#module:inputs).
     type: list
     elements: dict
     default: []
@@ -58,7 +58,7 @@ EXAMPLES = r"""
   bluegreen.mesh.terraform_plan_info:
     plans:
       - production/tfplan.json
-    values:
+    inputs:
       - name: public_ingress_gateway_https_port
         blue: 30443
         green: 30444
@@ -147,7 +147,7 @@ def read(path):
 
 def operation(module, _cluster):
     params = module.params
-    made = _terraform_plan.made_of(params["values"], params["resources"], params["weights"])
+    made = _terraform_plan.made_of(params["inputs"], params["resources"], params["weights"])
     plans = {path: read(path) for path in files_of(params["plans"])}
     changes = [
         {**dataclasses.asdict(change), "plan": str(path)}
@@ -169,7 +169,7 @@ def main():
         operation,
         {
             "plans": {"type": "list", "elements": "path", "required": True},
-            "values": {"type": "list", "elements": "dict", "default": [], "options": value},
+            "inputs": {"type": "list", "elements": "dict", "default": [], "options": value},
             **_infrastructure.ARGS,
         },
         cluster=False,

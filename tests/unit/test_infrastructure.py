@@ -97,7 +97,7 @@ def tree(folder):
 # -- values ------------------------------------------------------------------------------------------------------------
 def test_values_are_greens_node_ports(cluster, tmp_path):
     result = run(cluster, tmp_path)
-    assert {v["name"]: (v["blue"], v["green"]) for v in result["values"]} == {
+    assert {v["name"]: (v["blue"], v["green"]) for v in result["inputs"]} == {
         "public_ingress_gateway_http_port": (30080, 30081),
         "public_ingress_gateway_https_port": (30443, 30444),
         "public_ingress_gateway_status_port": (30021, 30022),
@@ -122,8 +122,8 @@ def test_values_are_greens_node_ports(cluster, tmp_path):
 
 
 def test_other_names_and_more_values(cluster, tmp_path):
-    result = run(cluster, tmp_path, names={"edge_tls": "passthrough/tls"}, values={"group": "public-green"})
-    assert [(v["name"], v["green"]) for v in result["values"]] == [("edge_tls", 32444), ("group", "public-green")]
+    result = run(cluster, tmp_path, names={"edge_tls": "passthrough/tls"}, literals={"group": "public-green"})
+    assert [(v["name"], v["green"]) for v in result["inputs"]] == [("edge_tls", 32444), ("group", "public-green")]
     assert '    group = "public-green"\n' in (tmp_path / "out/env.hcl").read_text()
 
 
@@ -136,7 +136,7 @@ def test_before_green_is_there_its_node_ports_are_those_that_are_planned(cluster
     cluster.delete("/api/v1/namespaces/istio-gateway/services/public-ingressgateway")
     planned = {**WORKLOADS[0]["green"], "node_ports": {"http2": 31080, "https": 31443}}
     result = run(cluster, tmp_path, workloads=[{**WORKLOADS[0], "green": planned}])
-    assert [v["green"] for v in result["values"]] == [31080, 31443] and len(result["lacking"]) == 1
+    assert [v["green"] for v in result["inputs"]] == [31080, 31443] and len(result["lacking"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_before_green_is_there_its_node_ports_are_those_that_are_planned(cluster
     [
         ({"names": {"a": "publik/http"}}, "names: a: found 'publik/http'"),
         ({"names": {"a": "public"}}, "expected WORKLOAD/PORT"),
-        ({"values": {"a b": 1}}, "no name"),
-        ({"values": {"a": [1]}}, "expected numbers and strings"),
+        ({"literals": {"a b": 1}}, "no name"),
+        ({"literals": {"a": [1]}}, "expected numbers and strings"),
         ({"resources": [{**RESOURCES[0], "name": "a b"}]}, "expected an address"),
         ({"resources": [RESOURCES[0], {**RESOURCES[0], "id": "other"}]}, "expected one id"),
         ({"weights": [{**LISTENER, "name": "a-}"}]}, "expected a name of a resource"),

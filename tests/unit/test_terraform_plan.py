@@ -107,7 +107,7 @@ LIVE = forward((BLUE, 0), (GREEN, 100))
 @pytest.fixture
 def judged(tmp_path):
     def judged(*changes, whole=None, **more):
-        given = {"values": VALUES, "resources": RESOURCES, "weights": WEIGHTS}
+        given = {"inputs": VALUES, "resources": RESOURCES, "weights": WEIGHTS}
         given = {name: more.pop(name, usual) for name, usual in given.items()}
         plan = {
             "format_version": "1.2", "terraform_version": "1.11.4", "planned_values": {}, "errored": False,
@@ -395,7 +395,7 @@ def test_without_weights_a_target_group_is_used_unless_it_is_blues(judged):
 def test_a_plan_that_terraform_printed(judged):
     resources = [{"type": "terraform_data", "name": "imported", "id": "x-1"}]
     values = [{"name": "public_ingress_gateway_https_port", "blue": 30444, "green": 30445}]
-    result = judged(whole=REAL.read_text(), resources=resources, values=values)
+    result = judged(whole=REAL.read_text(), resources=resources, inputs=values)
     assert found(result) == {
         "errors": [],
         "unexpected": [
