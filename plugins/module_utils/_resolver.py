@@ -23,6 +23,7 @@ except ImportError:  # reported by the modules, as ansible-test asks
     IMPORT_ERROR = traceback.format_exc()
 
 CHAIN = 8  # aliases that are followed
+ATTEMPTS = 2  # a datagram may be lost: the default of resolv.conf(5)
 
 
 class Resolver:
@@ -49,11 +50,7 @@ class Resolver:
         owner, ttls = dns.name.from_text(name), []
         wanted = dns.rdatatype.from_text(kind)
         for _step in range(CHAIN):
-            try:
-                query = dns.message.make_query(owner, kind)
-                answer = dns.query.udp_with_fallback(query, self.ip, timeout=self.timeout, port=self.port)[0]
-            except (dns.exception.DNSException, OSError, EOFError) as exc:
-                raise LookupError(f"{name}: {str(exc) or type(exc).__name__}") from exc
+            answer = self._answer(name, dns.message.make_query(owner, kind))
             if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                 raise LookupError(f"{name}: {dns.rcode.to_text(answer.rcode())}")
             asked = owner
@@ -68,3 +65,12 @@ class Resolver:
             if owner == asked:
                 return None
         raise LookupError(f"{name}: more than {CHAIN} aliases")
+
+    def _answer(self, name: str, query: dns.message.Message) -> dns.message.Message:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return dns.query.udp_with_fallback(query, self.ip, timeout=self.timeout, port=self.port)[0]
+            except (dns.exception.DNSException, OSError, EOFError) as exc:
+                if attempt == ATTEMPTS or not isinstance(exc, dns.exception.Timeout):
+                    raise LookupError(f"{name}: {str(exc) or type(exc).__name__}") from exc
+        raise AssertionError("unreachable")
