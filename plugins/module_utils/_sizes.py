@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ._inventory import Inventory, Object, Workload, ref_of
+from ._inventory import Inventory, Object, Workload
+from ._objects import ref_of
 
 UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 

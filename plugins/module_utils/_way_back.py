@@ -14,7 +14,8 @@ import typing as t
 
 from . import _virtual_services
 from ._gateways import describe_certificate, is_ready
-from ._inventory import GatewayPair, Inventory, Object, Workload, named, namespaces_of, ref_of
+from ._inventory import GatewayPair, Inventory, Object, Workload, named, namespaces_of
+from ._objects import ref_of
 from ._served import pem_of
 from ._servers import narrower
 from ._sizes import floor

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .._inventory import WARNING, Finding, Inventory, Object, full_host, host_covers, named, ref_of, visible
+from .._inventory import WARNING, Finding, Inventory, Object, full_host, host_covers, named, visible
+from .._objects import ref_of
 from .._sizes import count
 
 CODE = "circuit_breaker"

@@ -46,7 +46,7 @@ SETTINGS = {
             },
         },
     ],
-    "mesh_traffic": {"dir": live.TRAFFIC},
+    "mesh_traffic": {"probe": {"dir": live.TRAFFIC}},
     "mesh_parity": "none",
     "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
