@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options by which modules name an account and region of AWS, and a load balancer there."""
+"""The options by which modules name a region of AWS and an account."""
 
 from __future__ import annotations
 
@@ -29,20 +29,4 @@ options:
     type: str
 requirements:
   - boto3 >= 1.42 (Python)
-"""
-
-    BALANCER = r"""
-options:
-  balancer:
-    description: Whether this is a Network Load Balancer, or an Application Load Balancer.
-    type: str
-    choices: [network, application]
-    required: true
-  listeners:
-    description:
-      - The listeners that belong together, such as those of ports 80 and 443, each as its ARN or as
-        C(LOAD BALANCER'S NAME:PORT).
-    type: list
-    elements: str
-    required: true
 """

@@ -9,7 +9,7 @@ import dataclasses
 import time
 import typing as t
 
-from . import _elb
+from . import _elb, _elb_rules
 from ._aws import Client
 from ._elb import Forward, Health, Pair, Weights
 from ._module import Refusal
@@ -43,7 +43,7 @@ class Balancer:
         hosts: t.Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         if not listeners or len(set(listeners)) != len(listeners):
-            raise Refusal("bad_option", f"listeners: expected a list of different listeners, found {list(listeners)}.")
+            raise Refusal("bad_option", f"listeners: expected a list of different listeners, found {list(listeners or [])}.")
         for name in listeners:
             if not name.startswith("arn:") and not name.rpartition(":")[2].isdigit():
                 raise Refusal("bad_option", f"listeners: {name!r}: expected an ARN, or LOAD BALANCER'S NAME:PORT.")
@@ -136,12 +136,14 @@ class Balancer:
     def zones(self, health: dict[str, Health]) -> dict[str, str]:
         """Zones of all instances, by id."""
         ids = sorted({target for state in health.values() for target in state.states if target.startswith("i-")})
-        found = {}
+        return {instance["InstanceId"]: instance["Placement"]["AvailabilityZone"] for instance in self.instances(ids)}
+
+    def instances(self, ids: t.Sequence[str]) -> list[dict[str, t.Any]]:
+        found = []
         for start in range(0, len(ids), INSTANCES):
-            some = ids[start : start + INSTANCES]
+            some = list(ids[start : start + INSTANCES])
             for reservation in self.client.pages("ec2", "describe_instances", "Reservations", InstanceIds=some):
-                for instance in reservation["Instances"]:
-                    found[instance["InstanceId"]] = instance["Placement"]["AvailabilityZone"]
+                found += reservation["Instances"]
         return found
 
     # -- planning ------------------------------------------------------------------------------------------------------
@@ -217,6 +219,29 @@ class Balancer:
             self.client.call("elbv2", "modify_rule", RuleArn=forward.arn, Actions=actions)
         else:
             self.client.call("elbv2", "modify_listener", ListenerArn=forward.arn, DefaultActions=actions)
+
+    def make_rule(self, default: Forward, host: str, priority: int, tags: dict[str, str]) -> None:
+        """A rule for one host that does what a listener's default action does."""
+        self.client.call(
+            "elbv2", "create_rule", ListenerArn=default.listener, Priority=priority,
+            Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": [host]}}],
+            Actions=_elb.with_weights(default.actions, default.weights),
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )  # fmt: skip
+
+    def check_rule_quota(self, view: View, new: t.Sequence[str]) -> None:
+        """new: a listener's ARN for each rule. The quota is one of the load balancer, default rules not counted."""
+        told = self.client.pages("elbv2", "describe_account_limits", "Limits")
+        limit = next((int(entry["Max"]) for entry in told if entry["Name"] == _elb_rules.LIMIT), None)
+        for arn in view.balancers:
+            rules, mine = 0, 0
+            for listener in self.client.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=arn):
+                at = listener["ListenerArn"]
+                known = view.rules.get(at)
+                found = self.client.pages("elbv2", "describe_rules", "Rules", ListenerArn=at) if known is None else known
+                rules += sum(not _elb_rules.is_default(rule) for rule in found)
+                mine += list(new).count(at)
+            _elb_rules.check_quota(arn.split("/")[-2], rules, mine, limit)
 
     def apply(self, view: View, plans: dict[str, Weights]) -> View:
         """Sets the weights everywhere and reads them back; on any failure all are put back.

@@ -20,6 +20,18 @@ description:
   - An action's other parts (authentication, order) stay as they are.
   - Weight 0 ends no connection; open ones stay with their target.
 options:
+  balancer:
+    description: Whether this is a Network Load Balancer, or an Application Load Balancer.
+    type: str
+    choices: [network, application]
+    required: true
+  listeners:
+    description:
+      - The listeners that belong together, such as those of ports 80 and 443, each as its ARN or as
+        C(LOAD BALANCER'S NAME:PORT).
+    type: list
+    elements: str
+    required: true
   target_groups:
     description: Blue's target groups, each with the one of green that takes its place.
     type: list
@@ -82,7 +94,6 @@ requirements:
   - kubernetes >= 31 (Python), with O(journal) only
 extends_documentation_fragment:
   - bluegreen.mesh.aws
-  - bluegreen.mesh.aws.balancer
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:

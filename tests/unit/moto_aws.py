@@ -10,6 +10,7 @@ is registered is healthy at once, unless its instance is stopped. What AWS would
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import subprocess
@@ -80,6 +81,9 @@ class Cloud:
 
     def clear(self) -> None:
         """For the next test: nodes stay, since they take moto seconds."""
+        self.arn: dict[str, str] = {}  # of target groups, by name
+        self.rules: dict[str, str] = {}
+        self.listeners: list[str] = []
         for balancer in self.elb.describe_load_balancers()["LoadBalancers"]:
             self.elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
         for group in self.elb.describe_target_groups()["TargetGroups"]:
@@ -144,7 +148,12 @@ class Cloud:
 def running(folder: Path) -> t.Iterator[Cloud]:
     moto = Moto(folder / "moto.log")
     try:
-        with mock.patch.dict(os.environ, {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}):
+        # A session reads descriptions of AWS' services for a good while, and a test runs many modules.
+        session = functools.cache(boto3.session.Session)
+        with (
+            mock.patch.dict(os.environ, {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}),
+            mock.patch.object(_aws.boto3.session, "Session", session),
+        ):
             yield Cloud(moto)
     finally:
         moto.stop()

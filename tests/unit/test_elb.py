@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import json
 
-import moto_aws
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _elb, _elb_balancer
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import State
@@ -93,23 +92,6 @@ def test_green_has_to_be_healthy_in_every_zone_that_blue_is_healthy_in(green, sa
 
 
 # -- the module, against moto --------------------------------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def account(tmp_path_factory):
-    with moto_aws.running(tmp_path_factory.mktemp("moto")) as account:
-        yield account
-
-
-@pytest.fixture
-def cloud(account, monkeypatch):
-    for name in ("AWS_PROFILE", "AWS_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_elb_balancer, "POLL", 0.05)
-    monkeypatch.setattr(_elb_balancer, "SETTLE", 0.5)
-    account.clear()
-    account.__dict__.pop("rules", None)
-    return account
-
-
 @pytest.fixture
 def nlb(cloud):
     """A Network Load Balancer with listeners 80 and 443, blue's target groups there and green's beside them."""
@@ -140,7 +122,7 @@ def alb(cloud):
 def run(cloud, cluster=None, check=False, **options):
     base = {"region": REGION, "endpoint_url": cloud.url, "balancer": "network", "listeners": ["public:80", "public:443"],
             "target_groups": PAIRS}  # fmt: skip
-    if hasattr(cloud, "rules"):
+    if cloud.rules:
         base |= {"balancer": "application", "listeners": ["front:80"], "target_groups": [{"blue": "blue", "green": "green"}]}
     if cluster is not None:
         options.update(CONNECTION)

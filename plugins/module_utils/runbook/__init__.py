@@ -18,6 +18,9 @@ from .._journal import PHASES
 from . import (
     bigbang_values,
     binding_policy,
+    elb_host_rule,
+    elb_listener_weights,
+    elb_target_group_twin,
     gateway_clone,
     gateway_selector,
     gateway_twin,
@@ -34,6 +37,9 @@ from ._command import Book, Command
 RENDERED = {
     "bigbang_values": bigbang_values,
     "binding_policy": binding_policy,
+    "elb_host_rule": elb_host_rule,
+    "elb_listener_weights": elb_listener_weights,
+    "elb_target_group_twin": elb_target_group_twin,
     "gateway_clone": gateway_clone,
     "gateway_selector": gateway_selector,
     "gateway_twin": gateway_twin,
@@ -47,7 +53,7 @@ RENDERED = {
 }
 # By mesh_balancer.type. Such a file also says how all traffic goes back to blue, all_to_blue(servers), and how to look at
 # the shares in force, show(servers).
-BALANCERS = {"haproxy": haproxy_weights}
+BALANCERS = {"aws_alb": elb_listener_weights, "aws_nlb": elb_listener_weights, "haproxy": haproxy_weights}
 TITLES = {
     "unbind": "Let blue serve the routes that were taken from it (undo of unbind)",
     "cutover": "Set the weights as they were before the cutover (undo of cutover)",
