@@ -45,12 +45,16 @@ class Client:
         self.requests: dict[str, int] = {}
         self._endpoint_url = endpoint_url
         # Throttling and 5xx are repeated with back-off.
-        self._config = Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 6})
+        self._config = Config(
+            connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 6}
+        )
         self._clients: dict[str, t.Any] = {}
         try:
             self._session = boto3.session.Session(region_name=region, profile_name=profile)
         except BotoCoreError as exc:
-            raise Refusal("bad_credentials", f"profile {profile}: {exc}. Name one of AWS' configuration files.") from exc
+            raise Refusal(
+                "bad_credentials", f"profile {profile}: {exc}. Name one of AWS' configuration files."
+            ) from exc
 
     @classmethod
     def of(cls, params: dict[str, t.Any]) -> Client:
@@ -78,7 +82,9 @@ class Client:
         message = f"AWS in {self.region} refused {operation}{named}: {code}: {text}."
         if code in _DENIED:
             action = "".join(word.capitalize() for word in operation.split("_"))
-            message += f" Allow this user {_SERVICES.get(service, service)}:{action}; docs/balancers/aws_nlb.md has a policy."
+            message += (
+                f" Allow this user {_SERVICES.get(service, service)}:{action}; docs/balancers/aws_nlb.md has a policy."
+            )
         return Refusal("aws", message, error=code, operation=operation)
 
     def pages(self, service: str, operation: str, key: str, **params: t.Any) -> list[t.Any]:

@@ -62,7 +62,7 @@ class Forward:
         return self.pair.green in self.weights
 
 
-# -- one action ------------------------------------------------------------------------------------------------------
+# -- one action --------------------------------------------------------------------------------------------------------
 def forwarding(actions: Actions) -> dict[str, t.Any] | None:
     return next((action for action in actions if action.get("Type") == "forward"), None)
 
@@ -185,7 +185,9 @@ def make_forward(
             forward=title, target_groups=others,
         )  # fmt: skip
     conditions = (rule or {}).get("Conditions") or []
-    whole = all(c.get("Field") == "host-header" and "RegexValues" not in (c.get("HostHeaderConfig") or {}) for c in conditions)
+    whole = all(
+        c.get("Field") == "host-header" and "RegexValues" not in (c.get("HostHeaderConfig") or {}) for c in conditions
+    )
     return Forward(arn, title, listener, hosts_of(rule or {}), whole, actions, mine[0])
 
 
@@ -198,11 +200,11 @@ def of_hosts(forwards: t.Sequence[Forward], hosts: t.Sequence[str]) -> list[Forw
     """The rules of these hosts alone. Raises Refusal(shared_rule) where one serves others too."""
     wanted, found = {host.lower() for host in hosts}, []
     for forward in forwards:
-        mine = wanted & set(forward.hosts)
-        if mine and set(forward.hosts) - wanted:
+        mine, others = wanted & set(forward.hosts), set(forward.hosts) - wanted
+        if mine and others:
             raise Refusal(
                 "shared_rule",
-                f"{forward.title}: serves {', '.join(sorted(mine))} and {', '.join(sorted(set(forward.hosts) - wanted))}."
+                f"{forward.title}: serves {', '.join(sorted(mine))} and {', '.join(sorted(others))}."
                 " A rule moves as a whole: name all its hosts, or give them rules of their own.",
                 forward=forward.title,
             )
@@ -211,7 +213,9 @@ def of_hosts(forwards: t.Sequence[Forward], hosts: t.Sequence[str]) -> list[Forw
     return found
 
 
-def without_rule(forwards: t.Sequence[Forward], listeners: dict[str, str], hosts: t.Sequence[str]) -> list[tuple[str, str]]:
+def without_rule(
+    forwards: t.Sequence[Forward], listeners: dict[str, str], hosts: t.Sequence[str]
+) -> list[tuple[str, str]]:
     """(listener's ARN, host) where a host has no rule that takes all of its requests. listeners: title by ARN."""
     return [
         (arn, host.lower())
@@ -232,8 +236,8 @@ def plan_percent(forward: Forward, percent: float, attach: bool) -> Weights:
         raise Refusal(
             "sticky",
             f"{forward.title}: TargetGroupStickinessConfig.Enabled is true, expected false. Clients would stay with the"
-            " target group that they once had, on the way to green and on the way back. Turn it off; stickiness within a"
-            " target group may stay.",
+            " target group that they once had, on the way to green and on the way back. Turn it off; stickiness within"
+            " a target group may stay.",
             forward=forward.title,
         )
     blue, green = weights_for(percent)
@@ -254,7 +258,9 @@ def plan_weights(forwards: t.Sequence[Forward], wanted: dict[str, t.Any]) -> dic
                 raise Refusal("bad_option", f"weights: {forward.title} forwards to no {group}.")
             if not isinstance(weight, int) or isinstance(weight, bool) or not 0 <= weight <= MAX_WEIGHT:
                 raise Refusal(
-                    "bad_option", f"weights: {forward.title}, {name_of(group)}: {weight!r} is not a whole number from 0 to {MAX_WEIGHT}."
+                    "bad_option",
+                    f"weights: {forward.title}, {name_of(group)}: {weight!r} is not a whole number from 0 to"
+                    f" {MAX_WEIGHT}.",
                 )
         plans[forward.arn] = dict(given)
     return plans
@@ -299,7 +305,7 @@ def named(forwards: t.Sequence[Forward], plans: dict[str, Weights] | None = None
     }
 
 
-# -- health --------------------------------------------------------------------------------------------------------------
+# -- health ------------------------------------------------------------------------------------------------------------
 @dataclasses.dataclass(frozen=True)
 class Health:
     """Of one target group: its targets' states by id, with the zone where it is known."""
@@ -345,7 +351,9 @@ def not_ready(pair: Pair, blue: Health, green: Health, zones: dict[str, str]) ->
     return None
 
 
-def servers(forwards: t.Sequence[Forward], health: dict[str, Health], plans: dict[str, Weights] | None = None) -> list[dict[str, t.Any]]:
+def servers(
+    forwards: t.Sequence[Forward], health: dict[str, Health], plans: dict[str, Weights] | None = None
+) -> list[dict[str, t.Any]]:
     """As docs/balancers.md wants them. AWS tells nobody how many connections are open, so scur is null."""
     found = []
     for forward in forwards:

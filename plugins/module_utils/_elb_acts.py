@@ -77,7 +77,12 @@ class Twin:
         """By a name for people. Raises Refusal(owned)."""
         names = {arn: f"load balancer {arn.split('/')[-2]}" for arn in view.balancers}
         names |= {arn: f"listener {title}" for arn, title in view.listeners.items()}
-        names |= {p: f"target group {n}" for pair in pairs for p, n in ((pair.blue, pair.blue_name), (pair.green, pair.green_name)) if p}
+        names |= {
+            p: f"target group {n}"
+            for pair in pairs
+            for p, n in ((pair.blue, pair.blue_name), (pair.green, pair.green_name))
+            if p
+        }
         tags = {names[arn]: found for arn, found in tags_of(self.client, list(names)).items()}
         for name, found in sorted(tags.items()):
             if owner := _elb_twin.owner(found):
@@ -91,7 +96,11 @@ class Twin:
         tags: dict[str, dict[str, str]],
     ) -> tuple[list[str], list[Act]]:  # fmt: skip
         theirs = self._attributes(pair.blue)
-        create = {"do": "create", "name": pair.green_name, "template": _elb_twin.template(blue, pair.green_name, node_port, status_port)}
+        create = {
+            "do": "create",
+            "name": pair.green_name,
+            "template": _elb_twin.template(blue, pair.green_name, node_port, status_port),
+        }
         if not pair.green:
             # What a new one has is known when it is there; check mode can't say which attributes will be written.
             return [], [create, {"do": "attributes", "name": pair.green_name, "attributes": theirs, "found": {}}]
@@ -113,8 +122,7 @@ class Twin:
 
     def _ingress(self, nodes: list[str], ports: list[tuple[int, int]]) -> list[Act]:
         ids = [
-            [group["GroupId"] for group in instance["SecurityGroups"]]
-            for instance in self.balancer.instances(nodes)
+            [group["GroupId"] for group in instance["SecurityGroups"]] for instance in self.balancer.instances(nodes)
         ]
         wanted = sorted({group for some in ids for group in some})
         if not wanted:
@@ -123,7 +131,7 @@ class Twin:
         return _elb_twin.ingress_acts({group["GroupId"]: group for group in described}, ids, ports)
 
 
-# -- acting ----------------------------------------------------------------------------------------------------------
+# -- acting ------------------------------------------------------------------------------------------------------------
 class Actor:
     """Carries acts out, and what undoes them. A target group is found by its name when it is needed."""
 
@@ -175,7 +183,8 @@ class Actor:
             mine = {key: value for key, value in permission.items() if isinstance(value, list)}
             port = (permission["FromPort"], permission["ToPort"])
             there = any(
-                (rule.get("FromPort"), rule.get("ToPort")) == port and mine in _elb_twin.sources({"IpPermissions": [rule]}, port[0])
+                (rule.get("FromPort"), rule.get("ToPort")) == port
+                and mine in _elb_twin.sources({"IpPermissions": [rule]}, port[0])
                 for group in described
                 for rule in group["IpPermissions"]
             )
@@ -187,8 +196,8 @@ class Actor:
             if _elb_twin.TAG not in tags_of(self.client, [arn]).get(arn, {}):
                 raise Refusal(
                     "not_ours",
-                    f"target group {act['name']}: has no tag {_elb_twin.TAG}, expected one as it was made here. It is left;"
-                    " delete it by hand if nobody needs it.",
+                    f"target group {act['name']}: has no tag {_elb_twin.TAG}, expected one as it was made here. It is"
+                    " left; delete it by hand if nobody needs it.",
                 )
             return f"Target group {act['name']}"
         if act["do"] == "detach":
@@ -197,7 +206,9 @@ class Actor:
             )
             there = any(arn in _elb_twin.attached(group) for group in groups)
             return f"Auto Scaling group {act['group']}: target group {act['name']}" if there else None
-        health = Health.of(self.client.call("elbv2", "describe_target_health", TargetGroupArn=arn)["TargetHealthDescriptions"])
+        health = Health.of(
+            self.client.call("elbv2", "describe_target_health", TargetGroupArn=arn)["TargetHealthDescriptions"]
+        )
         return f"Target group {act['name']} targets" if set(act["targets"]) & set(health.states) else None
 
     def undo(self, act: Act) -> None:

@@ -43,7 +43,9 @@ class Balancer:
         hosts: t.Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         if not listeners or len(set(listeners)) != len(listeners):
-            raise Refusal("bad_option", f"listeners: expected a list of different listeners, found {list(listeners or [])}.")
+            raise Refusal(
+                "bad_option", f"listeners: expected a list of different listeners, found {list(listeners or [])}."
+            )
         for name in listeners:
             if not name.startswith("arn:") and not name.rpartition(":")[2].isdigit():
                 raise Refusal("bad_option", f"listeners: {name!r}: expected an ARN, or LOAD BALANCER'S NAME:PORT.")
@@ -87,8 +89,8 @@ class Balancer:
                 says = ", ".join(map(_elb.name_of, _elb.weights_in(actions) or {})) or actions[0]["Type"]
                 raise Refusal(
                     "not_forwarded",
-                    f"listener {title}: its default action is {says}{', and no rule forwards' if rules else ''}; expected"
-                    f" one of blue's target groups ({', '.join(pair.blue_name for pair in self.pairs)}). Leave out a"
+                    f"listener {title}: its default action is {says}{', and no rule forwards' if rules else ''};"
+                    f" expected one of blue's target groups ({', '.join(pair.blue_name for pair in self.pairs)}). Leave out a"
                     " listener that only redirects, or correct target_groups.",
                     listener=title,
                 )  # fmt: skip
@@ -238,7 +240,9 @@ class Balancer:
             for listener in self.client.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=arn):
                 at = listener["ListenerArn"]
                 known = view.rules.get(at)
-                found = self.client.pages("elbv2", "describe_rules", "Rules", ListenerArn=at) if known is None else known
+                found = (
+                    self.client.pages("elbv2", "describe_rules", "Rules", ListenerArn=at) if known is None else known
+                )
                 rules += sum(not _elb_rules.is_default(rule) for rule in found)
                 mine += list(new).count(at)
             _elb_rules.check_quota(arn.split("/")[-2], rules, mine, limit)
@@ -258,7 +262,8 @@ class Balancer:
             done, failed = self._put_back(touched)
             outcome = (
                 f"Their weights could NOT be put back: {'; '.join(failed)}. Set them by hand." if failed else
-                f"The weights of before are in force again at {', '.join(done)}." if done else "Nothing had been changed."
+                f"The weights of before are in force again at {', '.join(done)}." if done else
+                "Nothing had been changed."
             )  # fmt: skip
             raise Refusal(
                 "set_failed", f"{str(exc).rstrip('.')}. {outcome}", cause=exc.code, put_back=done, not_put_back=failed
@@ -273,7 +278,9 @@ class Balancer:
             if not wrong:
                 return view
             if time.monotonic() > end:
-                says = "; ".join(f"{found[arn].title}: {found[arn].weights}" if arn in found else f"{arn} is gone" for arn in wrong)
+                says = "; ".join(
+                    f"{found[arn].title}: {found[arn].weights}" if arn in found else f"{arn} is gone" for arn in wrong
+                )
                 raise Refusal("set_failed", f"the weights did not stay: {says}")
             time.sleep(POLL / 4)
 

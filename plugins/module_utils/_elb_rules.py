@@ -31,7 +31,9 @@ def taken_by(rules: t.Sequence[Rule], host: str) -> Rule | None:
     return None
 
 
-def new_rules(title: str, rules: t.Sequence[Rule], default: _elb.Forward | None, hosts: t.Iterable[str]) -> list[tuple[str, int]]:
+def new_rules(
+    title: str, rules: t.Sequence[Rule], default: _elb.Forward | None, hosts: t.Iterable[str]
+) -> list[tuple[str, int]]:
     """(host, priority) of each rule that a listener lacks. It comes last, so that it takes from nobody but the default
     action. Raises Refusal(shared_rule, not_forwarded, no_priority)."""
     made = []
@@ -48,7 +50,9 @@ def new_rules(title: str, rules: t.Sequence[Rule], default: _elb.Forward | None,
                 host=host,
             )
         if default is None or any(action["Type"].startswith("authenticate") for action in default.actions):
-            why = "does not forward to blue" if default is None else "authenticates with a secret that AWS does not tell"
+            why = (
+                "does not forward to blue" if default is None else "authenticates with a secret that AWS does not tell"
+            )
             raise Refusal(
                 "not_forwarded",
                 f"listener {title}: {host} has no rule, and the default action {why}; expected one that can be copied."
@@ -71,8 +75,8 @@ def check_quota(title: str, there: int, new: int, limit: int | None) -> None:
     if limit is not None and there + new > limit:
         raise Refusal(
             "quota",
-            f"load balancer {title}: has {there} rules, {new} more are needed, and the quota {LIMIT} is {limit}. Have it"
-            " raised, or move fewer hosts at a time.",
+            f"load balancer {title}: has {there} rules, {new} more are needed, and the quota {LIMIT} is {limit}. Have"
+            " it raised, or move fewer hosts at a time.",
             there=there, new=new, limit=limit,
         )  # fmt: skip
 
@@ -83,7 +87,7 @@ def check_removal(forward: _elb.Forward, default: _elb.Forward | None) -> None:
     if _elb.share(forward) != then:
         raise Refusal(
             "still_needed",
-            f"{forward.title}: gives green {_elb.share(forward)} %, and without it the default action would, which gives"
-            f" green {then} %; expected the same. Move the other hosts, or this one back, first.",
+            f"{forward.title}: gives green {_elb.share(forward)} %, and without it the default action would, which"
+            f" gives green {then} %; expected the same. Move the other hosts, or this one back, first.",
             forward=forward.title,
         )

@@ -18,15 +18,17 @@ TAG = "bluegreen.mesh/twin-of"  # on target groups that were made here, with the
 PATH = "/healthz/ready"  # of a gateway's status port
 SAME = ("Protocol", "ProtocolVersion", "VpcId", "TargetType", "IpAddressType")
 COPIED = (
-    *SAME, "HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount",
-    "Matcher",
+    *SAME, "HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds", "HealthyThresholdCount",
+    "UnhealthyThresholdCount", "Matcher",
 )  # fmt: skip
-INFRASTRUCTURE_CODE = re.compile(r"terraform|terragrunt|opentofu|pulumi|cloudformation|crossplane|managed[-_ ]?by", re.I)
+INFRASTRUCTURE_CODE = re.compile(
+    r"terraform|terragrunt|opentofu|pulumi|cloudformation|crossplane|managed[-_ ]?by", re.I
+)
 Act = dict[str, t.Any]
 Group = dict[str, t.Any]
 
 
-# -- who owns it -----------------------------------------------------------------------------------------------------
+# -- who owns it -------------------------------------------------------------------------------------------------------
 def owner(tags: dict[str, str]) -> str | None:
     """A controller that would put back what we write, and what to write there instead; None if there is none."""
     stack = next((tags[key] for key in ("ingress.k8s.aws/stack", "service.k8s.aws/stack") if key in tags), "")
@@ -38,26 +40,30 @@ def owner(tags: dict[str, str]) -> str | None:
         )
     if "service.k8s.aws/stack" in tags or "service.k8s.aws/resource" in tags:
         return (
-            f"the AWS Load Balancer Controller makes it from the Service {stack}, and its target groups with it. Give green"
-            " a Service with a load balancer of its own and shift by DNS, or put a load balancer in front that has no"
-            " such owner"
+            f"the AWS Load Balancer Controller makes it from the Service {stack}, and its target groups with it. Give"
+            " green a Service with a load balancer of its own and shift by DNS, or put a load balancer in front that has"
+            " no such owner"
         )
     if "elbv2.k8s.aws/cluster" in tags:
         return (
-            f"the AWS Load Balancer Controller of cluster {tags['elbv2.k8s.aws/cluster']} makes it. Shift at the object in"
-            " the cluster that it is made from"
+            f"the AWS Load Balancer Controller of cluster {tags['elbv2.k8s.aws/cluster']} makes it. Shift at the"
+            " object in the cluster that it is made from"
         )
     if "kubernetes.io/service-name" in tags:
         return (
-            f"the cloud provider of Kubernetes makes it from the Service {tags['kubernetes.io/service-name']}. Give green a"
-            " Service with a load balancer of its own and shift by DNS"
+            f"the cloud provider of Kubernetes makes it from the Service {tags['kubernetes.io/service-name']}. Give green"
+            " a Service with a load balancer of its own and shift by DNS"
         )
     return None
 
 
 def code_hints(tags: dict[str, str]) -> list[str]:
     """Tags by which infrastructure code is known to mark what it makes; only CloudFormation's are certain."""
-    return sorted(f"{k}={v}" for k, v in tags.items() if INFRASTRUCTURE_CODE.search(f"{k} {v}") and not k.startswith("bluegreen.mesh/"))
+    return sorted(
+        f"{k}={v}"
+        for k, v in tags.items()
+        if INFRASTRUCTURE_CODE.search(f"{k} {v}") and not k.startswith("bluegreen.mesh/")
+    )
 
 
 # -- target groups -----------------------------------------------------------------------------------------------------
@@ -94,8 +100,8 @@ def differences(
     elsewhere = [arn for arn in green.get("LoadBalancerArns") or [] if arn not in balancers]
     if elsewhere:
         found.append(
-            f"{name}: is used by {', '.join(arn.split('/')[-2] for arn in elsewhere)}, and a target group belongs to one load"
-            " balancer only. Name another one"
+            f"{name}: is used by {', '.join(arn.split('/')[-2] for arn in elsewhere)}, and a target group belongs to"
+            " one load balancer only. Name another one"
         )
     return found
 
@@ -106,16 +112,18 @@ def attribute_differences(blue: dict[str, str], green: dict[str, str]) -> dict[s
     return {key: value for key, value in sorted(blue.items()) if green.get(key) != value}
 
 
-# -- targets -------------------------------------------------------------------------------------------------------------
+# -- targets -----------------------------------------------------------------------------------------------------------
 def attached(group: dict[str, t.Any]) -> set[str]:
     """Target groups of an Auto Scaling group, by ARN."""
     sources = {s["Identifier"] for s in group.get("TrafficSources") or [] if s.get("Type", "elbv2") == "elbv2"}
     return set(group.get("TargetGroupARNs") or []) | sources
 
 
-def target_acts(pair: Pair, autoscaling: t.Sequence[dict[str, t.Any]], blue: t.Iterable[str], green: t.Iterable[str]) -> list[Act]:
-    """Green gets blue's Auto Scaling groups, so that it follows when nodes come and go, and the targets that are in none
-    of them. blue, green: ids of targets."""
+def target_acts(
+    pair: Pair, autoscaling: t.Sequence[dict[str, t.Any]], blue: t.Iterable[str], green: t.Iterable[str]
+) -> list[Act]:
+    """Green gets blue's Auto Scaling groups, so that it follows when nodes come and go, and the targets that are in
+    none of them. blue, green: ids of targets."""
     groups = [group for group in autoscaling if pair.blue in attached(group)]
     acts: list[Act] = [
         {"do": "attach", "name": pair.green_name, "group": group["AutoScalingGroupName"]}
@@ -129,7 +137,7 @@ def target_acts(pair: Pair, autoscaling: t.Sequence[dict[str, t.Any]], blue: t.I
     return acts
 
 
-# -- security groups -----------------------------------------------------------------------------------------------------
+# -- security groups ---------------------------------------------------------------------------------------------------
 def sources(group: dict[str, t.Any], port: int) -> list[dict[str, t.Any]]:
     """Who may reach a TCP port by this security group; each as a permission for nobody else."""
     found = []
@@ -138,7 +146,12 @@ def sources(group: dict[str, t.Any], port: int) -> list[dict[str, t.Any]]:
             continue
         if rule["IpProtocol"] != "-1" and not rule.get("FromPort", 0) <= port <= rule.get("ToPort", 65535):
             continue
-        for field, key in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("PrefixListIds", "PrefixListId"), ("UserIdGroupPairs", "GroupId")):
+        for field, key in (
+            ("IpRanges", "CidrIp"),
+            ("Ipv6Ranges", "CidrIpv6"),
+            ("PrefixListIds", "PrefixListId"),
+            ("UserIdGroupPairs", "GroupId"),
+        ):
             found += [{field: [{key: source[key]}]} for source in rule.get(field) or [] if source.get(key)]
     return found
 
@@ -153,7 +166,9 @@ def covers(wide: dict[str, t.Any], narrow: dict[str, t.Any]) -> bool:
     return theirs.subnet_of(mine)  # type: ignore[arg-type]
 
 
-def ingress_acts(groups: dict[str, dict[str, t.Any]], nodes: t.Iterable[t.Sequence[str]], ports: t.Iterable[tuple[int, int]]) -> list[Act]:
+def ingress_acts(
+    groups: dict[str, dict[str, t.Any]], nodes: t.Iterable[t.Sequence[str]], ports: t.Iterable[tuple[int, int]]
+) -> list[Act]:
     """What has to be opened so that green's port is reached by whoever reaches blue's.
 
     groups: by id; nodes: ids of the security groups of each node; ports: (blue's, green's).
@@ -172,7 +187,7 @@ def ingress_acts(groups: dict[str, dict[str, t.Any]], nodes: t.Iterable[t.Sequen
     return [act for i, act in enumerate(acts) if act not in acts[:i]]
 
 
-# -- acts ------------------------------------------------------------------------------------------------------------------
+# -- acts --------------------------------------------------------------------------------------------------------------
 UNDONE_BY = {"create": "delete", "attach": "detach", "register": "deregister", "open": "close"}
 
 
@@ -206,7 +221,10 @@ def describe(act: Act) -> str:
     if what == "register":
         return f"target group {act['name']}: lacks targets {', '.join(act['targets'])} that blue's has"
     permission = act["permission"]
-    return f"security group {act['name']}: port {permission['FromPort']} is closed to {source_of(permission)}, which reaches blue's"
+    return (
+        f"security group {act['name']}: port {permission['FromPort']} is closed to {source_of(permission)}, which reaches"
+        " blue's"
+    )
 
 
 def key_of(act: Act) -> str:

@@ -14,8 +14,8 @@ description:
   - A host that has no rule of its own goes where a listener's default action leads, together with all the others. This
     module gives it a rule that does what the default action does, so that M(bluegreen.mesh.elb_listener_weights) can
     then move it alone.
-  - The rule comes last, and so takes from no other rule. It has the tag C(bluegreen.mesh/temporary-for), and only such a
-    rule is removed, once the default action does the same as it does.
+  - The rule comes last, and so takes from no other rule. It has the tag C(bluegreen.mesh/temporary-for), and only such
+    a rule is removed, once the default action does the same as it does.
 options:
   state:
     description: V(present) makes the rules that are missing, V(absent) removes those that were made here.
@@ -165,7 +165,12 @@ def operation(module, _cluster):
     rules = (present if params["state"] == "present" else absent)(module, balancer, view, defaults)
     there = {f"ELB {rule}": {"exists": True} for rule in rules}
     before, after = ({}, there) if params["state"] == "present" else (there, {})
-    return {"changed": bool(rules), "rules": rules, "requests": client.requests, "diff": {"before": before, "after": after}}
+    return {
+        "changed": bool(rules),
+        "rules": rules,
+        "requests": client.requests,
+        "diff": {"before": before, "after": after},
+    }
 
 
 def main():

@@ -64,7 +64,7 @@ options:
         of the target group. A target group that is left out is detached. What no longer exists is passed over.
     type: dict
   attach:
-    description: With V(0) as O(green_percent), green's target groups are attached with weight 0, so that AWS checks them.
+    description: With V(0) as O(green_percent), attaches green's target groups with weight 0, so that AWS checks them.
     type: bool
     default: false
   expect_green_percent:
@@ -97,8 +97,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Reading sends one request for the target groups, one for the load balancers (if listeners are given by name), one for
-    the listeners of each (one for all that are given by ARN), one for the rules of each listener of an Application Load
+  - Reading sends one request for the target groups, one for the load balancers (if listeners are given by name), one
+    for the listeners of each (one for all that are given by ARN), one for the rules of each listener of an Application Load
     Balancer, and one for the health of each target group. Setting adds one for each action that changes, and reads
     listeners and rules again; with O(require_health), one more for the health of each target group and one for the
     zones of the instances. Long lists come in pages. RV(requests) has the numbers.
@@ -210,7 +210,9 @@ def record(journal, params, view, plans):
     """One step for all that move together. Its key says which these are: another choice of hosts is another step."""
     inverse = {name: params[name] for name in ("balancer", *_aws.CONNECTION)}
     inverse["listeners"] = sorted(view.listeners)
-    inverse["target_groups"] = [{"blue": pair.blue, "green": pair.green} for pair in sorted({f.pair for f in view.every}, key=lambda p: p.blue)]
+    inverse["target_groups"] = [
+        {"blue": pair.blue, "green": pair.green} for pair in sorted({f.pair for f in view.every}, key=lambda p: p.blue)
+    ]
     inverse["weights"] = {forward.arn: forward.weights for forward in view.every if forward.arn in plans}
     digest = hashlib.sha256(" ".join(sorted(plans)).encode()).hexdigest()[:8]
     key = f"{','.join(sorted(view.listeners.values()))} {digest}"
@@ -248,7 +250,9 @@ def operation(module, _cluster):
     if _aws.IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.IMPORT_ERROR)
     client = _aws.Client.of(params)
-    balancer = _elb_balancer.Balancer(client, params["balancer"], params["listeners"], params["target_groups"], params["hosts"])
+    balancer = _elb_balancer.Balancer(
+        client, params["balancer"], params["listeners"], params["target_groups"], params["hosts"]
+    )
     view = balancer.read()
     plans = balancer.plan(view, params["green_percent"], params["weights"], params["attach"], dry=module.check_mode)
     if params["expect_green_percent"] is not None:

@@ -17,8 +17,8 @@ description:
   - Green's have to be attached to the Auto Scaling groups that blue's are attached to, so that nodes that come are
     registered in both, and to have those targets that are in none.
   - The nodes' security groups have to let everybody reach green's NodePorts who reaches blue's.
-  - What is missing is refused, all of it in one message, or made with O(missing=make). What exists and is wrong is refused
-    always.
+  - What is missing is refused, all of it in one message, or made with O(missing=make). What exists and is wrong is
+    refused always.
   - A load balancer that a controller in a cluster makes is refused, as the controller would put weights back; one that
     seems to be made by infrastructure code is warned about. Both are known by their tags.
 options:
@@ -65,7 +65,7 @@ options:
     default: refuse
   security_groups:
     description:
-      - Whether green's NodePorts that are closed are refused, or opened, or not looked at (where other firewalls decide).
+      - Whether green's NodePorts that are closed are refused, or opened, or not looked at (other firewalls decide).
     type: str
     choices: [refuse, open, ignore]
     default: refuse
@@ -87,8 +87,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.attributes
 notes:
   - A target group that was made here has the tag C(bluegreen.mesh/twin-of). Only one that has it is deleted.
-  - AWS checks the health of a target group once it is attached to a listener, which M(bluegreen.mesh.elb_listener_weights)
-    does with weight 0, and waits for.
+  - AWS checks the health of a target group once it is attached to a listener, which
+    M(bluegreen.mesh.elb_listener_weights) does with weight 0, and waits for.
   - The idle timeout belongs to the load balancer or the listener, which both sides share.
   - Check mode foresees everything but a refusal of AWS itself.
 seealso:
@@ -145,7 +145,12 @@ def journal_of(module):
 
 
 def result_of(client, before, after, said):
-    return {"changed": bool(said), "acts": said, "requests": client.requests, "diff": {"before": before, "after": after}}
+    return {
+        "changed": bool(said),
+        "acts": said,
+        "requests": client.requests,
+        "diff": {"before": before, "after": after},
+    }
 
 
 def absent(module, client):
@@ -177,7 +182,11 @@ def present(module, client):
         module.warn(text)
     allowed = ["open"] if params["security_groups"] == "open" else []
     allowed += ["create", "attributes", "attach", "register"] if params["missing"] == "make" else []
-    refused = [_elb_twin.describe(act) for act in acts if act["do"] not in allowed and not (act["do"] == "attributes" and not act["found"])]
+    refused = [
+        _elb_twin.describe(act)
+        for act in acts
+        if act["do"] not in allowed and not (act["do"] == "attributes" and not act["found"])
+    ]
     if problems or refused:
         more = " What is missing can be made: missing: make, security_groups: open." if refused else ""
         raise _module.Refusal(
@@ -200,7 +209,10 @@ def carry_out(module, client, acts):
         for act in acts:
             undo = _elb_twin.undoing(act)
             if undo:
-                inverse = {"module": "elb_target_group_twin", "params": {**connection, "state": "absent", "undo": [undo]}}
+                inverse = {
+                    "module": "elb_target_group_twin",
+                    "params": {**connection, "state": "absent", "undo": [undo]},
+                }
                 steps.append((f"{act['do']}", _elb_twin.key_of(act), inverse, False, None))
         ids = journal.record_all(steps)
     for act in acts:

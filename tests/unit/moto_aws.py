@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """moto's server on loopback, as a child process, and a cloud in it as a cluster's owner would have made it.
 
-moto keeps what it is given and checks little of it: neither weights above 999 nor protocols that don't fit, and whatever
-is registered is healthy at once, unless its instance is stopped. What AWS would refuse is therefore refused by refusing().
+moto keeps what it is given and checks little of it: neither weights above 999 nor protocols that don't fit, and
+whatever is registered is healthy at once. What AWS would refuse is therefore refused by refusing().
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Moto:
 
 
 class Cloud:
-    """Two nodes in two zones, in an Auto Scaling group that blue's target groups are attached to, and load balancers."""
+    """Two nodes in two zones, in an Auto Scaling group, and what tests put in front of them."""
 
     def __init__(self, moto: Moto) -> None:
         self.url = moto.url
@@ -64,11 +64,17 @@ class Cloud:
         subnets = sorted(self.ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])[:2]
         self.subnets = [subnet["SubnetId"] for subnet in subnets]
         self.vpc = subnets[0]["VpcId"]
-        self.security_group = self.ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=self.vpc)["GroupId"]
+        self.security_group = self.ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=self.vpc)[
+            "GroupId"
+        ]
         # moto's groups start all instances in one zone.
         self.nodes = [self.node(subnet) for subnet in self.subnets]
         self.asg.create_auto_scaling_group(
-            AutoScalingGroupName="nodes", MinSize=0, MaxSize=9, VPCZoneIdentifier=",".join(self.subnets), InstanceId=self.nodes[0]
+            AutoScalingGroupName="nodes",
+            MinSize=0,
+            MaxSize=9,
+            VPCZoneIdentifier=",".join(self.subnets),
+            InstanceId=self.nodes[0],
         )
         self.asg.attach_instances(AutoScalingGroupName="nodes", InstanceIds=self.nodes)
 
@@ -102,7 +108,9 @@ class Cloud:
         answer = self.elb.create_load_balancer(Name=name, Type=kind, Subnets=self.subnets)
         return answer["LoadBalancers"][0]["LoadBalancerArn"]
 
-    def target_group(self, name: str, port: int, protocol: str = "TCP", status: int = 30021, attach: bool = True) -> str:
+    def target_group(
+        self, name: str, port: int, protocol: str = "TCP", status: int = 30021, attach: bool = True
+    ) -> str:
         answer = self.elb.create_target_group(
             Name=name, Protocol=protocol, Port=port, VpcId=self.vpc, TargetType="instance", HealthCheckProtocol="HTTP",
             HealthCheckPort=str(status), HealthCheckPath="/healthz/ready",
@@ -114,11 +122,15 @@ class Cloud:
 
     def listener(self, balancer: str, port: int, group: str, protocol: str = "TCP") -> str:
         actions = [{"Type": "forward", "TargetGroupArn": group}]
-        answer = self.elb.create_listener(LoadBalancerArn=balancer, Protocol=protocol, Port=port, DefaultActions=actions)
+        answer = self.elb.create_listener(
+            LoadBalancerArn=balancer, Protocol=protocol, Port=port, DefaultActions=actions
+        )
         return answer["Listeners"][0]["ListenerArn"]
 
     def rule(self, listener: str, priority: int, group: str, *hosts: str, path: str = "") -> str:
-        conditions: list[dict[str, t.Any]] = [{"Field": "host-header", "HostHeaderConfig": {"Values": list(hosts)}}] if hosts else []
+        conditions: list[dict[str, t.Any]] = (
+            [{"Field": "host-header", "HostHeaderConfig": {"Values": list(hosts)}}] if hosts else []
+        )
         if path:
             conditions.append({"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}})
         answer = self.elb.create_rule(

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from moto_aws import REGION, refusing
 
 PAIRS = [{"blue": "http-blue", "green": "http-green"}, {"blue": "https-blue", "green": "https-green"}]
+LATER = [{"blue": "http-blue", "green": "later"}, PAIRS[1]]
 PAIR = _elb.Pair("arn:b", "arn:g", "b", "g")
 
 
-# -- the arithmetic ------------------------------------------------------------------------------------------------------
+# -- the arithmetic ----------------------------------------------------------------------------------------------------
 @given(st.integers(0, 1000))
 def test_a_share_in_tenths_is_exact(tenths):
     blue, green = _elb.weights_for(tenths / 10)
@@ -48,7 +49,9 @@ def test_other_parts_of_an_action_stay_and_a_providers_secret_too():
     before = copy.deepcopy(actions)
     first, second = _elb.with_weights(actions, {"arn:b": 90, "arn:g": 10})
     assert actions == before
-    assert first["AuthenticateOidcConfig"] == {"ClientId": "me", "UseExistingClientSecret": True} and first["Order"] == 1
+    assert (
+        first["AuthenticateOidcConfig"] == {"ClientId": "me", "UseExistingClientSecret": True} and first["Order"] == 1
+    )
     assert "TargetGroupArn" not in second and second["Order"] == 2
     assert second["ForwardConfig"]["TargetGroupStickinessConfig"] == sticky
     assert _elb.weights_in([first, second]) == {"arn:b": 90, "arn:g": 10}
@@ -91,7 +94,7 @@ def test_green_has_to_be_healthy_in_every_zone_that_blue_is_healthy_in(green, sa
     assert found is None if says is None else says in found
 
 
-# -- the module, against moto --------------------------------------------------------------------------------------------
+# -- the module, against moto ------------------------------------------------------------------------------------------
 @pytest.fixture
 def nlb(cloud):
     """A Network Load Balancer with listeners 80 and 443, blue's target groups there and green's beside them."""
@@ -100,14 +103,19 @@ def nlb(cloud):
         for name, port in (("http-blue", 30080), ("https-blue", 30443), ("http-green", 30081), ("https-green", 30444))
     }
     balancer = cloud.balancer("public")
-    cloud.listeners = [cloud.listener(balancer, port, cloud.arn[name]) for port, name in ((80, "http-blue"), (443, "https-blue"))]
+    cloud.listeners = [
+        cloud.listener(balancer, port, cloud.arn[name]) for port, name in ((80, "http-blue"), (443, "https-blue"))
+    ]
     return cloud
 
 
 @pytest.fixture
 def alb(cloud):
     """An Application Load Balancer whose listener has rules for hosts, one with a path, one that leads elsewhere."""
-    cloud.arn = {name: cloud.target_group(name, port, "HTTP") for name, port in (("blue", 30080), ("green", 30081), ("other", 30090))}
+    cloud.arn = {
+        name: cloud.target_group(name, port, "HTTP")
+        for name, port in (("blue", 30080), ("green", 30081), ("other", 30090))
+    }
     balancer = cloud.balancer("front", "application")
     cloud.listeners = [cloud.listener(balancer, 80, cloud.arn["blue"], "HTTP")]
     cloud.rules = {
@@ -120,10 +128,14 @@ def alb(cloud):
 
 
 def run(cloud, cluster=None, check=False, **options):
-    base = {"region": REGION, "endpoint_url": cloud.url, "balancer": "network", "listeners": ["public:80", "public:443"],
-            "target_groups": PAIRS}  # fmt: skip
+    base = {"region": REGION, "endpoint_url": cloud.url, "balancer": "network", "target_groups": PAIRS,
+            "listeners": ["public:80", "public:443"]}  # fmt: skip
     if cloud.rules:
-        base |= {"balancer": "application", "listeners": ["front:80"], "target_groups": [{"blue": "blue", "green": "green"}]}
+        base |= {
+            "balancer": "application",
+            "listeners": ["front:80"],
+            "target_groups": [{"blue": "blue", "green": "green"}],
+        }
     if cluster is not None:
         options.update(CONNECTION)
     return run_module(elb_listener_weights, {**base, **options}, cluster, check=check)
@@ -139,7 +151,10 @@ BEFORE = [{"http-blue": 1}, {"https-blue": 1}]
 def test_reads_only_when_no_share_is_given(nlb):
     result = run(nlb)
     assert result["changed"] is False and result["green_percent"] == 0
-    assert result["shares"] == [{"forward": "public:80", "green_percent": 0}, {"forward": "public:443", "green_percent": 0}]
+    assert result["shares"] == [
+        {"forward": "public:80", "green_percent": 0},
+        {"forward": "public:443", "green_percent": 0},
+    ]
     assert result["backends"][0] == {
         "backend": "public:80", "server": "http-blue", "colour": "blue", "weight": 1, "admin": "ready", "health": "UP",
         "scur": None, "targets": dict.fromkeys(sorted(nlb.nodes), "healthy"), "arn": nlb.listeners[0],
@@ -157,7 +172,8 @@ def test_sets_all_listeners_reads_them_back_and_a_second_run_changes_nothing(nlb
     assert result["diff"]["after"]["ELB public:443"] == {"https-blue": 90, "https-green": 10}
     # Documented: one write for each action that changes, listeners read once more, health and zones asked once more.
     assert result["requests"] == {"describe_target_groups": 1, "describe_load_balancers": 2, "describe_listeners": 2,
-                                  "describe_target_health": 4, "describe_instances": 1, "modify_listener": 2}  # fmt: skip
+                                  "describe_target_health": 4, "describe_instances": 1,
+                                  "modify_listener": 2}  # fmt: skip
     again = run(nlb, green_percent=10, expect_green_percent=10)
     assert again["changed"] is False and "modify_listener" not in again["requests"]
     assert run(nlb, green_percent=100, expect_green_percent=10)["green_percent"] == 100
@@ -194,7 +210,11 @@ def test_a_listener_that_refuses_puts_all_back(nlb):
     with refusing("modify_listener", nlb.listeners[1]) as refused:
         result = run(nlb, green_percent=50)
     assert refused == ["modify_listener"]
-    assert result["failed"] and result["failure"]["code"] == "set_failed" and result["failure"]["put_back"] == ["public:80"]
+    assert (
+        result["failed"]
+        and result["failure"]["code"] == "set_failed"
+        and result["failure"]["put_back"] == ["public:80"]
+    )
     assert "ModifyListener" in result["msg"] and "in force again at public:80" in result["msg"]
     assert in_force(nlb) == before
 
@@ -250,7 +270,9 @@ def test_green_that_is_not_healthy_gets_no_more_traffic_but_may_lose_it(nlb):
     run(nlb, green_percent=50)
     before = in_force(nlb)
     nlb.elb.deregister_targets(TargetGroupArn=nlb.arn["https-green"], Targets=[{"Id": nlb.nodes[1]}])
-    zone = nlb.ec2.describe_instances(InstanceIds=[nlb.nodes[1]])["Reservations"][0]["Instances"][0]["Placement"]["AvailabilityZone"]
+    zone = nlb.ec2.describe_instances(InstanceIds=[nlb.nodes[1]])["Reservations"][0]["Instances"][0]["Placement"][
+        "AvailabilityZone"
+    ]
     for check in (True, False):
         refused = run(nlb, green_percent=100, check=check, health_timeout=0.2)
         assert refused["failure"]["code"] == "green_not_up"
@@ -300,7 +322,7 @@ def test_blue_that_is_down_gets_nothing_back(nlb):
         ({"target_groups": [{"blue": "none", "green": "http-green"}]}, "no_such_target_group", "http-blue, http-green"),
         ({"target_groups": [{"blue": "http-blue", "green": "http-blue"}]}, "bad_option", "different"),
         ({"target_groups": PAIRS[:1]}, "not_forwarded", "public:443: its default action is https-blue"),
-        ({"target_groups": [{"blue": "http-blue", "green": "later"}, PAIRS[1]], "green_percent": 1}, "no_such_target_group", "later"),
+        ({"target_groups": LATER, "green_percent": 1}, "no_such_target_group", "later"),
         ({"weights": {"LISTENER": 3}}, "bad_option", "expected {"),
         ({"weights": {"LISTENER": {"arn:x": 3}}}, "bad_option", "forwards to no arn:x"),
         ({"weights": {"LISTENER": {"BLUE": 1000}}}, "bad_option", "1000"),
@@ -326,20 +348,20 @@ def test_a_third_target_group_is_refused(nlb):
 
 
 def test_green_that_is_still_to_be_made_is_read_and_planned(nlb):
-    later = [{"blue": "http-blue", "green": "later"}, PAIRS[1]]
-    assert run(nlb, target_groups=later)["green_percent"] == 0
-    assert run(nlb, target_groups=later, green_percent=0)["changed"] is False
-    planned = run(nlb, target_groups=later, green_percent=10, check=True, require_health=False)
+    assert run(nlb, target_groups=LATER)["green_percent"] == 0
+    assert run(nlb, target_groups=LATER, green_percent=0)["changed"] is False
+    planned = run(nlb, target_groups=LATER, green_percent=10, check=True, require_health=False)
     assert planned["diff"]["after"]["ELB public:80"] == {"http-blue": 90, "later": 10}
     assert in_force(nlb) == BEFORE
 
 
-# -- an Application Load Balancer ------------------------------------------------------------------------------------------
+# -- an Application Load Balancer --------------------------------------------------------------------------------------
 def test_every_rule_that_forwards_to_blue_moves_and_no_other(alb):
     result = run(alb, green_percent=10)
     assert result["forwards_set"] == 4 and result["green_percent"] == 10
     assert [s["forward"] for s in result["shares"]] == [
-        "front:80 rule 10 (shop.test)", "front:80 rule 11 (shop.test)", "front:80 rule 20 (a.test, b.test)", "front:80 default",
+        "front:80 rule 10 (shop.test)", "front:80 rule 11 (shop.test)", "front:80 rule 20 (a.test, b.test)",
+        "front:80 default",
     ]  # fmt: skip
     for name in ("shop", "api", "two"):
         assert alb.weights(alb.rules[name]) == {"blue": 90, "green": 10}
@@ -371,7 +393,7 @@ def test_a_rule_that_refuses_puts_all_back(alb):
     assert all(alb.weights(alb.rules[n]) == {"blue": 99, "green": 1} for n in ("shop", "api", "two"))
 
 
-# -- the journal -------------------------------------------------------------------------------------------------------------
+# -- the journal -------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def cluster():
     return FakeCluster()
@@ -412,6 +434,10 @@ def test_other_hosts_are_another_step_and_a_rule_that_is_gone_is_passed_over(alb
 
 def test_a_run_that_was_overtaken_writes_nothing(nlb, cluster):
     journal = opened(cluster)
-    run_module(migration_journal, {"namespace": "bluegreen-mesh", "name": "m", "state": "open", "operator": "bob", "takeover": True}, cluster)
+    run_module(
+        migration_journal,
+        {"namespace": "bluegreen-mesh", "name": "m", "state": "open", "operator": "bob", "takeover": True},
+        cluster,
+    )
     result = run(nlb, cluster, green_percent=10, journal=journal)
     assert result["failed"] and result["failure"]["code"] == "stale_epoch" and in_force(nlb) == BEFORE

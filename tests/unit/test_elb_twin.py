@@ -24,7 +24,7 @@ PAIRS = [
 ]
 
 
-# -- owners --------------------------------------------------------------------------------------------------------------
+# -- owners ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("tags", "says"),
     [
@@ -40,12 +40,22 @@ def test_a_controllers_load_balancer_is_told_by_its_tags(tags, says):
 
 def test_what_nobody_owns():
     assert _elb_twin.owner({"Name": "public", "kubernetes.io/cluster/prod": "shared"}) is None
-    assert _elb_twin.code_hints({"Name": "public", "ManagedBy": "ops", "tool": "terragrunt"}) == ["ManagedBy=ops", "tool=terragrunt"]
+    assert _elb_twin.code_hints({"Name": "public", "ManagedBy": "ops", "tool": "terragrunt"}) == [
+        "ManagedBy=ops",
+        "tool=terragrunt",
+    ]
     assert _elb_twin.code_hints({"Name": "public", _elb_twin.TAG: "terraform-blue"}) == []
 
 
-# -- target groups ---------------------------------------------------------------------------------------------------------
-BLUE = {"TargetGroupName": "b", "Protocol": "TCP", "VpcId": "vpc", "TargetType": "instance", "IpAddressType": "ipv4", "Port": 30080}
+# -- target groups -----------------------------------------------------------------------------------------------------
+BLUE = {
+    "TargetGroupName": "b",
+    "Protocol": "TCP",
+    "VpcId": "vpc",
+    "TargetType": "instance",
+    "IpAddressType": "ipv4",
+    "Port": 30080,
+}
 GREEN = {**BLUE, "TargetGroupName": "g", "Port": 30081, "HealthCheckEnabled": True, "HealthCheckProtocol": "HTTP",
          "HealthCheckPort": "30022", "HealthCheckPath": "/healthz/ready"}  # fmt: skip
 
@@ -61,7 +71,10 @@ GREEN = {**BLUE, "TargetGroupName": "g", "Port": 30081, "HealthCheckEnabled": Tr
         ({"HealthCheckProtocol": "TCP"}, "HealthCheckProtocol is TCP, expected HTTP"),
         ({"HealthCheckPath": "/"}, "expected /healthz/ready"),
         ({"HealthCheckEnabled": False}, "HealthCheckEnabled is False"),
-        ({"LoadBalancerArns": ["arn:aws:x:loadbalancer/net/other/1"]}, "is used by other, and a target group belongs to one"),
+        (
+            {"LoadBalancerArns": ["arn:aws:x:loadbalancer/net/other/1"]},
+            "is used by other, and a target group belongs to one",
+        ),
     ],
 )
 def test_each_difference_is_named(changed, says):
@@ -74,7 +87,9 @@ def test_no_difference():
 
 
 def test_a_tcp_check_of_blues_becomes_one_that_takes_200():
-    made = _elb_twin.template({**BLUE, "HealthCheckProtocol": "TCP", "HealthCheckIntervalSeconds": 10, "Matcher": {}}, "g", 30081, 30022)
+    made = _elb_twin.template(
+        {**BLUE, "HealthCheckProtocol": "TCP", "HealthCheckIntervalSeconds": 10, "Matcher": {}}, "g", 30081, 30022
+    )
     assert made["Matcher"] == {"HttpCode": "200"} and made["HealthCheckIntervalSeconds"] == 10
     assert _elb_twin.differences(BLUE, {**made, "TargetGroupName": "g"}, 30081, 30022, []) == []
 
@@ -91,7 +106,7 @@ def test_targets_that_a_group_brings_are_not_registered_one_by_one():
     ]  # fmt: skip
 
 
-# -- security groups -------------------------------------------------------------------------------------------------------
+# -- security groups ---------------------------------------------------------------------------------------------------
 def rule(first, last, protocol="tcp", **source):
     return {"IpProtocol": protocol, "FromPort": first, "ToPort": last, **source}
 
@@ -122,12 +137,15 @@ def test_green_is_open_to_whom_blue_is_open(permissions, missing):
 
 
 def test_another_group_of_the_same_node_may_open_it():
-    groups = {"sg-1": {"IpPermissions": [rule(30080, 30080, **ANY)]}, "sg-2": {"IpPermissions": [rule(30081, 30081, **ANY)]}}
+    groups = {
+        "sg-1": {"IpPermissions": [rule(30080, 30080, **ANY)]},
+        "sg-2": {"IpPermissions": [rule(30081, 30081, **ANY)]},
+    }
     assert _elb_twin.ingress_acts(groups, [["sg-1", "sg-2"]], [(30080, 30081)]) == []
     assert len(_elb_twin.ingress_acts(groups, [["sg-1"], ["sg-1", "sg-2"]], [(30080, 30081)])) == 1
 
 
-# -- the module, against moto ----------------------------------------------------------------------------------------------
+# -- the module, against moto ------------------------------------------------------------------------------------------
 @pytest.fixture
 def nlb(cloud):
     for name, port in (("http-blue", 30080), ("https-blue", 30443)):
@@ -137,7 +155,9 @@ def nlb(cloud):
         TargetGroupArn=cloud.arn["http-blue"], Attributes=[{"Key": k, "Value": v} for k, v in attributes.items()]
     )
     balancer = cloud.balancer("public")
-    cloud.listeners = [cloud.listener(balancer, port, cloud.arn[name]) for port, name in ((80, "http-blue"), (443, "https-blue"))]
+    cloud.listeners = [
+        cloud.listener(balancer, port, cloud.arn[name]) for port, name in ((80, "http-blue"), (443, "https-blue"))
+    ]
     permissions = [
         {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
         for port in (30080, 30443, 30021)
@@ -152,8 +172,8 @@ def cluster():
 
 
 def run(cloud, cluster=None, check=False, **options):
-    base = {"region": REGION, "endpoint_url": cloud.url, "balancer": "network", "listeners": ["public:80", "public:443"],
-            "target_groups": PAIRS}  # fmt: skip
+    base = {"region": REGION, "endpoint_url": cloud.url, "balancer": "network", "target_groups": PAIRS,
+            "listeners": ["public:80", "public:443"]}  # fmt: skip
     if cluster is not None:
         options.update(CONNECTION)
     return run_module(elb_target_group_twin, {**base, **options}, cluster, check=check)
@@ -205,12 +225,17 @@ def test_everything_is_made_as_blues_is_and_a_second_run_changes_nothing(nlb, cl
     assert (green["Port"], green["HealthCheckPort"], green["HealthCheckPath"]) == (30081, "30022", "/healthz/ready")
     told = nlb.elb.describe_target_group_attributes(TargetGroupArn=green["TargetGroupArn"])["Attributes"]
     attributes = {entry["Key"]: entry["Value"] for entry in told}
-    assert attributes["deregistration_delay.timeout_seconds"] == "30" and attributes["proxy_protocol_v2.enabled"] == "true"
+    assert (
+        attributes["deregistration_delay.timeout_seconds"] == "30" and attributes["proxy_protocol_v2.enabled"] == "true"
+    )
     assert run(nlb)["changed"] is False
     # Traffic can go there, and the whole way back leads to where it began.
-    weights = {"region": REGION, "endpoint_url": nlb.url, "balancer": "network", "listeners": ["public:80", "public:443"],
-               "target_groups": [{"blue": p["blue"], "green": p["green"]} for p in PAIRS], "green_percent": 10}  # fmt: skip
-    assert run_module(elb_listener_weights, {**weights, **CONNECTION, "journal": journal}, cluster)["green_percent"] == 10
+    pairs = [{"blue": pair["blue"], "green": pair["green"]} for pair in PAIRS]
+    weights = {"region": REGION, "endpoint_url": nlb.url, "balancer": "network", "target_groups": pairs,
+               "listeners": ["public:80", "public:443"], "green_percent": 10}  # fmt: skip
+    assert (
+        run_module(elb_listener_weights, {**weights, **CONNECTION, "journal": journal}, cluster)["green_percent"] == 10
+    )
     steps = steps_of(cluster)
     assert [step["state"] for step in steps] == ["done"] * 8
     modules = {"elb_target_group_twin": elb_target_group_twin, "elb_listener_weights": elb_listener_weights}
@@ -228,7 +253,10 @@ def test_what_a_killed_run_left_is_finished(nlb):
     with refusing("modify_target_group_attributes"):
         assert run(nlb, missing="make", security_groups="open")["failure"]["error"] == "AccessDenied"
     result = run(nlb, missing="make", security_groups="open")
-    assert result["changed"] and "target group http-green: deregistration_delay.timeout_seconds is 300, expected 30" in result["acts"][0]
+    assert (
+        result["changed"]
+        and "target group http-green: deregistration_delay.timeout_seconds is 300, expected 30" in result["acts"][0]
+    )
     assert run(nlb)["changed"] is False
 
 
@@ -238,12 +266,16 @@ def test_what_others_made_is_compared_and_left(nlb):
     result = run(nlb, missing="make", security_groups="open")
     assert result["failure"]["problems"] == [
         "target group http-green: HealthCheckPort is 30021, expected 30022 (green's status NodePort)",
-        "target group http-green: deregistration_delay.timeout_seconds is 300, expected 30, proxy_protocol_v2.enabled is None,"
-        " expected true (as http-blue has)",
+        "target group http-green: deregistration_delay.timeout_seconds is 300, expected 30, proxy_protocol_v2.enabled is"
+        " None, expected true (as http-blue has)",
     ]
     undo = [{"do": "delete", "name": "http-green"}]
-    kept = run_module(elb_target_group_twin, {"region": REGION, "endpoint_url": nlb.url, "state": "absent", "undo": undo})
-    assert kept["failure"]["code"] == "not_ours" and arn in [g["TargetGroupArn"] for g in nlb.elb.describe_target_groups()["TargetGroups"]]
+    kept = run_module(
+        elb_target_group_twin, {"region": REGION, "endpoint_url": nlb.url, "state": "absent", "undo": undo}
+    )
+    assert kept["failure"]["code"] == "not_ours" and arn in [
+        g["TargetGroupArn"] for g in nlb.elb.describe_target_groups()["TargetGroups"]
+    ]
 
 
 def test_a_node_that_is_in_no_group_is_registered_too(nlb):
@@ -261,7 +293,9 @@ def test_a_controllers_load_balancer_is_refused_and_a_tool_warned_about(nlb):
     nlb.elb.add_tags(ResourceArns=[balancer], Tags=[{"Key": "Terraform", "Value": "true"}])
     result = run(nlb, missing="make", security_groups="open")
     assert result["changed"], result
-    assert "load balancer public seems to be made by infrastructure code (Terraform=true)" in str(result["warnings"]), result
+    assert "load balancer public seems to be made by infrastructure code (Terraform=true)" in str(
+        result["warnings"]
+    ), result
     nlb.elb.add_tags(ResourceArns=[balancer], Tags=[{"Key": "service.k8s.aws/stack", "Value": "gw/public"}])
     refused = run(nlb)
     assert refused["failure"]["code"] == "owned" and "Service gw/public" in refused["msg"]
@@ -269,7 +303,11 @@ def test_a_controllers_load_balancer_is_refused_and_a_tool_warned_about(nlb):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"state": "absent"}, "undo"), ({"listeners": None}, "listeners"), ({"state": "absent", "undo": [{"name": "x"}]}, "'do'")],
+    [
+        ({"state": "absent"}, "undo"),
+        ({"listeners": None}, "listeners"),
+        ({"state": "absent", "undo": [{"name": "x"}]}, "'do'"),
+    ],
 )
 def test_bad_input_is_refused(nlb, options, words):
     before = snapshot(nlb)
@@ -278,18 +316,27 @@ def test_bad_input_is_refused(nlb, options, words):
     assert snapshot(nlb) == before
 
 
-# -- temporary rules -------------------------------------------------------------------------------------------------------
+# -- temporary rules ---------------------------------------------------------------------------------------------------
 def described(priority, *hosts, **more):
     conditions = [{"Field": "host-header", "HostHeaderConfig": {"Values": list(hosts)}}] if hosts else []
     return {"Priority": priority, "Conditions": conditions, "IsDefault": priority == "default", **more}
 
 
-DEFAULT = _elb.Forward("l", "p:80", "l", (), True, [{"Type": "forward", "TargetGroupArn": "arn:b"}], _elb.Pair("arn:b", "arn:g", "b", "g"))
+DEFAULT = _elb.Forward(
+    "l", "p:80", "l", (), True, [{"Type": "forward", "TargetGroupArn": "arn:b"}], _elb.Pair("arn:b", "arn:g", "b", "g")
+)
 
 
 def test_a_new_rule_comes_last():
-    rules = [described("3", "a.test"), described("7", path=1, Conditions=[{"Field": "path-pattern"}]), described("default")]
-    assert _elb_rules.new_rules("p:80", rules, DEFAULT, ["a.test", "b.test", "c.test"]) == [("b.test", 8), ("c.test", 9)]
+    rules = [
+        described("3", "a.test"),
+        described("7", path=1, Conditions=[{"Field": "path-pattern"}]),
+        described("default"),
+    ]
+    assert _elb_rules.new_rules("p:80", rules, DEFAULT, ["a.test", "b.test", "c.test"]) == [
+        ("b.test", 8),
+        ("c.test", 9),
+    ]
     assert _elb_rules.new_rules("p:80", [described("default")], DEFAULT, ["b.test"]) == [("b.test", 1)]
 
 
@@ -325,7 +372,12 @@ def alb(cloud):
 
 
 def run_rules(cloud, cluster=None, check=False, module=elb_host_rule, **options):
-    base = {"region": REGION, "endpoint_url": cloud.url, "listeners": ["front:80"], "target_groups": [{"blue": "blue", "green": "green"}]}
+    base = {
+        "region": REGION,
+        "endpoint_url": cloud.url,
+        "listeners": ["front:80"],
+        "target_groups": [{"blue": "blue", "green": "green"}],
+    }
     if module is elb_listener_weights:
         base["balancer"] = "application"
     return run_module(module, {**base, **options, **(CONNECTION if cluster else {})}, cluster, check=check)

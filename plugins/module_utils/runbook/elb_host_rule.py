@@ -27,6 +27,6 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
         )
         read = aws(region, "elbv2", "describe-rules", "--listener-arn", listener, "--output", "json")
         delete = aws(region, "elbv2", "delete-rule", "--rule-arn")
-        run = f"for rule in $({read} | jq -r {shlex.quote(chosen)}); do {delete} \"$rule\"; done"
+        run = f'for rule in $({read} | jq -r {shlex.quote(chosen)}); do {delete} "$rule"; done'
         found.append(Command(f"remove the rules of {hosts}, which the default action serves as well", run))
     return found

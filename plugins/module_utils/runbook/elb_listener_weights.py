@@ -15,7 +15,7 @@ import typing as t
 
 from ._command import Book, Command
 
-SECRET = 'if .AuthenticateOidcConfig then .AuthenticateOidcConfig.UseExistingClientSecret = true else . end'
+SECRET = "if .AuthenticateOidcConfig then .AuthenticateOidcConfig.UseExistingClientSecret = true else . end"
 
 
 def region_of(arn: str) -> str:
@@ -29,11 +29,15 @@ def aws(region: str, *argv: str) -> str:
 def set_weights(arn: str, weights: dict[str, int]) -> str:
     """weights: by target group's ARN; arn: of a listener or a rule."""
     groups = json.dumps([{"TargetGroupArn": group, "Weight": weight} for group, weight in weights.items()])
-    forward = f"if .Type == \"forward\" then .ForwardConfig.TargetGroups = {groups} | del(.TargetGroupArn) else . end"
+    forward = f'if .Type == "forward" then .ForwardConfig.TargetGroups = {groups} | del(.TargetGroupArn) else . end'
     rule = ":listener-rule/" in arn
     read = ["describe-rules", "--rule-arns", arn] if rule else ["describe-listeners", "--listener-arns", arn]
     path = ".Rules[0].Actions" if rule else ".Listeners[0].DefaultActions"
-    write = ["modify-rule", "--rule-arn", arn, "--actions"] if rule else ["modify-listener", "--listener-arn", arn, "--default-actions"]
+    write = (
+        ["modify-rule", "--rule-arn", arn, "--actions"]
+        if rule
+        else ["modify-listener", "--listener-arn", arn, "--default-actions"]
+    )
     region = region_of(arn)
     change = shlex.quote(f"{path} | map({forward} | {SECRET})")
     actions = f'"$({aws(region, "elbv2", *read, "--output", "json")} | jq -c {change})"'
