@@ -90,8 +90,8 @@ class Balancer:
                 raise Refusal(
                     "not_forwarded",
                     f"listener {title}: its default action is {says}{', and no rule forwards' if rules else ''};"
-                    f" expected one of blue's target groups ({', '.join(pair.blue_name for pair in self.pairs)}). Leave out a"
-                    " listener that only redirects, or correct target_groups.",
+                    f" expected one of blue's target groups ({', '.join(pair.blue_name for pair in self.pairs)}). Leave out"
+                    " a listener that only redirects, or correct target_groups.",
                     listener=title,
                 )  # fmt: skip
             every += mine

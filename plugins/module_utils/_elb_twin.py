@@ -41,8 +41,8 @@ def owner(tags: dict[str, str]) -> str | None:
     if "service.k8s.aws/stack" in tags or "service.k8s.aws/resource" in tags:
         return (
             f"the AWS Load Balancer Controller makes it from the Service {stack}, and its target groups with it. Give"
-            " green a Service with a load balancer of its own and shift by DNS, or put a load balancer in front that has"
-            " no such owner"
+            " green a Service with a load balancer of its own and shift by DNS, or put a load balancer in front that"
+            " has no such owner"
         )
     if "elbv2.k8s.aws/cluster" in tags:
         return (
@@ -51,8 +51,8 @@ def owner(tags: dict[str, str]) -> str | None:
         )
     if "kubernetes.io/service-name" in tags:
         return (
-            f"the cloud provider of Kubernetes makes it from the Service {tags['kubernetes.io/service-name']}. Give green"
-            " a Service with a load balancer of its own and shift by DNS"
+            f"the cloud provider of Kubernetes makes it from the Service {tags['kubernetes.io/service-name']}. Give"
+            " green a Service with a load balancer of its own and shift by DNS"
         )
     return None
 
@@ -222,8 +222,8 @@ def describe(act: Act) -> str:
         return f"target group {act['name']}: lacks targets {', '.join(act['targets'])} that blue's has"
     permission = act["permission"]
     return (
-        f"security group {act['name']}: port {permission['FromPort']} is closed to {source_of(permission)}, which reaches"
-        " blue's"
+        f"security group {act['name']}: port {permission['FromPort']} is closed to {source_of(permission)}, which"
+        " reaches blue's"
     )
 
 

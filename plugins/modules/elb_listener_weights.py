@@ -98,8 +98,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.attributes
 notes:
   - Reading sends one request for the target groups, one for the load balancers (if listeners are given by name), one
-    for the listeners of each (one for all that are given by ARN), one for the rules of each listener of an Application Load
-    Balancer, and one for the health of each target group. Setting adds one for each action that changes, and reads
+    for the listeners of each (one for all that are given by ARN), one for the rules of each listener of an Application
+    Load Balancer, and one for the health of each target group. Setting adds one for each action that changes, and reads
     listeners and rules again; with O(require_health), one more for the health of each target group and one for the
     zones of the instances. Long lists come in pages. RV(requests) has the numbers.
   - Weighted target groups at Network Load Balancers exist since November 2025.

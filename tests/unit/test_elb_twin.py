@@ -266,8 +266,8 @@ def test_what_others_made_is_compared_and_left(nlb):
     result = run(nlb, missing="make", security_groups="open")
     assert result["failure"]["problems"] == [
         "target group http-green: HealthCheckPort is 30021, expected 30022 (green's status NodePort)",
-        "target group http-green: deregistration_delay.timeout_seconds is 300, expected 30, proxy_protocol_v2.enabled is"
-        " None, expected true (as http-blue has)",
+        "target group http-green: deregistration_delay.timeout_seconds is 300, expected 30, proxy_protocol_v2.enabled"
+        " is None, expected true (as http-blue has)",
     ]
     undo = [{"do": "delete", "name": "http-green"}]
     kept = run_module(
