@@ -11,10 +11,10 @@ import signal
 import subprocess
 import types
 
-from . import build, flux, helm4, kyverno, net
+from . import build, flux, helm4, kyverno, moto, net
 from .proc import await_
 
-EXTRAS: dict[str, types.ModuleType] = {"flux": flux, "helm4": helm4, "kyverno": kyverno}
+EXTRAS: dict[str, types.ModuleType] = {"flux": flux, "helm4": helm4, "kyverno": kyverno, "moto": moto}
 
 
 def modules(name: str) -> tuple[build.Module, ...]:
