@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the scenarios of AWS' load balancers share: a migration's first half, seen by moto's API and by HAProxy itself."""
+"""What the scenarios of AWS' load balancers share: half a migration, as moto's API and HAProxy itself show it."""
 
 from __future__ import annotations
 
@@ -61,10 +61,11 @@ class Cutover:
         return found
 
     def shares(self) -> dict[str, float]:
-        return {
-            arn: 100 * sum(weight for group, weight in groups if "-green/" in group) / sum(weight for _g, weight in groups)
-            for arn, groups in self.raw().items()
-        }
+        found = {}
+        for arn, groups in self.raw().items():
+            green = sum(weight for group, weight in groups if "-green/" in group)
+            found[arn] = 100 * green / sum(weight for _group, weight in groups)
+        return found
 
     def set(self, listener: str, weights: list[int]) -> None:
         groups = [{"TargetGroupArn": arn, "Weight": w} for (arn, _old), w in zip(self.raw()[listener], weights)]

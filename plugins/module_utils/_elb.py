@@ -196,19 +196,19 @@ def name_of(arn: str) -> str:
     return arn.split("/")[1] if arn.startswith("arn:") and "/" in arn else arn
 
 
-def of_hosts(forwards: t.Sequence[Forward], hosts: t.Sequence[str]) -> list[Forward]:
-    """The rules of these hosts alone. Raises Refusal(shared_rule) where one serves others too."""
+def of_hosts(forwards: t.Sequence[Forward], hosts: t.Sequence[str], others: bool = False) -> list[Forward]:
+    """The rules of these hosts alone, or all but these. Raises Refusal(shared_rule) where one serves both."""
     wanted, found = {host.lower() for host in hosts}, []
     for forward in forwards:
-        mine, others = wanted & set(forward.hosts), set(forward.hosts) - wanted
-        if mine and others:
+        mine, more = wanted & set(forward.hosts), set(forward.hosts) - wanted
+        if mine and more:
             raise Refusal(
                 "shared_rule",
-                f"{forward.title}: serves {', '.join(sorted(mine))} and {', '.join(sorted(others))}."
+                f"{forward.title}: serves {', '.join(sorted(mine))} and {', '.join(sorted(more))}."
                 " A rule moves as a whole: name all its hosts, or give them rules of their own.",
                 forward=forward.title,
             )
-        if mine:
+        if bool(mine) != others:
             found.append(forward)
     return found
 

@@ -40,7 +40,7 @@ class View:
 class Balancer:
     def __init__(
         self, client: Client, kind: str, listeners: t.Sequence[str], target_groups: t.Sequence[dict[str, str]],
-        hosts: t.Sequence[str] | None = None,
+        hosts: t.Sequence[str] | None = None, except_hosts: t.Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         if not listeners or len(set(listeners)) != len(listeners):
             raise Refusal(
@@ -49,9 +49,10 @@ class Balancer:
         for name in listeners:
             if not name.startswith("arn:") and not name.rpartition(":")[2].isdigit():
                 raise Refusal("bad_option", f"listeners: {name!r}: expected an ARN, or LOAD BALANCER'S NAME:PORT.")
-        if hosts is not None and (kind != "application" or not hosts):
-            raise Refusal("bad_option", f"hosts: found {hosts}; expected hosts, at an Application Load Balancer.")
-        self.client, self.kind, self.hosts = client, kind, hosts
+        for option, given in (("hosts", hosts), ("except_hosts", except_hosts)):
+            if given is not None and (kind != "application" or not given):
+                raise Refusal("bad_option", f"{option}: found {given}; expected hosts, at an Application Load Balancer.")
+        self.client, self.kind, self.hosts, self.except_hosts = client, kind, hosts, except_hosts
         self._listeners, self._wanted = list(listeners), list(target_groups)
         self.pairs: list[Pair] = []
         self.groups: dict[str, dict[str, t.Any]] = {}
@@ -95,7 +96,9 @@ class Balancer:
                     listener=title,
                 )  # fmt: skip
             every += mine
-        forwards = _elb.of_hosts(every, self.hosts) if self.hosts is not None else every
+        forwards = every
+        if self.hosts is not None or self.except_hosts is not None:
+            forwards = _elb.of_hosts(every, self.hosts or self.except_hosts or [], others=self.hosts is None)
         balancers = sorted({listener["LoadBalancerArn"] for listener in described.values()})
         return View(titles, rules, every, forwards, balancers, self.hosts)
 

@@ -53,6 +53,12 @@ options:
       - Without it all rules that forward to blue move, and the default action.
     type: list
     elements: str
+  except_hosts:
+    description:
+      - Hosts that have moved before, instead of O(hosts). Their rules are not looked at; all others move, and the default
+        action.
+    type: list
+    elements: str
   green_percent:
     description:
       - Share for green, in percent, in tenths.
@@ -251,7 +257,7 @@ def operation(module, _cluster):
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.IMPORT_ERROR)
     client = _aws.Client.of(params)
     balancer = _elb_balancer.Balancer(
-        client, params["balancer"], params["listeners"], params["target_groups"], params["hosts"]
+        client, params["balancer"], params["listeners"], params["target_groups"], params["hosts"], params["except_hosts"]
     )
     view = balancer.read()
     plans = balancer.plan(view, params["green_percent"], params["weights"], params["attach"], dry=module.check_mode)
@@ -305,6 +311,7 @@ def main():
                 "options": {"blue": {"type": "str", "required": True}, "green": {"type": "str", "required": True}},
             },
             "hosts": {"type": "list", "elements": "str"},
+            "except_hosts": {"type": "list", "elements": "str"},
             "green_percent": {"type": "float"},
             "weights": {"type": "dict"},
             "attach": {"type": "bool", "default": False},
@@ -316,7 +323,7 @@ def main():
         },
         cluster=False,
         journal=True,
-        mutually_exclusive=[("green_percent", "weights")],
+        mutually_exclusive=[("green_percent", "weights"), ("hosts", "except_hosts")],
         required_by={"journal": ["kubeconfig", "context"]},
     )
 

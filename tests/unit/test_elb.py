@@ -319,6 +319,7 @@ def test_blue_that_is_down_gets_nothing_back(nlb):
         ({"listeners": ["arn:aws:elasticloadbalancing:eu-west-1:1:listener/net/x/y/z"]}, "aws", "ListenerNotFound"),
         ({"balancer": "application"}, "other_kind", "protocol is TCP; expected HTTP or HTTPS"),
         ({"hosts": ["a.test"]}, "bad_option", "hosts"),
+        ({"except_hosts": ["a.test"]}, "bad_option", "except_hosts"),
         ({"target_groups": [{"blue": "none", "green": "http-green"}]}, "no_such_target_group", "http-blue, http-green"),
         ({"target_groups": [{"blue": "http-blue", "green": "http-blue"}]}, "bad_option", "different"),
         ({"target_groups": PAIRS[:1]}, "not_forwarded", "public:443: its default action is https-blue"),
@@ -381,6 +382,12 @@ def test_only_the_rules_of_some_hosts_move(alb):
     assert shared["failure"]["code"] == "shared_rule" and "serves a.test and b.test" in shared["msg"]
     bare = run(alb, green_percent=50, hosts=["new.test", "shop.test"])
     assert bare["failure"]["code"] == "host_without_rule" and bare["failure"]["hosts"] == ["new.test"]
+    # The rest moves later, past what has moved.
+    later = run(alb, green_percent=10, except_hosts=["shop.test"], expect_green_percent=0)
+    assert later["forwards_set"] == 2 and alb.weights(alb.rules["shop"]) == {"blue": 50, "green": 50}
+    assert alb.weights(alb.rules["two"]) == {"blue": 90, "green": 10} == in_force(alb)[0]
+    assert run(alb, except_hosts=["a.test"])["failure"]["code"] == "shared_rule"
+    run(alb, green_percent=0, except_hosts=["shop.test"])
     # Until it has a rule, a host has what the default action has.
     assert run(alb, hosts=["new.test"])["green_percent"] == 0
 

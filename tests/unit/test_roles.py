@@ -230,7 +230,7 @@ RECORDING = {
 NEVER_RECORDED = {
     "binding_policy": {"timeout"},
     "elb_host_rule": {"kubeconfig", "context"},
-    "elb_listener_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "hosts", "attach", "health_timeout"},
+    "elb_listener_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "hosts", "except_hosts", "attach", "health_timeout"},
     "elb_target_group_twin": {
         "kubeconfig", "context", "balancer", "listeners", "target_groups", "missing", "security_groups"
     },
