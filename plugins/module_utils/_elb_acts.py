@@ -27,7 +27,7 @@ def tags_of(client: Client, arns: t.Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 class Twin:
-    """ports: (node_port, status_port) of green, by blue's target group as it was named."""
+    """wanted: the option target_groups, in the order of the balancer's pairs."""
 
     def __init__(self, balancer: Balancer, wanted: t.Sequence[dict[str, t.Any]]) -> None:
         self.balancer, self.client = balancer, balancer.client

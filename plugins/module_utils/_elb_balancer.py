@@ -183,13 +183,17 @@ class Balancer:
                 )
         return {forward.arn: _elb.plan_percent(forward, percent, attach) for forward in view.forwards}
 
-    def await_health(self, view: View, plans: dict[str, Weights], timeout: float) -> dict[str, Health]:
-        """Returns every target group's health once all that are to have more traffic can take it.
+    def await_health(
+        self, view: View, plans: dict[str, Weights], timeout: float, dry: bool = False
+    ) -> dict[str, Health]:
+        """Returns every target group's health once all that are to have more traffic can take it. dry: of what is not
+        attached nothing is known, as AWS does not check it.
 
         Raises Refusal(green_not_up, no_server_up).
         """
         changed = _elb.ordered(view.every, plans)
         raised = {f.pair for f in changed if (_elb.share(f, plans[f.arn]) or 0) > (_elb.share(f) or 0)}
+        raised = {f.pair for f in changed if f.pair in raised and (f.attached or not dry)}
         kept = {forward.pair for forward in changed if plans[forward.arn].get(forward.pair.blue)}
         end = time.monotonic() + timeout
         while True:

@@ -266,7 +266,8 @@ def operation(module, _cluster):
     changes = _elb.ordered(view.every, plans)
     before, after = _elb.named(view.forwards, {}), _elb.named(view.forwards, plans)
     if changes and params["require_health"]:
-        health = balancer.await_health(view, plans, 0 if module.check_mode else params["health_timeout"])
+        timeout = 0 if module.check_mode else params["health_timeout"]
+        health = balancer.await_health(view, plans, timeout, dry=module.check_mode)
     else:
         health = balancer.health()
     if changes and not module.check_mode:

@@ -351,7 +351,7 @@ def test_a_third_target_group_is_refused(nlb):
 def test_green_that_is_still_to_be_made_is_read_and_planned(nlb):
     assert run(nlb, target_groups=LATER)["green_percent"] == 0
     assert run(nlb, target_groups=LATER, green_percent=0)["changed"] is False
-    planned = run(nlb, target_groups=LATER, green_percent=10, check=True, require_health=False)
+    planned = run(nlb, target_groups=LATER, green_percent=10, check=True)
     assert planned["diff"]["after"]["ELB public:80"] == {"http-blue": 90, "later": 10}
     assert in_force(nlb) == BEFORE
 

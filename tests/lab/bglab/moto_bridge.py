@@ -20,8 +20,8 @@ def client(service: str) -> t.Any:
     )
 
 
-def nodes() -> tuple[list[str], list[str], str]:
-    """(instances, subnets, VPC): one node in each zone, in an Auto Scaling group, open for blue's NodePorts only."""
+def nodes() -> tuple[list[str], str]:
+    """(subnets, VPC): one node in each zone, in an Auto Scaling group, open for blue's NodePorts only."""
     ec2 = client("ec2")
     found = sorted(ec2.describe_subnets()["Subnets"], key=lambda subnet: subnet["AvailabilityZone"])[: len(s.NODES)]
     subnets, vpc = [subnet["SubnetId"] for subnet in found], found[0]["VpcId"]
@@ -46,7 +46,7 @@ def nodes() -> tuple[list[str], list[str], str]:
         AutoScalingGroupName="nodes", MinSize=0, MaxSize=9, VPCZoneIdentifier=",".join(subnets), InstanceId=ids[0]
     )
     autoscaling.attach_instances(AutoScalingGroupName="nodes", InstanceIds=ids)
-    return ids, subnets, vpc
+    return subnets, vpc
 
 
 def load_balancers(subnets: list[str], vpc: str) -> dict[str, str]:
@@ -89,7 +89,7 @@ def scaled(blue: int, green: int) -> tuple[int, int]:
 
 
 def main() -> None:
-    _ids, subnets, vpc = nodes()
+    subnets, vpc = nodes()
     stands_for = load_balancers(subnets, vpc)
     elb = client("elbv2")
     known: dict[str, tuple[int, int]] = {}
