@@ -44,8 +44,8 @@ class Moto:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/moto-api/data.json", timeout=5) as answer:
-                return answer.status == 200
+            with urllib.request.urlopen(f"{self.url}/moto-api/config", timeout=5) as answer:
+                return answer.status < 300
         except OSError:
             return False
 
