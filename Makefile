@@ -12,7 +12,7 @@ help: ## this list
 setup: ## system packages (as root) and the Python environment; the other targets do this by themselves
 	@tests/setup.sh
 
-demo: setup ## a whole migration on a real cluster with live traffic, from nothing
+demo: setup ## a whole migration on a real cluster with live traffic, shifted by BACKEND
 	@tests/demo/run
 
 test: ## all tests: unit, lint, sanity, build, molecule

@@ -166,6 +166,7 @@ class Inventory:
     not_copied: dict[str, str] = dataclasses.field(default_factory=dict)  # object -> why the deployment can't copy it
     root_namespace: str = "istio-system"
     certificates: str = "copy"
+    balancer: str = ""  # mesh_balancer.type
 
     def __getitem__(self, kind: str) -> list[Object]:
         return self.objects.get(kind, [])

@@ -72,6 +72,10 @@ options:
             description: Values of the chart; C(serviceAccount.name) is used.
             type: dict
             default: {}
+  balancer:
+    description: What shifts the traffic, as in the role's C(mesh_balancer.type).
+    type: str
+    default: ''
   certificates:
     description: V(require) if TLS Secrets are not to be copied, and so must be in green's namespace already.
     type: str
@@ -221,8 +225,9 @@ def operation(module, cluster):
     check_waivers(params["waive"])
     pairs, workloads = _inventory.parse(params["pairs"], params["workloads"])
     inventory = _inventory.Inventory(
-        pairs, workloads, root_namespace=params["root_namespace"], certificates=params["certificates"]
-    )
+        pairs, workloads, root_namespace=params["root_namespace"], certificates=params["certificates"],
+        balancer=params["balancer"],
+    )  # fmt: skip
     _inventory.read(cluster, inventory)
     if params["policies"] == "copy":
         _policies.foresee(inventory, params["waive"])
@@ -257,6 +262,7 @@ def main():
         {
             "pairs": {"type": "list", "elements": "dict", "required": True, "options": _inventory.PAIR},
             "workloads": {"type": "list", "elements": "dict", "required": True, "options": workload},
+            "balancer": {"type": "str", "default": ""},
             "certificates": {"type": "str", "choices": ["copy", "require"], "default": "copy"},
             "policies": {"type": "str", "choices": ["copy", "require"], "default": "require"},
             "root_namespace": {"type": "str", "default": "istio-system"},

@@ -22,6 +22,8 @@ FOLDER = ROOT / ".cache" / "demo"
 LOG = FOLDER / "ansible.log"
 TRAFFIC = Path(os.environ["LAB_STATE"]) / "traffic"
 STRATEGY = os.environ.get("STRATEGY", "auto")
+BACKEND = os.environ.get("BACKEND", "haproxy")
+SETTINGS = Path("tests/demo/backends") / f"{BACKEND}.yml"  # where the balancer is not the lab's own
 HALF = json.dumps({"mesh_cutover_steps": [1, 10, 50]})
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("preflight", ["-t", "preflight"]),
@@ -61,6 +63,8 @@ def play(name: str, *argv: str) -> tuple[float, int]:
     """One ansible-playbook run, shown as it goes. Returns (seconds, changed). Raises SystemExit if it fails."""
     begin = time.time()
     command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", *argv]
+    if (ROOT / SETTINGS).exists():
+        command += ["-e", f"@{SETTINGS}"]
     env = {**os.environ, "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     output: list[str] = []
     screen = Screen()

@@ -171,3 +171,20 @@ def test_the_same_chart_is_the_same_archive(tmp_path: Path):
     assert flux.pack(first) == flux.pack(second)
     (second / "templates" / "a.yaml").write_text("kind: B\n", encoding="utf-8")
     assert flux.pack(first) != flux.pack(second)
+
+
+def test_the_bridge_makes_haproxys_weights_of_awss():
+    bridge = module("moto_bridge")
+    ports = {"b": 30080, "g": 30081}
+
+    def weights(*groups: tuple[str, int]) -> tuple[int, int]:
+        tuples = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in groups]
+        action = {"Type": "forward", "ForwardConfig": {"TargetGroups": tuples}}
+        return bridge.scaled(*bridge.weights_of({"DefaultActions": [action]}, ports))
+
+    alone = {"DefaultActions": [{"Type": "forward", "TargetGroupArn": "b"}]}
+    assert bridge.scaled(*bridge.weights_of(alone, ports)) == (100, 0)
+    assert weights(("b", 90), ("g", 10)) == (90, 10)
+    assert weights(("b", 0), ("g", 100)) == (0, 100)
+    assert weights(("b", 999), ("g", 1)) == (256, 1)
+    assert weights(("b", 500), ("g", 500)) == (256, 256)

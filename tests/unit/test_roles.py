@@ -182,6 +182,7 @@ def test_a_module_that_writes_is_given_the_journal_of_its_phase(path: Path) -> N
 
 def writes(module: str, options: dict[str, t.Any]) -> bool:
     reading = {
+        "elb_listener_weights": {"green_percent", "weights"},
         "haproxy_weights": {"green_percent", "weights"},
         "dns_records": {"green_percent", "max_ttl", "records"},
         "service_endpoints": {"green_percent", "state"},
@@ -235,6 +236,11 @@ RECORDING = {
 NEVER_RECORDED = {
     "binding_policy": {"timeout"},
     "dns_records": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "order"},
+    "elb_host_rule": {"kubeconfig", "context"},
+    "elb_listener_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "hosts", "except_hosts", "attach", "health_timeout"},
+    "elb_target_group_twin": {
+        "kubeconfig", "context", "balancer", "listeners", "target_groups", "missing", "security_groups"
+    },
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
     "bigbang_values": {"gateways", "backup"},
     "gateway_clone": {"service", "namespace", "name", "labels", "node_ports", "annotations"},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,9 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Jou
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
     bigbang_values,
     binding_policy,
+    elb_host_rule,
+    elb_listener_weights,
+    elb_target_group_twin,
     gateway_clone,
     gateway_selector,
     haproxy_weights,
@@ -203,6 +207,70 @@ def test_blue_has_endpoints_before_green_loses_them():
     assert service_endpoints.commands(STEP, {"workloads": [workload], "green_percent": 0}, BOOK)[0] == select
     (told,) = service_endpoints.commands(STEP, {"workloads": [workload], "green_percent": 25}, BOOK)
     assert told.run == ":" and "25 %" in told.what
+
+
+LISTENER = "arn:aws:elasticloadbalancing:eu-west-1:1:listener/net/public/1/2"
+RULE = "arn:aws:elasticloadbalancing:eu-west-1:1:listener-rule/app/front/1/2/3"
+
+
+def aws(run: str, told: dict, tmp_path: Path) -> list[str]:
+    """What the command line of AWS is called with in the end, where it tells this when asked."""
+    stub = tmp_path / "aws"
+    stub.write_text(
+        "#!/bin/sh\ncase \"$*\" in *describe-*) cat told;; *) for a; do printf '%s\\n' \"$a\"; done > called;; esac\n"
+    )
+    stub.chmod(0o755)
+    (tmp_path / "told").write_text(json.dumps(told))
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-euc", run], cwd=tmp_path, env=env, check=True)
+    return (tmp_path / "called").read_text().splitlines()
+
+
+def test_weights_of_target_groups_by_hand(tmp_path):
+    login = {"Type": "authenticate-oidc", "AuthenticateOidcConfig": {"ClientId": "me"}}
+    forward = {"Type": "forward", "TargetGroupArn": "arn:b", "ForwardConfig": {"TargetGroups": []}}
+    (command,) = elb_listener_weights.commands(STEP, {"weights": {LISTENER: {"arn:b": 1}}}, BOOK)
+    *start, actions = aws(command.run, {"Listeners": [{"DefaultActions": [login, forward]}]}, tmp_path)
+    assert start == ["--region", "eu-west-1", "elbv2", "modify-listener", "--listener-arn", LISTENER, "--default-actions"]
+    assert json.loads(actions) == [
+        {"Type": "authenticate-oidc", "AuthenticateOidcConfig": {"ClientId": "me", "UseExistingClientSecret": True}},
+        {"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": "arn:b", "Weight": 1}]}},
+    ]
+    servers = [
+        {"arn": RULE, "target_group": f"arn:{colour[0]}", "colour": colour, "backend": "front:80 rule 3"}
+        for colour in ("blue", "green")
+    ]
+    give, show = elb_listener_weights.all_to_blue(servers)
+    *start, actions = aws(give.run, {"Rules": [{"Actions": [forward]}]}, tmp_path)
+    assert start[3:] == ["modify-rule", "--rule-arn", RULE, "--actions"]
+    assert [g["Weight"] for g in json.loads(actions)[0]["ForwardConfig"]["TargetGroups"]] == [100, 0]
+    assert "describe-rules" in show.run
+
+
+def test_what_greens_target_groups_were_given_by_hand(tmp_path):
+    permission = {"IpProtocol": "tcp", "FromPort": 30081, "ToPort": 30081, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+    undo = [
+        {"do": "close", "name": "sg-1", "permission": permission}, {"do": "deregister", "name": "g", "targets": ["i-1"]},
+        {"do": "detach", "name": "g", "group": "nodes"}, {"do": "delete", "name": "g"},
+    ]  # fmt: skip
+    found = elb_target_group_twin.commands(STEP, {"region": "eu-west-1", "undo": undo}, BOOK)
+    calls = [aws(command.run, {}, tmp_path)[2:] for command in found]
+    assert [call[1] for call in calls] == [
+        "revoke-security-group-ingress", "deregister-targets", "detach-load-balancer-target-groups", "delete-target-group",
+    ]  # fmt: skip
+    assert json.loads(calls[0][-1]) == [permission] and "Id=i-1" in calls[1] and "nodes" in calls[2]
+
+
+def test_temporary_rules_by_hand(tmp_path):
+    params = {"region": "eu-west-1", "state": "absent", "listeners": [LISTENER], "hosts": ["a.test", "b.test"]}
+    (command,) = elb_host_rule.commands(STEP, params, BOOK)
+
+    def rule(arn, *hosts, more=()):
+        return {"RuleArn": arn, "Conditions": [{"HostHeaderConfig": {"Values": list(hosts)}}, *more]}
+
+    rules = [rule("1", "c.test"), rule("2", "a.test", more=[{}]), rule("3", "b.test", "c.test"), rule("4", "b.test")]
+    assert aws(command.run, {"Rules": rules}, tmp_path)[-1] == "4"
+    assert elb_host_rule.commands(STEP, {**params, "state": "present"}, BOOK)[0].run == ":"
 
 
 @pytest.fixture

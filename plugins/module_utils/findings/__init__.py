@@ -14,6 +14,8 @@ import typing as t
 
 from .._inventory import Finding, Inventory
 from . import (
+    alb_ends_tls,
+    alb_without_sni,
     alert_on_blue,
     app_owned_gateway,
     backend_policy_principal,
@@ -69,6 +71,8 @@ from . import (
 )
 
 TRAPS = (
+    alb_ends_tls,
+    alb_without_sni,
     alert_on_blue,
     app_owned_gateway,
     backend_policy_principal,

@@ -19,6 +19,9 @@ from . import (
     bigbang_values,
     binding_policy,
     dns_records,
+    elb_host_rule,
+    elb_listener_weights,
+    elb_target_group_twin,
     gateway_clone,
     gateway_selector,
     gateway_twin,
@@ -38,6 +41,9 @@ RENDERED = {
     "bigbang_values": bigbang_values,
     "binding_policy": binding_policy,
     "dns_records": dns_records,
+    "elb_host_rule": elb_host_rule,
+    "elb_listener_weights": elb_listener_weights,
+    "elb_target_group_twin": elb_target_group_twin,
     "gateway_clone": gateway_clone,
     "gateway_selector": gateway_selector,
     "gateway_twin": gateway_twin,
@@ -53,7 +59,10 @@ RENDERED = {
 }
 # By mesh_balancer.type. Such a file also says how all traffic goes back to blue, all_to_blue(servers), and how to look at
 # the shares in force, show(servers).
-BALANCERS = {"dns": dns_records, "haproxy": haproxy_weights, "service": service_endpoints}
+BALANCERS = {
+    "aws_alb": elb_listener_weights, "aws_nlb": elb_listener_weights, "dns": dns_records, "haproxy": haproxy_weights,
+    "service": service_endpoints,
+}  # fmt: skip
 TITLES = {
     "unbind": "Let blue serve the routes that were taken from it (undo of unbind)",
     "cutover": "Set the weights as they were before the cutover (undo of cutover)",

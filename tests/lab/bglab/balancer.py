@@ -69,3 +69,14 @@ def blue_is_up() -> bool:
         answer = b"".join(iter(lambda: api.recv(65536), b"")).decode()
     rows = [line.split(",") for line in answer.splitlines() if ",blue-" in line]
     return len(rows) == len(LISTENERS) * len(s.NODES) and all(row[17].startswith("UP") for row in rows)
+
+
+def set_weights(listener: str, blue: int, green: int) -> None:
+    """By the runtime API, from any host on the wire. The colour that gains is written first."""
+    pairs = (("blue", blue), ("green", green)) if blue else (("green", green), ("blue", blue))
+    commands = [f"set server {listener}/{colour}-{node} weight {w}" for colour, w in pairs for node in s.NODES]
+    with socket.create_connection((s.BALANCER, s.HAPROXY_PORT), 5) as api:
+        api.sendall(";".join(commands).encode() + b"\n")
+        answer = b"".join(iter(lambda: api.recv(65536), b"")).decode().strip()
+    if answer:
+        raise RuntimeError(f"HAProxy, {listener}: {answer}")

@@ -19,6 +19,7 @@ def environment() -> dict[str, str]:
         "PATH": path, "KUBECONFIG": str(s.KUBECONFIG), "HELM_CACHE_HOME": str(folder / "cache"),
         "HELM_CONFIG_HOME": str(folder / "config"), "HELM_DATA_HOME": str(folder / "data"),
         "LAB_STATE": str(s.STATE), "LAB_CACHE": str(s.CACHE), "ISTIO_CHARTS": str(s.SHORT / "istio" / "manifests" / "charts"),
+        "AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab",  # moto takes any, boto3 wants some
     }  # fmt: skip
 
 

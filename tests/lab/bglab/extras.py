@@ -11,10 +11,10 @@ import signal
 import subprocess
 import types
 
-from . import build, flux, helm4, knot, kyverno, net
+from . import build, flux, helm4, knot, kyverno, moto, net
 from .proc import await_
 
-EXTRAS: dict[str, types.ModuleType] = {"dns": knot, "flux": flux, "helm4": helm4, "kyverno": kyverno}
+EXTRAS: dict[str, types.ModuleType] = {"dns": knot, "flux": flux, "helm4": helm4, "kyverno": kyverno, "moto": moto}
 
 
 def modules(name: str) -> tuple[build.Module, ...]:

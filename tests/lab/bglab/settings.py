@@ -30,6 +30,7 @@ OPERATOR = f"{HOST_NET}.30"
 KYVERNO = f"{HOST_NET}.41"  # controllers that only some scenarios need
 FLUX = f"{HOST_NET}.42"
 DNS = f"{HOST_NET}.43"
+MOTO = f"{HOST_NET}.44"
 POD_NET = "10.244.0.0/16"
 POD_NETS = {"node-1": "10.244.1", "node-2": "10.244.2"}  # a /24 inside each node
 SERVICE_NET = "10.96.0.0/16"

@@ -1,0 +1,120 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the scenarios of AWS' load balancers share: half a migration, as moto's API and HAProxy itself show it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+import typing as t
+
+import boto3
+import lab
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+
+GREEN_PORTS = {30081, 30444, 30022, 32081, 32444, 32022}
+Row = dict[str, str]
+
+
+class Cutover:
+    def __init__(self, kind: str, balancers: tuple[str, ...]) -> None:
+        self._kind, self._balancers = kind, balancers
+        make = {"region_name": "eu-west-1", "endpoint_url": "http://172.30.0.44:5000"}
+        self._elb, self._ec2 = boto3.client("elbv2", **make), boto3.client("ec2", **make)
+        self._folder = f"{os.environ['LAB_STATE']}/traffic-{kind}"
+        # Few probes: what is tested is the balancer.
+        self._settings = {
+            "mesh_migration": f"by-{kind.replace('_', '-')}",
+            "mesh_journal_namespace": f"mesh-{kind.replace('_', '-')}",
+            "mesh_traffic": {"dir": self._folder},
+            "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
+            "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+        }
+
+    # -- migrate.yml -------------------------------------------------------------------------------------------------
+    def _run(self, settings: dict[str, t.Any], *argv: str) -> t.Any:
+        backend = f"@tests/demo/backends/{self._kind}.yml"
+        return lab.play({**self._settings, **settings}, "--extra-vars", backend, *argv)
+
+    def play(self, settings: dict[str, t.Any], *argv: str) -> None:
+        done = self._run(settings, *argv)
+        assert done.returncode == 0, done.stdout[-4000:]
+
+    def fails(self, settings: dict[str, t.Any], *argv: str) -> str:
+        done = self._run(settings, *argv)
+        assert done.returncode != 0, done.stdout[-4000:]
+        return str(done.stdout)
+
+    # -- moto --------------------------------------------------------------------------------------------------------
+    def raw(self) -> dict[str, list[tuple[str, int]]]:
+        """Target group and weight, by the listener's ARN."""
+        found = {}
+        for balancer in self._elb.describe_load_balancers(Names=list(self._balancers))["LoadBalancers"]:
+            arn = balancer["LoadBalancerArn"]
+            for listener in self._elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
+                (action,) = listener["DefaultActions"]
+                groups = action.get("ForwardConfig", {}).get("TargetGroups") or [{**action, "Weight": 1}]
+                found[listener["ListenerArn"]] = [(group["TargetGroupArn"], group["Weight"]) for group in groups]
+        assert len(found) == 4
+        return found
+
+    def shares(self) -> dict[str, float]:
+        found = {}
+        for arn, groups in self.raw().items():
+            green = sum(weight for group, weight in groups if "-green/" in group)
+            found[arn] = 100 * green / sum(weight for _group, weight in groups)
+        return found
+
+    def set(self, listener: str, weights: list[int]) -> None:
+        groups = [{"TargetGroupArn": arn, "Weight": w} for (arn, _old), w in zip(self.raw()[listener], weights)]
+        action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
+        self._elb.modify_listener(ListenerArn=listener, DefaultActions=[action])
+
+    def greens(self) -> list[str]:
+        names = [group["TargetGroupName"] for group in self._elb.describe_target_groups()["TargetGroups"]]
+        return [name for name in names if name.endswith("-green")]
+
+    def open_ports(self) -> set[int]:
+        (group,) = self._ec2.describe_security_groups(GroupNames=["nodes"])["SecurityGroups"]
+        return {rule["FromPort"] for rule in group["IpPermissions"]}
+
+    # -- HAProxy -----------------------------------------------------------------------------------------------------
+    def haproxy(self) -> dict[str, float]:
+        """Green's share by the weights in force, once the bridge has brought what the API says."""
+        wanted = sorted(self.shares().values())
+        end = time.monotonic() + 30
+        while True:
+            weights, found = lab.weights(), {}
+            for name in {server.partition("/")[0] for server in weights}:
+                mine = {server: weight for server, weight in weights.items() if server.startswith(f"{name}/")}
+                green = sum(weight for server, weight in mine.items() if "/green-" in server)
+                found[name] = 100 * green / sum(mine.values())
+            if sorted(found.values()) == wanted or time.monotonic() > end:
+                return found
+            time.sleep(0.1)
+
+    def _connections(self) -> dict[str, int]:
+        rows = csv.DictReader(lab.ask("show stat").removeprefix("# ").splitlines())
+        found = {"blue": 0, "green": 0}
+        for row in rows:
+            colour = row["svname"].partition("-")[0]
+            if colour in found:
+                found[colour] += int(row["stot"])
+        return found
+
+    def measured(self, connections: int) -> float:
+        """Green's share of as many new connections, in percent."""
+        before, end = self._connections(), time.monotonic() + 60
+        while True:
+            now = self._connections()
+            new = {colour: now[colour] - before[colour] for colour in now}
+            if sum(new.values()) >= connections:
+                return 100 * new["green"] / sum(new.values())
+            assert time.monotonic() < end, new
+            time.sleep(0.2)
+
+    def traffic(self) -> tuple[dict[str, t.Any], t.Any]:
+        seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(self._folder)))
+        return seen["total"], seen["errors"]
