@@ -28,7 +28,7 @@ class Cutover:
         self._settings = {
             "mesh_migration": f"by-{kind.replace('_', '-')}",
             "mesh_journal_namespace": f"mesh-{kind.replace('_', '-')}",
-            "mesh_traffic": {"dir": self._folder},
+            "mesh_traffic": {"probe": {"dir": self._folder}},
             "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
             "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
         }
