@@ -24,7 +24,9 @@ TRAFFIC = Path(os.environ["LAB_STATE"]) / "traffic"
 STRATEGY = os.environ.get("STRATEGY", "auto")
 BACKEND = os.environ.get("BACKEND", "haproxy")
 SETTINGS = Path("tests/demo/backends") / f"{BACKEND}.yml"  # where the balancer is not the lab's own
-HALF = json.dumps({"mesh_cutover_steps": [1, 10, 50]})
+# What is played once green has everything, where somebody else has the balancer in front.
+HAND_OVER = Path("tests/demo/backends") / f"{BACKEND}_hand_over.yml"
+HALF = json.dumps({"mesh_cutover_steps": [50] if BACKEND == "service" else [1, 10, 50]})
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("preflight", ["-t", "preflight"]),
     ("keep", ["-t", "keep"]),
@@ -34,6 +36,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("cutover to 50 %", ["-t", "cutover", "-e", HALF]),
     ("rollback", ["-t", "rollback", "-e", "mesh_rollback_to=cutover"]),
     ("cutover", ["-t", "cutover"]),
+    *([("hand over", [str(HAND_OVER)])] if (ROOT / HAND_OVER).exists() else []),
     ("soak", ["-t", "soak"]),
     ("delivery", ["tests/demo/delivery.yml"]),
     ("unbind", ["-t", "unbind"]),
