@@ -216,7 +216,8 @@ EXAMPLES = r"""
       prometheus:
         url: https://prometheus.example.com
         requests: sum(increase(istio_requests_total{source_workload="$colour"}[$window]))
-        failed: sum(increase(istio_requests_total{source_workload="$colour",response_code=~"5.."}[$window])) or vector(0)
+        failed: >-
+          sum(increase(istio_requests_total{source_workload="$colour",response_code=~"5.."}[$window])) or vector(0)
         blue: public-ingressgateway
         green: public-gateway
         gate:
