@@ -282,7 +282,17 @@ class Lines:
     requests: int = 0
     own: int = 0
     not_http: int = 0
+    log: int = 0
     unreadable: int = 0
+
+
+# What a gateway's container writes beside it, and kubectl logs with it: Istio's agent, Envoy, Go's standard logger. An
+# entry may go on for lines that begin with nothing of the kind, such as the agent's configuration.
+PROXY_LOG = re.compile(
+    r"\d{4}-\d\d-\d\dT[\d:.]+Z\t(debug|info|warn|error|fatal)\t|\[\d{4}-\d\d-\d\d [\d:.]+\]\[\d+\]\[\w+\]"
+    r"|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
+)
+HEAD = 1000  # lines in which a format must be found: an agent writes a hundred before the first request
 
 
 def sniff(lines: t.Iterable[str]) -> str | None:
@@ -309,17 +319,22 @@ def count(lines: t.Iterable[str], wanted: str, tally: Tally) -> Lines:
     source = iter(lines)
     head: list[str] = []
     if wanted == "auto":
-        while len(head) < 100 and (line := next(source, None)) is not None:
+        while len(head) < HEAD and (line := next(source, None)) is not None:
             head.append(line)
         wanted = sniff(head) or next(iter(FORMATS))
     parse, add = FORMATS[wanted], tally.add
+    in_log = False
     for batch in (head, source):
         for line in batch:
             found.lines += 1
             record = parse(line)
             if record is None:
-                found.unreadable += bool(line.strip())
-            elif record is NOT_HTTP:
+                in_log = in_log or PROXY_LOG.search(line) is not None
+                found.log += in_log
+                found.unreadable += not in_log and bool(line.strip())
+                continue
+            in_log = False
+            if record is NOT_HTTP:
                 found.not_http += 1
             elif USER_AGENT in line:
                 found.own += 1

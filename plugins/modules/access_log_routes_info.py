@@ -164,7 +164,7 @@ unmatched_requests:
 files:
   description:
     - For each source, C(path), and the number of C(lines), of C(requests), of our C(own) probes, of lines C(not_http)
-      (TCP, broken requests) and of C(unreadable) ones.
+      (TCP, broken requests), of the proxy's and its agent's own C(log), and of C(unreadable) ones.
   returned: success
   type: list
   elements: dict
@@ -234,7 +234,7 @@ def _read(name: str, lines: t.Iterable[str], wanted: str, tally: _access_log.Tal
         found = _access_log.count(lines, wanted, tally)
     except (OSError, EOFError) as exc:
         raise _module.Refusal("unreadable_log", f"{name}: {exc}", path=name) from exc
-    if found.unreadable > found.lines / 2:
+    if found.unreadable > (found.lines - found.log) / 2:
         raise _module.Refusal(
             "unknown_format",
             f"{name}: {found.unreadable} of {found.lines} lines are not of format {wanted} ({', '.join(FORMATS)} are "

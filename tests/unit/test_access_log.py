@@ -228,6 +228,20 @@ def test_files_plain_and_packed_and_text(cluster, tmp_path):
     assert (c["path"], c["requests"]) == ("text", 1)
 
 
+def test_what_a_gateways_container_logs_beside_is_left_out(cluster):
+    agent = "2026-11-21T20:50:27.870636Z\tinfo\t"
+    beside = [
+        "2026/11/21 20:50:27 INFO memory is not limited package=automemlimit\n", *[f"{agent}FLAG: --a=b\n"] * 120,
+        f"{agent}Effective config: binaryPath: envoy\n", "configPath: ./etc\n", "\n",
+        "[2026-11-21 20:50:27.870][12][warning][config] listener added\n",
+    ]  # fmt: skip
+    text = "".join([*beside, istio(authority="shop.lab.test", request="GET /rare HTTP/2"), "what is this?\n"])
+    (told,) = run(cluster, text=text)["files"]
+    assert (told["lines"], told["log"], told["requests"], told["unreadable"]) == (127, 125, 1, 1)
+    nothing = run(cluster, text="".join([*beside, istio(request="- - -"), *["what is this?\n"] * 2]))
+    assert nothing["failed"] and nothing["failure"]["code"] == "unknown_format"
+
+
 def test_the_samples_are_route_infos(cluster):
     asked = run(cluster, text=istio(authority="shop.lab.test", request="GET /item/7?page=2 HTTP/1.1"))
     planned = run_module(route_info, {"gateways": [REF], "samples": asked["samples"]}, cluster)
