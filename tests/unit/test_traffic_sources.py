@@ -98,7 +98,7 @@ def tally(before: str, after: str, servers: str = "green") -> Tally:
 def test_in_mode_tcp_connections_are_counted():
     before = stat("tls,green-1,0,0,100,1,1,0,1,UP,,,,,,,tcp,", "tls,blue-1,0,0,900,0,0,0,0,UP,,,,,,,tcp,")
     after = stat("tls,green-1,0,0,150,3,2,9,5,UP,,,,,,,tcp,", "tls,blue-1,0,0,990,0,0,0,0,UP,,,,,,,tcp,")
-    assert tally(before, after) == Tally(50, 7)
+    assert tally(before, after) == Tally(50, 6)  # a reset of an idle connection (eresp) is no failure there
     assert tally(before, after, "blue") == Tally(90, 0)
 
 

@@ -6,8 +6,9 @@
 Counters are since HAProxy's start, so a window is two readings. Of a server:
   econ     connections that were given up; wredis  those that were given to another server instead (option redispatch):
            the client may have been served, and this server has failed all the same
-  eresp    answers that broke off; hrsp_5xx  (mode http) answers of the class 5xx
-A balancer at layer 4 sees no requests: a session that carried a hundred answers of 503 was a good one.
+  eresp    (mode http) answers that broke off; hrsp_5xx  (mode http) answers of the class 5xx
+A balancer at layer 4 sees no requests: a session that carried a hundred answers of 503 was a good one. Its eresp counts
+connections that a gateway ends by a reset, as it may any that is idle, and in the window in which they end, not begin.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ OPTIONS = {
     "timeout": {"type": "float", "default": 5.0},
 }
 ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
-FAILURES = ("econ", "eresp", "wredis")
+GIVEN_UP = ("econ", "wredis")
+FAILURES = (*GIVEN_UP, "eresp")
 Counters = dict[str, dict[str, int]]  # 'INSTANCE BACKEND/SERVER' -> counter -> value
 
 
@@ -86,9 +88,10 @@ def difference(before: Counters, now: Counters, servers: re.Pattern[str]) -> Tal
                 f"{title}: its counters began anew, so HAProxy was reloaded, and its weights may be those of the"
                 " configuration again. Look at -t report, set them if so, and run the step again",
             )
-        bad = sum(delta.get(name, 0) for name in FAILURES)
+        http = any(name in counters for name in ANSWERS)
+        bad = sum(delta.get(name, 0) for name in (FAILURES if http else GIVEN_UP))
         answered = sum(delta.get(name, 0) for name in ANSWERS)
         # A session is counted before it is known how it ends; one in mode http may carry many requests, or none.
-        requests += answered + bad if any(name in counters for name in ANSWERS) else max(delta.get("stot", 0), bad)
+        requests += answered + bad if http else max(delta.get("stot", 0), bad)
         failed += bad + delta.get("hrsp_5xx", 0)
     return Tally(requests, min(failed, requests))
