@@ -90,7 +90,6 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 from ansible_collections.bluegreen.mesh.plugins.module_utils import (
     _aws,
     _client,
-    _elb,
     _elb_acts,
     _elb_balancer,
     _elb_rules,

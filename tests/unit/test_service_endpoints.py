@@ -17,8 +17,8 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._objects import CAR
 from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, service_endpoints
 from fake_cluster import FakeCluster, run_module
 
-PORTS = [("status-port", 15021, 15021), ("http2", 80, 8080), ("https", 443, 8443)]
-GREEN_PORTS = [("status-port", 15021, 15021), ("http2", 80, 80), ("https", 443, 443)]
+PORTS = (("status-port", 15021, 15021), ("http2", 80, 8080), ("https", 443, 8443))
+GREEN_PORTS = (("status-port", 15021, 15021), ("http2", 80, 80), ("https", 443, 443))
 
 
 def service(
