@@ -91,7 +91,7 @@ def test_green_that_is_smaller_than_blue_is_refused_with_numbers(cluster: Cluste
 
 
 def test_rolling_back_leaves_what_was_there(cluster: Cluster) -> None:
-    done = lab.play({**SETTINGS, "mesh_rollback_to": "bind"}, "--tags", "rollback", timeout=200)
+    done = lab.play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback", timeout=200)
     assert done.returncode == 0, done.stdout[-3000:]
     for group_version, plural in (("v1", "services"), ("apps/v1", "deployments"), ("v1", "serviceaccounts")):
         assert [i["metadata"]["name"] for i in cluster.list(path_of(group_version, plural, "mesh-clone"))] in (

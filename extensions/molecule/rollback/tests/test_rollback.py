@@ -77,7 +77,9 @@ def owners(entries: list[dict[str, t.Any]], taken: t.Collection[str]) -> list[di
 def without(fields: dict[str, t.Any], names: t.Collection[str]) -> dict[str, t.Any]:
     inner = {key: without(value, names) for key, value in fields.items() if key not in names}
     # A spec of which someone owned but one list is an empty spec once that list is another's.
-    return {key: value for key, value in inner.items() if value or not fields[key] and key != "f:spec"}
+    if not inner.get("f:spec", {}).keys() - {"."}:
+        inner.pop("f:spec", None)
+    return {key: value for key, value in inner.items() if value or not fields[key]}
 
 
 def look(cluster: Cluster) -> Seen:
