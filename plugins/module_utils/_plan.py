@@ -28,6 +28,7 @@ RUN_ONLY = frozenset(
         "mesh_kubeconfig", "mesh_hosts", "mesh_takeover", "mesh_plan", "mesh_plan_dir", "mesh_rollback_to", "mesh_ticket",
         "mesh_operator", "mesh_journal_backup_dir", "mesh_journal_restore",
         "mesh_journal_restore_older", "mesh_report_dir", "mesh_abort_timeout",
+        "mesh_rollback_wait", "mesh_cut_connections",
         "mesh_traffic", "mesh_verify", "mesh_verify_max_age", "mesh_samples", "mesh_keep_backup_dir",
         "mesh_overrides_dir", "mesh_cutover_to", "mesh_watchdog", "mesh_balancer.handed_over",
         "mesh_balancer.unattended",

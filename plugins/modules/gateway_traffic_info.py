@@ -52,6 +52,12 @@ options:
     description: Seconds to wait at most until the gateway is idle. It takes O(window) seconds at least.
     type: int
     default: 0
+  gone_is_idle:
+    description:
+      - Whether a gateway whose Service does not exist, or that has no running pod, is idle at once. It can't serve
+        anybody, but who asks must know that it is gone, and not called otherwise.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.info
@@ -172,14 +178,18 @@ def check_previous(previous):
         raise _module.Refusal("bad_option", "previous: expected the snapshot of an earlier call of this module.")
 
 
-def selector_of(cluster, params):
-    if params["selector"] is not None:
-        return params["selector"]
-    return _pod_metrics.selector_of(cluster, params["namespace"], params["service"])
-
-
-def look(cluster, params, selector, previous):
+def look(cluster, params, previous):
+    selector = params["selector"]
+    if selector is None:
+        try:
+            selector = _pod_metrics.selector_of(cluster, params["namespace"], params["service"])
+        except _module.Refusal as exc:
+            if exc.code != "no_such_service" or not params["gone_is_idle"]:
+                raise
+            return gone(previous)
     listed = cluster.list(path_of("v1", "pods", params["namespace"]), {"labelSelector": selector})
+    if params["gone_is_idle"] and not any(_pod_metrics.running(pod) for pod in listed):
+        return gone(previous)
     found = cluster.parallel(
         lambda pod: read(cluster, pod, params["protocols"]), [pod for pod in listed if _pod_metrics.running(pod)]
     )
@@ -190,17 +200,22 @@ def look(cluster, params, selector, previous):
     return found, unknown, verdict
 
 
+def gone(previous):
+    at = time.time()
+    quiet = at - previous["since"] if previous else 0.0
+    return [], [], _envoy_stats.Verdict("idle", [], quiet, _envoy_stats.snapshot([], at))
+
+
 def operation(module, cluster):
     params = module.params
     check_previous(params["previous"])
     if not params["protocols"]:
         raise _module.Refusal("bad_option", "protocols: expected http, tcp, or both; found none.")
-    selector = selector_of(cluster, params)
     deadline = time.monotonic() + params["wait"]
-    found, unknown, verdict = look(cluster, params, selector, params["previous"])
+    found, unknown, verdict = look(cluster, params, params["previous"])
     while verdict.word != "idle" and time.monotonic() < deadline:
         time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
-        found, unknown, verdict = look(cluster, params, selector, verdict.snapshot)
+        found, unknown, verdict = look(cluster, params, verdict.snapshot)
     return {
         "changed": False,
         "verdict": verdict.word,
@@ -231,6 +246,7 @@ def main():
             "previous": {"type": "dict"},
             "window": {"type": "int", "default": 0},
             "wait": {"type": "int", "default": 0},
+            "gone_is_idle": {"type": "bool", "default": False},
         },
         mutually_exclusive=[("selector", "service")],
         required_one_of=[("selector", "service")],

@@ -35,6 +35,20 @@ options:
         section about traffic empty.
     type: str
     default: haproxy
+  green:
+    description: Green's workloads, whose clients are waited for before green is taken away.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      namespace:
+        description: Namespace of its Service.
+        type: str
+        required: true
+      service:
+        description: Name of its Service.
+        type: str
+        required: true
   dir:
     description: Folder to write to. It is made where it is missing.
     type: path
@@ -68,6 +82,7 @@ EXAMPLES = r"""
     context: production
     migration: public-gateway
     servers: "{{ balancer.backends }}"
+    green: [{namespace: istio-gateway, service: public-ingressgateway}]
     dir: reports
     name: production
 """
@@ -129,7 +144,7 @@ def operation(module: AnsibleModule, cluster: _client.Cluster) -> dict[str, t.An
         "run": known.run,
         "point_of_no_return": known.facts.get("point_of_no_return"),
         "preamble": runbook.preamble(params["kubeconfig"], cluster.context),
-        "sections": runbook.sections(book, known.phases, undo, params["servers"], params["balancer"]),
+        "sections": runbook.sections(book, known.phases, undo, params["servers"], params["balancer"], params["green"]),
     }
     base = os.path.join(params["dir"], params["name"])
     texts = {
@@ -176,6 +191,10 @@ def main() -> None:
             "namespace": {"type": "str", "default": "bluegreen-mesh"},
             "servers": {"type": "list", "elements": "dict", "default": []},
             "balancer": {"type": "str", "default": "haproxy"},
+            "green": {
+                "type": "list", "elements": "dict", "default": [],
+                "options": {name: {"type": "str", "required": True} for name in ("namespace", "service")},
+            },
             "dir": {"type": "path", "required": True},
             "name": {"type": "str", "required": True},
         },

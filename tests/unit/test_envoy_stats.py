@@ -265,6 +265,16 @@ def test_a_service_that_names_none_is_refused(selector, code):
     assert run(cluster, selector=None, service="gw")["failure"]["code"] == code
 
 
+def test_what_is_gone_is_idle_only_for_who_says_so():
+    for cluster, options in ((FakeCluster(), {"selector": None, "service": "gw"}), (FakeCluster(pod("a", {"app": "x"})), {})):
+        result = run(cluster, gone_is_idle=True, wait=30, **options)
+        assert result["idle"] is True and result["pods"] == []
+        assert not run(cluster, **options).get("idle")
+    here = FakeCluster(pod("a"))
+    serve(here, "a", page(5, active=1))
+    assert run(here, gone_is_idle=True)["verdict"] == "busy"
+
+
 def test_waiting_ends_with_idleness_or_with_the_time(monkeypatch):
     monkeypatch.setattr(gateway_traffic_info, "LOOK_SECONDS", 0.01)
     cluster = FakeCluster(pod("a"))

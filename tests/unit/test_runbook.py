@@ -18,6 +18,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_ser
 from ansible_collections.bluegreen.mesh.plugins.module_utils import runbook
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
+    _clients,
     bigbang_values,
     binding_policy,
     elb_host_rule,
@@ -54,6 +55,52 @@ def test_copies_of_policies_are_removed_by_their_full_names():
         "k delete authorizationpolicies.security.istio.io p-new -n gw --ignore-not-found",
         "k delete horizontalpodautoscalers.autoscaling h-new -n gw --ignore-not-found",
     ]
+
+
+GREEN = [{"namespace": "istio-gateway", "service": "public"}]
+
+
+@pytest.mark.parametrize(
+    ("pages", "status", "said"),
+    [
+        (['envoy_listener_downstream_cx_active{listener_address="0.0.0.0_8443"} 0'] * 2, 0, ""),
+        ([], 0, ""),
+        (['envoy_listener_downstream_cx_active{listener_address="0.0.0.0_15021"} 3\n'
+          'envoy_listener_downstream_cx_active{listener_address="0.0.0.0_8443"} 0'], 0, ""),
+        (['envoy_listener_downstream_cx_active{listener_address="0.0.0.0_8443"} 2\n'
+          'envoy_listener_downstream_cx_active{listener_address="0.0.0.0_8080"} 3\n'
+          'envoy_listener_downstream_pre_cx_active{listener_address="0.0.0.0_8080"} 1'], 1, "still open: 6"),
+        (["envoy_server_uptime{} 5"], 1, "still open: unknown"),
+    ],
+)  # fmt: skip
+def test_the_runbook_waits_for_greens_clients(tmp_path, pages, status, said):
+    """Run by a shell, against a kubectl that answers as the API server would. It gives up at once here."""
+    if not shutil.which("jq"):
+        pytest.skip("no jq")
+    for number, page in enumerate(pages):
+        (tmp_path / f"pod-{number}").write_text(page + "\n")
+    (command,) = _clients.wait(GREEN)
+    assert "istio-gateway/public" in command.what
+    fake = f"""k() {{
+      case "$*" in
+        "-n istio-gateway get service public -o json") echo '{{"spec": {{"selector": {{"app": "x", "istio": "y"}}}}}}' ;;
+        "-n istio-gateway get pods -l app=x,istio=y --field-selector status.phase=Running -o name")
+          for file in {tmp_path}/pod-*; do [ ! -e "$file" ] || echo "pod/${{file##*/}}"; done ;;
+        "get --raw /api/v1/namespaces/istio-gateway/pods/pod-"*) name=${{3##*/pods/}}; cat "{tmp_path}/${{name%%:*}}" ;;
+        *) echo "unexpected: $*" >&2; exit 9 ;;
+      esac
+    }}
+    """
+    run = command.run.replace(f"-ge {_clients.TRIES}", "-ge 0")
+    done = subprocess.run(["sh", "-c", fake + run], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (status, said, "")
+
+
+def test_the_wait_stands_between_the_weights_and_green():
+    steps = [{**STEP, "phase": phase, "inverse": None} for phase in ("cutover", "deploy")]
+    found = runbook.sections(BOOK, {"cutover": {}, "deploy": {}}, steps, [], "haproxy", GREEN)
+    assert [section["name"] for section in found] == ["where", "traffic", "cutover", "clients", "deploy"]
+    assert "clients" not in [s["name"] for s in runbook.sections(BOOK, {"deploy": {}}, steps[1:], [], "haproxy", GREEN)]
 
 
 def jq(run: str, body: dict) -> dict:

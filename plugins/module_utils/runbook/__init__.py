@@ -16,6 +16,7 @@ import typing as t
 
 from .._journal import PHASES
 from . import (
+    _clients,
     bigbang_values,
     binding_policy,
     dns_records,
@@ -79,9 +80,11 @@ def sections(
     undo: list[dict[str, t.Any]],
     servers: list[dict[str, t.Any]],
     balancer: str = "haproxy",
+    green: t.Sequence[dict[str, t.Any]] = (),
 ) -> list[Section]:
     """What to do, in the order in which it is done. undo: steps in force, newest first, each with its inverse. servers:
-    what the balancer's module returned as `backends`; balancer: mesh_balancer.type."""
+    what the balancer's module returned as `backends`; balancer: mesh_balancer.type; green: {namespace, service} of each
+    workload."""
     traffic = BALANCERS.get(balancer)
     found = [
         _section("where", "Where are we?", where(book) + (traffic.show(servers) if traffic else [])),
@@ -94,6 +97,8 @@ def sections(
         if phase in by_phase:
             commands = [command for step in by_phase[phase] for command in of_step(step, book)]
             found.append(_section(phase, TITLES.get(phase, f"Undo {phase}"), commands))
+        if phase == "cutover" and phase in phases:
+            found.append(_section("clients", "Wait until nobody uses green", _clients.wait(green)))
     # Traffic must not go to a blue that does not serve the routes.
     if "unbind" in by_phase:
         found.insert(1, found.pop([section["name"] for section in found].index("unbind")))

@@ -179,7 +179,7 @@ def by_hand(report: dict[str, t.Any], name: str, tmp_path: pathlib.Path) -> str:
     section = next(section for section in report["sections"] if section["name"] == name)
     script = "\n".join([report["preamble"], *(command["run"] for command in section["commands"])])
     command = ["sh", "-eu", "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
 
@@ -199,6 +199,7 @@ def test_bindings_restored_by_hand(
     cluster: Cluster, before: dict[str, t.Any], runbook: dict[str, t.Any], tmp_path: pathlib.Path
 ) -> None:
     assert specs(cluster) != before["specs"]
+    by_hand(runbook, "clients", tmp_path)
     by_hand(runbook, "bind", tmp_path)
     assert specs(cluster) == before["specs"]
 
