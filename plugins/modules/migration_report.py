@@ -36,19 +36,10 @@ options:
     type: str
     default: haproxy
   green:
-    description: Green's workloads, whose clients are waited for before green is taken away.
+    description: Green's Services, as C(NAMESPACE/NAME), whose clients are waited for before green is taken away.
     type: list
-    elements: dict
+    elements: str
     default: []
-    suboptions:
-      namespace:
-        description: Namespace of its Service.
-        type: str
-        required: true
-      service:
-        description: Name of its Service.
-        type: str
-        required: true
   dir:
     description: Folder to write to. It is made where it is missing.
     type: path
@@ -82,7 +73,7 @@ EXAMPLES = r"""
     context: production
     migration: public-gateway
     servers: "{{ balancer.backends }}"
-    green: [{namespace: istio-gateway, service: public-ingressgateway}]
+    green: [istio-gateway/public-ingressgateway]
     dir: reports
     name: production
 """
@@ -191,10 +182,7 @@ def main() -> None:
             "namespace": {"type": "str", "default": "bluegreen-mesh"},
             "servers": {"type": "list", "elements": "dict", "default": []},
             "balancer": {"type": "str", "default": "haproxy"},
-            "green": {
-                "type": "list", "elements": "dict", "default": [],
-                "options": {name: {"type": "str", "required": True} for name in ("namespace", "service")},
-            },
+            "green": {"type": "list", "elements": "str", "default": []},
             "dir": {"type": "path", "required": True},
             "name": {"type": "str", "required": True},
         },

@@ -57,7 +57,7 @@ def test_copies_of_policies_are_removed_by_their_full_names():
     ]
 
 
-GREEN = [{"namespace": "istio-gateway", "service": "public"}]
+GREEN = ["istio-gateway/public"]
 
 
 @pytest.mark.parametrize(

@@ -80,10 +80,10 @@ def sections(
     undo: list[dict[str, t.Any]],
     servers: list[dict[str, t.Any]],
     balancer: str = "haproxy",
-    green: t.Sequence[dict[str, t.Any]] = (),
+    green: t.Sequence[str] = (),
 ) -> list[Section]:
     """What to do, in the order in which it is done. undo: steps in force, newest first, each with its inverse. servers:
-    what the balancer's module returned as `backends`; balancer: mesh_balancer.type; green: {namespace, service} of each
+    what the balancer's module returned as `backends`; balancer: mesh_balancer.type; green: NAMESPACE/SERVICE of each
     workload."""
     traffic = BALANCERS.get(balancer)
     found = [

@@ -16,8 +16,8 @@ PAUSE = 5  # seconds
 SELECTOR = '.spec.selector | to_entries | map("\\(.key)=\\(.value)") | join(",")'
 
 
-def wait(green: t.Sequence[dict[str, t.Any]]) -> list[Command]:
-    """green: {namespace, service} of each workload."""
+def wait(green: t.Sequence[str]) -> list[Command]:
+    """green: NAMESPACE/SERVICE of each workload."""
     own = "|".join(sorted(_envoy_stats.OWN_PORTS))
     count = (
         f'/^envoy_listener_downstream_(pre_)?cx_active\\{{/ && !/listener_address="[^"]*_({own})"/'
@@ -25,10 +25,10 @@ def wait(green: t.Sequence[dict[str, t.Any]]) -> list[Command]:
     )
     found = []
     for one in green:
-        namespace, service = shlex.quote(one["namespace"]), shlex.quote(one["service"])
+        namespace, service = (shlex.quote(part) for part in one.split("/", 1))
         found.append(
             Command(
-                f"wait, at most {TRIES * PAUSE} s, until no client has a connection to {one['namespace']}/{one['service']};"
+                f"wait, at most {TRIES * PAUSE} s, until no client has a connection to {one};"
                 " what is still open when green goes, is cut",
                 f"""selector=$(k -n {namespace} get service {service} -o json | jq -r {shlex.quote(SELECTOR)})
 clients() {{
