@@ -230,15 +230,19 @@ class Cluster:
         return self.call("PATCH", path, query=_write_query(dry_run), body=body, content_type=PATCH_TYPES[kind])
 
     def delete(
-        self, path: str, uid: str | None = None, resource_version: str | None = None, dry_run: bool = False
-    ) -> dict[str, t.Any]:
-        """Deletes exactly the object that was read: uid and resource_version become preconditions."""
+        self, path: str, uid: str | None = None, resource_version: str | None = None, dry_run: bool = False,
+        foreground: bool = False,
+    ) -> dict[str, t.Any]:  # fmt: skip
+        """Deletes exactly the object that was read: uid and resource_version become preconditions. foreground: it goes
+        after what it owns, a Deployment after its pods."""
         preconditions = {k: v for k, v in (("uid", uid), ("resourceVersion", resource_version)) if v}
         body: dict[str, t.Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if preconditions:
             body["preconditions"] = preconditions
         if dry_run:
             body["dryRun"] = ["All"]
+        if foreground:
+            body["propagationPolicy"] = "Foreground"
         return self.call("DELETE", path, body=body)
 
     # -- beyond one request ------------------------------------------------------------------------------------------

@@ -288,7 +288,7 @@ def render(plan: Plan) -> str:
     ]
     for number, phase in enumerate(plan["phases"], 1):
         if phase["phase"] == "cleanup":
-            lines += ["", "=" * 40 + " the point of no return " + "=" * 40]
+            lines += ["", "=" * 46 + " the way back " + "=" * 46]
             lines += [*wrap(plan["point_of_no_return"], ""), ""]
         lines += _phase(number, phase)
     return "\n".join(lines).rstrip() + "\n"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import os
@@ -14,6 +15,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _archive
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs
 from ansible_collections.bluegreen.mesh.plugins.module_utils import runbook
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
@@ -29,6 +31,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
     haproxy_weights,
     policy_twin,
     replicas_pin,
+    resource_archive,
     resource_keep,
     service_endpoints,
     service_node_ports,
@@ -55,6 +58,24 @@ def test_copies_of_policies_are_removed_by_their_full_names():
         "k delete authorizationpolicies.security.istio.io p-new -n gw --ignore-not-found",
         "k delete horizontalpodautoscalers.autoscaling h-new -n gw --ignore-not-found",
     ]
+
+
+def test_an_archive_is_unpacked_by_hand_as_the_module_would():
+    if not shutil.which("jq"):
+        pytest.skip("no jq")
+    given = {"uid": "u", "resourceVersion": "1", "creationTimestamp": "t", "generation": 3, "managedFields": []}
+    owners = [{"uid": "gone"}]
+    bodies = [
+        {"kind": "Gateway", "metadata": {"name": "g", **given, "ownerReferences": owners}, "spec": {"a": 1}, "status": {}},
+        {"kind": "Secret", "type": _archive.TOKEN, "metadata": {"name": "t", **given}, "data": {"token": "x"}},
+        {"kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "c", **given}, "data": {"tls.key": "x"}},
+    ]
+    (command,) = resource_archive.commands({**STEP, "backup": "m-backup-1"}, {"key": "blue"}, BOOK)
+    assert "-n bluegreen-mesh get secret m-backup-1" in command.run
+    secret = {"data": {"objects.json.gz": base64.b64encode(_archive.pack(bodies)).decode()}}
+    script = re.sub(r"\bk -n .*? -o json", "cat", command.run).replace("k create -f -", "cat")
+    done = subprocess.run(["sh", "-c", script], input=json.dumps(secret), capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["items"] == [_archive.again(body, {"gone"}) for body in bodies]
 
 
 GREEN = ["istio-gateway/public"]

@@ -31,6 +31,7 @@ from . import (
     helm,
     policy_twin,
     replicas_pin,
+    resource_archive,
     resource_keep,
     service_endpoints,
     service_node_ports,
@@ -53,6 +54,7 @@ RENDERED = {
     "helm": helm,
     "policy_twin": policy_twin,
     "replicas_pin": replicas_pin,
+    "resource_archive": resource_archive,
     "resource_keep": resource_keep,
     "service_endpoints": service_endpoints,
     "service_node_ports": service_node_ports,
@@ -65,6 +67,7 @@ BALANCERS = {
     "service": service_endpoints,
 }  # fmt: skip
 TITLES = {
+    "cleanup": "Make blue again (undo of cleanup)",
     "unbind": "Let blue serve the routes that were taken from it (undo of unbind)",
     "cutover": "Set the weights as they were before the cutover (undo of cutover)",
     "deploy": "Remove green (undo of deploy)",
@@ -99,9 +102,10 @@ def sections(
             found.append(_section(phase, TITLES.get(phase, f"Undo {phase}"), commands))
         if phase == "cutover" and phase in phases:
             found.append(_section("clients", "Wait until nobody uses green", _clients.wait(green)))
-    # Traffic must not go to a blue that does not serve the routes.
-    if "unbind" in by_phase:
-        found.insert(1, found.pop([section["name"] for section in found].index("unbind")))
+    # Traffic must not go to a blue that is not there, or does not serve the routes.
+    for phase in ("unbind", "cleanup"):
+        if phase in by_phase:
+            found.insert(1, found.pop([section["name"] for section in found].index(phase)))
     return found
 
 

@@ -203,22 +203,15 @@ def journal(cluster: Cluster) -> dict[str, t.Any]:
 def test_the_journal_says_that_all_is_done(cluster: Cluster) -> None:
     found = journal(cluster)
     assert {name: phase["state"] for name, phase in found["phases"].items()} == dict.fromkeys(PHASES, "done")
-    assert "istio-system/istio-ingress" in found["facts"]["point_of_no_return"]
+    assert "point_of_no_return" not in found["facts"]
     assert {step["state"] for step in found["steps"]} == {"done"}
     assert found["run"]["state"] == "closed"
 
 
-@pytest.mark.parametrize(
-    ("argv", "says"),
-    [
-        (["-t", "rollback", "-e", "mesh_rollback_to=keep"], "The point of no return is passed: cleanup uninstalled"),
-        (["-t", "bind"], "bind can't run any more"),
-    ],
-)
-def test_there_is_no_way_back(cluster: Cluster, argv: list[str], says: str) -> None:
+def test_nothing_is_bound_to_blue_again(cluster: Cluster) -> None:
     before, weights = journal(cluster), {name: row["weight"] for name, row in servers().items()}
-    done = lab.play({}, *argv, timeout=120)
-    assert done.returncode != 0 and says in done.stdout, done.stdout
+    done = lab.play({}, "-t", "bind", timeout=120)
+    assert done.returncode != 0 and "bind can't run any more" in done.stdout, done.stdout
     assert "changed=0 " in done.stdout
     after = journal(cluster)
     assert {**after, "run": None} == {**before, "run": None}
@@ -246,3 +239,45 @@ locals {
     assert live
     for name, weight in live.items():
         assert f"server {name.partition('/')[2]} ADDRESS weight {weight}\n" in snippet
+
+
+# -- the way back from here. The tests build on each other -------------------------------------------------------------
+def test_blue_is_made_again_and_has_all_traffic(cluster: Cluster) -> None:
+    done = lab.play({}, "-t", "rollback", "-e", "mesh_rollback_to=cutover", timeout=600)
+    assert done.returncode == 0, done.stdout[-4000:]
+    for listener in LISTENERS:
+        found = {name.partition("/")[2]: row for name, row in servers().items() if name.startswith(f"{listener}/")}
+        assert {name: row["weight"] for name, row in found.items()} == {
+            "blue-node-1": "100", "blue-node-2": "100", "green-node-1": "0", "green-node-2": "0"
+        }  # fmt: skip
+        assert {row["status"] for row in found.values()} == {"UP"}
+    states = {name: phase["state"] for name, phase in journal(cluster)["phases"].items()}
+    assert states == {name: "done" if name in PHASES[:5] else "undone" for name in PHASES}
+
+
+def test_blue_is_what_it_was(cluster: Cluster) -> None:
+    spec = cluster.get(path_of("v1", "services", "istio-system", "public-ingressgateway"))["spec"]
+    was = json.loads((STATE / "blue-service.json").read_text(encoding="utf-8"))
+    assert {port["nodePort"] for port in spec["ports"]} == {30021, 30080, 30443}
+    assert spec == was
+    for name in ("public", "passthrough"):
+        gateway = cluster.get(path_of(ISTIO, "gateways", "istio-system", name))
+        assert gateway["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert cluster.get(path_of("v1", "secrets", "istio-system", "sh.helm.release.v1.istio-ingress.v1"))
+    assert cluster.get(path_of("v1", "secrets", "istio-system", "public-cert"))["type"] == "kubernetes.io/tls"
+    named = set().union(*map(references, cluster.list(path_of(ISTIO, "virtualservices"))))
+    assert {"istio-system/public", "istio-gateway/public-ingressgateway"} <= named
+
+
+def test_no_request_was_lost_on_the_way_back(cluster: Cluster) -> None:
+    asked_until = time.time()
+    lately = []
+    while len(lately) < 1000:
+        assert time.time() - asked_until < 60
+        lately = records(since=asked_until)
+        time.sleep(0.5)
+    seen = _traffic.summarise(records())
+    assert seen["total"]["failed"] == 0, seen["errors"]
+    assert {record["via"] for record in lately} & pods(cluster, "istio-system")
+    open_to_green = {record["via"] for record in lately[-200:]} & pods(cluster, "istio-gateway")
+    assert not open_to_green

@@ -107,7 +107,7 @@ def test_a_plan_says_what_each_phase_does(planned: dict[str, t.Any]) -> None:
 
 def test_its_text_is_for_a_change_request(planned: dict[str, t.Any]) -> None:
     text = PLAN.with_suffix(".txt").read_text(encoding="utf-8")
-    for part in ("by ada, ticket CHG-1234", planned["cluster"], "the point of no return", "VirtualService shop/shop"):
+    for part in ("by ada, ticket CHG-1234", planned["cluster"], "the way back", "VirtualService shop/shop"):
         assert part in text
     assert "PRIVATE KEY" not in text
 
