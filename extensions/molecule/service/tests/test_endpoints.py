@@ -141,7 +141,7 @@ def test_everything(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]]
     done = shift(tmp_path, 100, expect_green_percent=50)
     assert done.get("green_percent") == 100, done
     assert live.sizes(cluster) == [(0, 3), (0, 3)]
-    assert live.share(known) == 100
+    live.await_("every node to follow", lambda: live.share(known) == 100)
 
 
 def test_and_back_to_a_quarter(cluster: Cluster, keeper: t.Any, known: t.Any, tmp_path: pathlib.Path) -> None:
@@ -170,7 +170,7 @@ def test_the_runbook_does_it_too(
     assert done.returncode == 0, done.stderr
     assert f"{live.pods(cluster, live.BLUE)[0]} true endpointslice-controller.k8s.io" in done.stdout
     assert live.sizes(cluster) == [(3, 0), (3, 0)]
-    assert live.share(known) == 0
+    live.await_("every node to follow", lambda: live.share(known) == 0)
     live.await_("what went with the helpers", lambda: live.look(cluster)["endpointslices"] == before["endpointslices"])
 
 
