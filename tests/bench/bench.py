@@ -2,6 +2,8 @@
 
 Binding: our module in one task, with its journal, beside a kubernetes.core.k8s loop (30 measured, extrapolated) and beside
 bare pooled PATCHes of the same objects. Verifying: our module beside `curl --parallel` on the same list of requests.
+The way back, for each balancer: a step whose gate does not hold, from the breach to the last new connection that green
+gets. No bound: it is what the balancer, its clients and their resolvers need.
 Writes .cache/bench/report.json; ends with status 1 if a bound of the README does not hold.
 """
 
@@ -12,13 +14,16 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
 
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _envoy_stats  # noqa: E402
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
 FOLDER = ROOT / ".cache" / "bench"
@@ -28,6 +33,8 @@ BLUE, GREEN = "istio-system/public", "istio-gateway/public-ingressgateway"
 LOOPED = 30
 ROUNDS = 3
 PROBES = 5000
+BACKENDS = ("haproxy", "dns", "service", "aws_nlb", "aws_alb")
+QUIET = 15.0  # seconds without a new connection on green, after which the last one was the last
 
 
 def play(name: str, **extra: object) -> dict:
@@ -166,25 +173,93 @@ def verifying() -> dict:
     }  # fmt: skip
 
 
+class Watch(threading.Thread):
+    """When green's pods were last seen to have taken a connection, by their own counters, ten times a second."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(daemon=True)
+        pods = cluster.list(path_of("v1", "pods", "istio-gateway"))
+        self.pages = [f"http://{pod['status']['podIP']}:15090/stats/prometheus" for pod in pods]
+        self.last = time.time()
+        self.taken = -1
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.1):
+            counted = 0
+            for page in self.pages:
+                with urllib.request.urlopen(page, timeout=5) as answer:
+                    counted += _envoy_stats.sums(answer.read().decode()).get("envoy_listener_downstream_cx_total", 0)
+            if counted > self.taken:
+                self.taken, self.last = counted, time.time()
+
+
+def migrate(*argv: str, expect: int = 0) -> list[dict]:
+    """Plays migrate.yml; returns its tasks. expect: its exit status."""
+    env = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", "playbooks/migrate.yml", *argv]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode != expect:
+        raise SystemExit(f"bench: {' '.join(argv)} ended with {done.returncode}\n{done.stdout[-3000:]}")
+    plays = json.loads(done.stdout)["plays"]
+    return [task for play in plays for task in play["tasks"]]
+
+
+def way_back(cluster: Cluster) -> dict:
+    """Half of the traffic moves to green, under a gate that no gateway can pass, and comes back."""
+    report = {}
+    migrate("-t", "verify")
+    for backend in BACKENDS:
+        settings = ROOT / "tests" / "demo" / "backends" / f"{backend}.yml"
+        options = ["-e", f"@{settings}"] if settings.exists() else []
+        traffic = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", "tests/demo/traffic.yml", *options]
+        subprocess.run(traffic, cwd=ROOT, check=True, capture_output=True)
+        watch = Watch(cluster)
+        watch.start()
+        gate = {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 0, "p99_ratio": 0.0001}
+        tasks = migrate(
+            "-t", "cutover", *options, "-e", json.dumps({"mesh_cutover_steps": [50], "mesh_gate": gate}), expect=2
+        )
+        ends = {task["task"]["name"].partition(" : ")[2]: task["task"]["duration"] for task in tasks}
+        breach = time_of(ends["Judge the live traffic since the step"]["end"])
+        back = time_of(ends["Go back to the last good weights"]["end"])
+        while time.time() - watch.last < QUIET:
+            time.sleep(0.2)
+        watch.ended.set()
+        watch.join()
+        report[backend] = {
+            "breach_to_weights_set_seconds": round(back - breach, 1),
+            "breach_to_last_new_connection_seconds": round(watch.last - breach, 1),
+        }
+        print(json.dumps({backend: report[backend]}), flush=True)
+        migrate("-t", "rollback", "-e", "mesh_rollback_to=cutover", *options)
+        migrate("-t", "verify", *options)
+        subprocess.run([*traffic, "-e", "traffic_state=stopped"], cwd=ROOT, check=True, capture_output=True)
+    return report
+
+
 def main(parts: list[str]) -> int:
-    """parts: binding, verifying, or none for both."""
+    """parts: binding, verifying, way_back. What the report has of other parts stays in it."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     prepare()
     cluster = Cluster(os.environ["KUBECONFIG"], "lab")
     count = len(cluster.list(PATH, {"labelSelector": ""}))
-    report: dict[str, dict] = {}
-    bounds: dict[str, bool] = {}
-    if "binding" in parts or not parts:
+    path = FOLDER / "report.json"
+    report: dict[str, dict] = json.loads(path.read_text()) if path.exists() else {}
+    bounds: dict[str, bool] = report.pop("bounds", {})
+    if "binding" in parts:
         bind = report["binding"] = binding(cluster, count)
         bounds["at least 100 times faster than a kubernetes.core.k8s loop"] = bind["times_faster_than_loop"] >= 100
         bounds["within 1.5 times of bare pooled PATCHes"] = bind["times_bare"] <= 1.5
         bounds["at most one API request for each object and 10 more"] = bind["api_requests_reported"] <= count + 10
         print(json.dumps(report, indent=1), flush=True)
-    if "verifying" in parts or not parts:
+    if "verifying" in parts:
         verify = report["verifying"] = verifying()
         bounds["at least curl's rate"] = verify["times_curl"] >= 1
+    if "way_back" in parts:
+        report["way_back"] = way_back(cluster)
     report["bounds"] = bounds
-    (FOLDER / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    path.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
     return 0 if all(bounds.values()) else 1
 
