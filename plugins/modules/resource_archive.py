@@ -80,7 +80,7 @@ options:
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.attributes
-  - bluegreen.mesh.journal
+  - bluegreen.mesh.cluster.journal
 notes:
   - Secrets among the objects are copied to a Secret of the journal's namespace. Nothing of them is shown.
 seealso:
@@ -243,6 +243,8 @@ def restore(module, cluster, journal):
         for path, body in absent:
             notes += make(cluster, path.rpartition("/")[0], _archive.again(body, gone))
         await_ready(cluster, paths, params["wait"])
+    for note in notes:
+        module.warn(note)
     made = [str(Ref.of(body)) for _path, body in absent]
     return {
         "changed": bool(absent), "objects": made, "notes": notes,
