@@ -24,7 +24,10 @@ options:
         type: str
         required: true
       id:
-        description: Its id, as C(terraform import) takes it for that type.
+        description:
+          - Its id, as C(terraform import) takes it for that type.
+          - V(aws_autoscaling_attachment) and V(aws_lb_target_group_attachment) can't be imported. Theirs is the name of
+            the Auto Scaling group, or the target's id, a comma, and the ARN of the target group.
         type: str
         required: true
       module:

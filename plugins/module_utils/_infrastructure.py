@@ -33,6 +33,11 @@ SKIPPED = {".git", ".terraform", ".terragrunt-cache"}
 _ADDRESS = re.compile(r'[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*|\["[^"\\$%]*"\]|\[\d+\])+')
 _WORD = re.compile(r"[^\s#]+")
 HEAD = "Written by a blue-green migration. Nothing here is applied by it."
+# What ties targets to a target group can't be imported: type -> fields of the two parts of its id.
+TIES = {
+    "aws_autoscaling_attachment": ("autoscaling_group_name", "lb_target_group_arn"),
+    "aws_lb_target_group_attachment": ("target_id", "target_group_arn"),
+}
 # What modules take of what was made and set outside of the cluster.
 _WORDS: Object = {"type": "str", "required": True}
 _TARGET: Object = {
@@ -120,8 +125,11 @@ def values_of(
 def files_of(values: t.Sequence[Object], resources: t.Sequence[Object], weights: t.Sequence[Object]) -> dict[str, str]:
     """Path in the folder -> text. Raises Refusal bad_option for what can't be written as HCL."""
     files = {"env.hcl": env_hcl(values)} if values else {}
-    if resources:
-        files["imports.tf"] = imports(resources)
+    imported, tied = importable(resources), [resource for resource in resources if resource["type"] in TIES]
+    if imported:
+        files["imports.tf"] = imports(imported)
+    if tied:
+        files["snippets/attachments.tf"] = attachments(tied)
     for kind, (path, how, write) in SNIPPETS.items():
         own = [entry for entry in weights if entry["kind"] == kind]
         if own:
@@ -151,6 +159,33 @@ def imports(resources: t.Sequence[Object]) -> str:
         "# (terraform plan -generate-config-out=FILE writes drafts), plan, apply, and remove it again. An address\n"
         "# that the state has already, with blue's, must leave it first: terraform state rm ADDRESS deletes nothing.\n"
     ) + "".join(f"\nimport {{\n  to = {to}\n  id = {_hcl.literal(id_)}\n}}\n" for to, id_ in blocks.items())
+
+
+def importable(resources: t.Sequence[Object]) -> list[Object]:
+    return [resource for resource in resources if resource["type"] not in TIES]
+
+
+def attachments(resources: t.Sequence[Object]) -> str:
+    blocks = {}
+    for resource in resources:
+        lines = [f"  {field:<22} = {_hcl.literal(value)}\n" for field, value in tie_of(resource).items()]
+        blocks[address_of(resource)] = f'\nresource "{resource["type"]}" "{resource["name"]}" {{\n{"".join(lines)}}}\n'
+    return (
+        f"# {HEAD}\n"
+        "# These can't be imported. Add them, unless your code says the same otherwise (target_group_arns of a group):\n"
+        "# that they are there already does no harm, attaching again changes nothing.\n"
+    ) + "".join(blocks.values())
+
+
+def tie_of(resource: Object) -> dict[str, str]:
+    """Its fields. Raises Refusal bad_option."""
+    what, _comma, arn = resource["id"].rpartition(",")
+    if not what or not arn.startswith("arn:"):
+        raise Refusal(
+            "bad_option", f"resources: {resource['type']} {resource['name']}: found id {resource['id']!r}, expected"
+            f" {TIES[resource['type']][0].upper()},TARGET GROUP'S ARN.",
+        )  # fmt: skip
+    return dict(zip(TIES[resource["type"]], (what, arn)))
 
 
 def address_of(resource: Object) -> str:

@@ -410,6 +410,17 @@ def test_a_plan_that_terraform_printed(judged):
     assert "triggers_replace[0] 1 -> 2" in texts and "input 30444 -> 30445" in texts
 
 
+def test_what_can_not_be_imported_is_made_a_second_time_without_harm(judged):
+    kind = "aws_autoscaling_attachment"
+    resources = [*RESOURCES, {"type": kind, "name": "nodes", "id": f"nodes,{GREEN}"}]
+    made = change(kind, "a", ["create"], None, {"autoscaling_group_name": "nodes", "lb_target_group_arn": GREEN})
+    other = change(kind, "b", ["create"], None, {"autoscaling_group_name": "other", "lb_target_group_arn": GREEN})
+    assert found(judged(IMPORT, made, other, resources=resources)) == {
+        "errors": [], "unexpected": [("create", f"{kind}.b")],
+        "expected": [("import", "aws_lb_target_group.green"), ("attachment", f"{kind}.a")],
+    }  # fmt: skip
+
+
 def test_a_folder_is_that_of_terragrunt(tmp_path):
     for unit in ("a", "b/c"):
         (tmp_path / unit).mkdir(parents=True)
