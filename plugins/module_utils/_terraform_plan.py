@@ -38,8 +38,8 @@ ATTACHMENTS = {
 @dataclasses.dataclass(frozen=True)
 class Made:
     """What the migration made and what holds now. ports: blue's NodePort -> green's, from `values`, by their names;
-    imports: address -> id; weights: as infrastructure_files takes them, with ARNs; ties: what can't be imported, by type
-    and fields."""
+    imports: address -> id; weights: as infrastructure_files takes them, with ARNs; ties: what can't be imported, by
+    type and fields."""
 
     values: tuple[Object, ...] = ()
     imports: tuple[tuple[str, str], ...] = ()
@@ -241,7 +241,8 @@ def _reverted(rc: Object, made: Made) -> str:
 
 def _record(side: Object) -> list[t.Any]:
     """What of a record says where traffic goes."""
-    return [(side.get("weighted_routing_policy") or [{}])[0].get("weight"), sorted(side.get("records") or ())]
+    weight = (side.get("weighted_routing_policy") or [{}])[0].get("weight")
+    return [weight, sorted(side.get("records") or ()) + [alias.get("name") for alias in side.get("alias") or ()]]
 
 
 def _live(rc: Object, before: Object, made: Made) -> dict[str, float] | None:

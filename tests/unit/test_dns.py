@@ -156,7 +156,8 @@ def test_infrastructure_code_is_told_the_records_in_force():
     alias = _dns.Host("*.a.test", "a.test", rrsets, *_dns.colour_of(rrsets, ends), ("*.a.test",))
     files = _infrastructure.files_of([], [], _dns.weights([alias, *hosts_of(["green", ""])]))
     assert files["snippets/zone"].split("\n\n", 1)[1].split("\n\n") == [
-        "*.a.test. 300 IN CNAME green.edge.test.", f"h000.shop.test. 60 IN A {GREEN}", "h001.shop.test. 60 IN A 192.0.2.9\n",
+        "*.a.test. 300 IN CNAME green.edge.test.", f"h000.shop.test. 60 IN A {GREEN}",
+        "h001.shop.test. 60 IN A 192.0.2.9\n",
     ]  # fmt: skip
 
 

@@ -122,7 +122,8 @@ def test_a_balancer_declares_what_it_moves_and_what_it_takes(kind: str) -> None:
     used = set()
     for path in FILES_OF[kind]:
         # What types share may name what only one of them takes, as long as the others can do without.
-        sharing = [BALANCERS[other]["options"] for other in BALANCERS if path in FILES_OF[other]]
+        sharing = [{"type": {"required": True}, **BALANCERS[other]["options"]}
+                   for other in BALANCERS if path in FILES_OF[other]]  # fmt: skip
         for name, rest in re.findall(r"(?<!\w)mesh_balancer\.(\w+)([^}]*)", without_comments(path)):
             used.add(name)
             assert any(name in options for options in sharing), f"{path}: {name} is no option"
@@ -198,6 +199,7 @@ def writes(module: str, options: dict[str, t.Any]) -> bool:
         "elb_listener_weights": {"green_percent", "weights"},
         "haproxy_weights": {"green_percent", "weights"},
         "dns_records": {"green_percent", "max_ttl", "records"},
+        "route53_weights": {"green_percent", "max_ttl", "records"},
         "service_endpoints": {"green_percent", "state"},
     }
     return module not in reading or bool(reading[module] & options.keys())
@@ -262,6 +264,7 @@ NEVER_RECORDED = {
     "git_commit": {"paths", "subject"},
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},
+    "route53_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "finish"},
     "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
     "service_endpoints": {
         "state", "expect_green_percent", "steps", "require_ready", "timeout", "for_seconds", "interval"

@@ -262,6 +262,14 @@ ERRORS = {
         "reverts_weights",
         change("aws_route53_record", "app", ["update"], weighted(9, "192.0.2.2"), weighted(9, "192.0.2.1")),
     ),
+    "record that is an alias of blue's": (
+        "reverts_weights",
+        change(
+            "aws_route53_record", "app", ["update"],
+            {**weighted(9, ""), "records": None, "alias": [{"name": "green.elb.test", "zone_id": "Z"}]},
+            {**weighted(9, ""), "records": None, "alias": [{"name": "blue.elb.test", "zone_id": "Z"}]},
+        ),
+    ),
     "target group": ("destroys_target_group", change("aws_lb_target_group", "x", ["delete"], group(GREEN, 1))),
     "target group that is replaced": (
         "destroys_target_group",
