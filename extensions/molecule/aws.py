@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the scenarios of AWS' load balancers share: half a migration, as moto's API and HAProxy itself show it."""
+"""What the scenarios of AWS' load balancers share: half a migration and back under live traffic, as moto's API and
+HAProxy itself show it. The API is moto's; the lab's bridge makes HAProxy follow it."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import typing as t
 
 import boto3
 import lab
+import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
 
 GREEN_PORTS = {30081, 30444, 30022, 32081, 32444, 32022}
@@ -118,3 +120,52 @@ class Cutover:
     def traffic(self) -> tuple[dict[str, t.Any], t.Any]:
         seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(self._folder)))
         return seen["total"], seen["errors"]
+
+
+class ThereAndBack:
+    """Live traffic follows the weights, there and back, and loses no request. The tests build on each other, in their
+    order; a scenario's own class only says what they are about."""
+
+    kind: str
+    balancers: tuple[str, ...]
+
+    @pytest.fixture
+    def cutover(self) -> Cutover:
+        return Cutover(self.kind, self.balancers)
+
+    def test_the_lab_is_as_it_was_found(self, cutover: Cutover) -> None:
+        assert set(cutover.shares().values()) == {0} and set(cutover.haproxy().values()) == {0}
+        assert cutover.greens() == [] and cutover.open_ports() & GREEN_PORTS == set()
+
+    def test_half_of_the_connections_go_to_green(self, cutover: Cutover) -> None:
+        cutover.play({"mesh_cutover_steps": [50]}, "--tags", "preflight,keep,bind,deploy,verify,cutover")
+        assert set(cutover.shares().values()) == {50}
+        assert len(cutover.greens()) == 4 and cutover.open_ports() >= GREEN_PORTS
+        assert set(cutover.haproxy().values()) == {50}
+        # HAProxy's own counters, over clients' connections that are made from now on.
+        assert 45 < cutover.measured(connections=200) < 55
+
+    def test_a_second_run_changes_no_weight(self, cutover: Cutover) -> None:
+        before = cutover.raw()
+        cutover.play({"mesh_cutover_steps": [50]}, "--tags", "cutover")
+        assert cutover.raw() == before
+
+    def test_what_somebody_else_sets_is_noticed(self, cutover: Cutover) -> None:
+        before = cutover.raw()
+        listener = next(iter(before))
+        cutover.set(listener, [10, 90])
+        said = cutover.fails({"mesh_cutover_steps": [50, 75]}, "--tags", "cutover")
+        assert "Listeners or instances have different shares" in said
+        cutover.set(listener, [50, 50])
+        assert cutover.raw() == before
+
+    def test_the_way_back_leaves_nothing(self, cutover: Cutover) -> None:
+        cutover.play({"mesh_rollback_to": "keep"}, "--tags", "rollback")
+        assert cutover.greens() == [] and cutover.open_ports() & GREEN_PORTS == set()
+        assert set(cutover.shares().values()) == {0} and set(cutover.haproxy().values()) == {0}
+        assert cutover.measured(connections=50) == 0
+
+    def test_no_request_was_lost(self, cutover: Cutover) -> None:
+        total, errors = cutover.traffic()
+        assert total["failed"] == 0, errors
+        assert total["requests"] > 3000

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+pytest.register_assert_rewrite("aws")  # it has tests
 
 import lab  # noqa: E402, I001: it lets our collection be imported
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster  # noqa: E402

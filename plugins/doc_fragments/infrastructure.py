@@ -24,7 +24,10 @@ options:
         type: str
         required: true
       id:
-        description: Its id, as C(terraform import) takes it for that type.
+        description:
+          - Its id, as C(terraform import) takes it for that type.
+          - V(aws_autoscaling_attachment) and V(aws_lb_target_group_attachment) can't be imported. Theirs is the name of
+            the Auto Scaling group, or the target's id, a comma, and the ARN of the target group.
         type: str
         required: true
       module:
@@ -55,7 +58,9 @@ options:
         required: true
         suboptions:
           name:
-            description: ARN of the target group, server, or value of the record.
+            description:
+              - ARN of the target group, server, or value of the record. A record of Route 53 may have several, with
+                blanks in between, or the name that it is an alias of.
             type: str
             required: true
             aliases: [server]
@@ -66,6 +71,18 @@ options:
           colour:
             description: Whose it is; becomes the set identifier of a record.
             type: str
+          set_identifier:
+            description: That of a record in Route 53. If not given, O(weights[].targets[].colour).
+            type: str
+          health_check:
+            description: Id of a record's health check in Route 53.
+            type: str
+          alias_zone:
+            description: Id of the hosted zone that has the name which a record of Route 53 is an alias of.
+            type: str
+          alias_health:
+            description: Whether Route 53 evaluates the health of what it is an alias of.
+            type: bool
           address:
             description: Address of a server. If not given, the snippet leaves a place for it.
             type: str
@@ -78,4 +95,7 @@ options:
       zone:
         description: Id of the zone of a record in Route 53.
         type: str
+      simple:
+        description: Whether a record in Route 53 has no weight. It then has one target.
+        type: bool
 """

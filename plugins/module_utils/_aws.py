@@ -35,6 +35,7 @@ ARGS: dict[str, t.Any] = {
 CONNECTION = tuple(ARGS)
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure")
 _SERVICES = {"elbv2": "elasticloadbalancing"}  # what IAM calls it
+_PAGES = {"route53": "route53"}  # in docs/balancers, which have policies
 
 
 class Client:
@@ -82,9 +83,8 @@ class Client:
         message = f"AWS in {self.region} refused {operation}{named}: {code}: {text}."
         if code in _DENIED:
             action = "".join(word.capitalize() for word in operation.split("_"))
-            message += (
-                f" Allow this user {_SERVICES.get(service, service)}:{action}; docs/balancers/aws_nlb.md has a policy."
-            )
+            page = f"docs/balancers/{_PAGES.get(service, 'aws_nlb')}.md"
+            message += f" Allow this user {_SERVICES.get(service, service)}:{action}; {page} has a policy."
         return Refusal("aws", message, error=code, operation=operation)
 
     def pages(self, service: str, operation: str, key: str, **params: t.Any) -> list[t.Any]:

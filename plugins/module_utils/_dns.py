@@ -372,3 +372,14 @@ def backends(hosts: t.Sequence[Host]) -> list[dict[str, t.Any]]:
         for colour in COLOURS
         for value in getattr(host.endpoint, colour)[rrset.type]
     ]  # fmt: skip
+
+
+def weights(hosts: t.Sequence[Host]) -> list[dict[str, t.Any]]:
+    """The records in force, as infrastructure_files takes them."""
+    return [
+        {"kind": "dns", "name": rrset.name, "record_type": rrset.type, "ttl": rrset.ttl, "targets": [
+            {"name": value, "weight": 1, **({"colour": host.colour} if host.colour else {})} for value in rrset.values
+        ]}
+        for host in hosts
+        for rrset in host.rrsets
+    ]  # fmt: skip

@@ -14,18 +14,40 @@ from ._journal import Journal, State, fence, merge_facts
 FACT = "dns"
 
 
+class Host(t.Protocol):
+    """colour: "" if it is left alone; rrsets: what it has, each with plain(), by which it is found again."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def zone(self) -> str: ...
+    @property
+    def colour(self) -> str: ...
+    @property
+    def rrsets(self) -> t.Sequence[t.Any]: ...
+
+
+class Change(t.Protocol):
+    @property
+    def host(self) -> Host: ...
+
+
 class Stale:
     """What is stale since changes of one kind: `ttl`, where addresses stay, or `records`. Without a journal it knows
-    only of this run."""
+    only of this run. module: which undoes them; stale_for: for how long caches may have what was before changes."""
 
-    def __init__(self, journal: Journal | None, kind: str) -> None:
-        self.journal, self.kind = journal, kind
+    def __init__(
+        self, journal: Journal | None, kind: str, module: str = "dns_records",
+        stale_for: t.Callable[[t.Any], int] = _dns.stale_for,
+    ) -> None:  # fmt: skip
+        self.journal, self.kind, self.module, self.stale_for = journal, kind, module, stale_for
+        self.op = f"{module.partition('_')[0]}_{kind}"
         self.facts: dict[str, _dns.Fact] = {}
         if journal:
             self.facts = dict(journal.store.existing().facts.get(FACT, {}))
 
     def record(
-        self, changes: t.Sequence[_dns.Change], hosts: t.Sequence[_dns.Host], kept: dict[str, t.Any]
+        self, changes: t.Sequence[Change], hosts: t.Sequence[Host], kept: dict[str, t.Any]
     ) -> list[str]:
         """Before the change. The first step of its kind has all hosts, so that it undoes later ones as well; a host
         that was not there then gets one of its own."""
@@ -36,21 +58,21 @@ class Stale:
             new = [host for host in hosts if host.colour and host.name not in covered]
             if any(change.host.name not in covered for change in changes):
                 records = [rrset.plain() for host in new for rrset in host.rrsets]
-                inverse = {"module": "dns_records", "params": {**kept, "records": records}}
+                inverse = {"module": self.module, "params": {**kept, "records": records}}
                 key = f"{new[0].name} and {len(new) - 1} more" if len(new) > 1 else new[0].name
-                steps = self.journal.record_all([(f"dns_{self.kind}", key, inverse, False, None)])
+                steps = self.journal.record_all([(self.op, key, inverse, False, None)])
         now = time.time()
         for zone in {change.host.zone for change in changes}:
             mine = [change for change in changes if change.host.zone == zone]
             name = f"{self.kind} {zone}"
-            self.facts[name] = _dns.begun(self.facts.get(name), _dns.stale_for(mine), now)
+            self.facts[name] = _dns.begun(self.facts.get(name), self.stale_for(mine), now)
         self._write()
         return steps
 
     def _covered(self) -> set[str]:
         found = set()
         for step in self.journal.store.existing().steps if self.journal else ():
-            if step["op"] == f"dns_{self.kind}" and step["phase"] == self.journal.phase and step["state"] != "undone":
+            if step["op"] == self.op and step["phase"] == self.journal.phase and step["state"] != "undone":
                 found |= {record["name"] for record in self.journal.store.inverse(step)["params"]["records"]}
         return found
 

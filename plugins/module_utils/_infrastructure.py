@@ -33,16 +33,22 @@ SKIPPED = {".git", ".terraform", ".terragrunt-cache"}
 _ADDRESS = re.compile(r'[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*|\["[^"\\$%]*"\]|\[\d+\])+')
 _WORD = re.compile(r"[^\s#]+")
 HEAD = "Written by a blue-green migration. Nothing here is applied by it."
+# What ties targets to a target group can't be imported: type -> fields of the two parts of its id.
+TIES = {
+    "aws_autoscaling_attachment": ("autoscaling_group_name", "lb_target_group_arn"),
+    "aws_lb_target_group_attachment": ("target_id", "target_group_arn"),
+}
 # What modules take of what was made and set outside of the cluster.
 _WORDS: Object = {"type": "str", "required": True}
 _TARGET: Object = {
     "name": {**_WORDS, "aliases": ["server"]}, "weight": {"type": "int", "required": True},
-    "colour": {"type": "str"}, "address": {"type": "str"},
+    "colour": {"type": "str"}, "address": {"type": "str"}, "set_identifier": {"type": "str"},
+    "health_check": {"type": "str"}, "alias_zone": {"type": "str"}, "alias_health": {"type": "bool"},
 }  # fmt: skip
 _WEIGHTED: Object = {
     "kind": {**_WORDS, "choices": ["aws_lb_listener", "aws_lb_listener_rule", "haproxy", "route53", "dns"]},
     "name": _WORDS, "id": {"type": "str"},
-    "record_type": {"type": "str"}, "ttl": {"type": "int"}, "zone": {"type": "str"},
+    "record_type": {"type": "str"}, "ttl": {"type": "int"}, "zone": {"type": "str"}, "simple": {"type": "bool"},
     "targets": {"type": "list", "elements": "dict", "required": True, "options": _TARGET},
 }  # fmt: skip
 _MADE: Object = {"type": _WORDS, "name": _WORDS, "id": _WORDS, "module": {"type": "str"}}
@@ -120,8 +126,11 @@ def values_of(
 def files_of(values: t.Sequence[Object], resources: t.Sequence[Object], weights: t.Sequence[Object]) -> dict[str, str]:
     """Path in the folder -> text. Raises Refusal bad_option for what can't be written as HCL."""
     files = {"env.hcl": env_hcl(values)} if values else {}
-    if resources:
-        files["imports.tf"] = imports(resources)
+    imported, tied = importable(resources), [resource for resource in resources if resource["type"] in TIES]
+    if imported:
+        files["imports.tf"] = imports(imported)
+    if tied:
+        files["snippets/attachments.tf"] = attachments(tied)
     for kind, (path, how, write) in SNIPPETS.items():
         own = [entry for entry in weights if entry["kind"] == kind]
         if own:
@@ -151,6 +160,33 @@ def imports(resources: t.Sequence[Object]) -> str:
         "# (terraform plan -generate-config-out=FILE writes drafts), plan, apply, and remove it again. An address\n"
         "# that the state has already, with blue's, must leave it first: terraform state rm ADDRESS deletes nothing.\n"
     ) + "".join(f"\nimport {{\n  to = {to}\n  id = {_hcl.literal(id_)}\n}}\n" for to, id_ in blocks.items())
+
+
+def importable(resources: t.Sequence[Object]) -> list[Object]:
+    return [resource for resource in resources if resource["type"] not in TIES]
+
+
+def attachments(resources: t.Sequence[Object]) -> str:
+    blocks = {}
+    for resource in resources:
+        lines = [f"  {field:<22} = {_hcl.literal(value)}\n" for field, value in tie_of(resource).items()]
+        blocks[address_of(resource)] = f'\nresource "{resource["type"]}" "{resource["name"]}" {{\n{"".join(lines)}}}\n'
+    return (
+        f"# {HEAD}\n"
+        "# These can't be imported. Add them, unless your code says the same otherwise (target_group_arns of a group).\n"
+        "# That they are there already does no harm: attaching again changes nothing.\n"
+    ) + "".join(blocks.values())
+
+
+def tie_of(resource: Object) -> dict[str, str]:
+    """Its fields. Raises Refusal bad_option."""
+    what, _comma, arn = resource["id"].rpartition(",")
+    if not what or not arn.startswith("arn:"):
+        raise Refusal(
+            "bad_option", f"resources: {resource['type']} {resource['name']}: found id {resource['id']!r}, expected"
+            f" {TIES[resource['type']][0].upper()},TARGET GROUP'S ARN.",
+        )  # fmt: skip
+    return dict(zip(TIES[resource["type"]], (what, arn)))
 
 
 def address_of(resource: Object) -> str:
@@ -203,21 +239,38 @@ def _zone(entry: Object) -> str:
 
 
 def _route53(entry: Object) -> str:
-    text = ""
-    for number, target in enumerate(entry["targets"]):
-        colour = target.get("colour") or str(number)
-        name = re.sub(r"\W+", "_", f"{entry['name'].replace('*', 'any')}_{colour}").strip("_")
-        fields = {
-            "name": entry["name"], "type": entry.get("record_type") or "A", "ttl": _ttl(entry),
-            "zone_id": entry.get("zone") or "ZONE_ID", "set_identifier": target.get("colour") or str(number),
-        }  # fmt: skip
-        lines = "".join(f"  {key:<15} = {_hcl.literal(value)}\n" for key, value in fields.items())
-        text += (
-            f'resource "aws_route53_record" "{name if not name[0].isdigit() else "_" + name}" {{\n{lines}'
-            f"  records         = [{_hcl.literal(target['name'])}]\n"
-            f"  weighted_routing_policy {{\n    weight = {target['weight']}\n  }}\n}}\n"
+    return "".join(_record_set(entry, number, target) for number, target in enumerate(entry["targets"]))
+
+
+def _record_set(entry: Object, number: int, target: Object) -> str:
+    colour = target.get("colour") or str(number)
+    own = "" if entry.get("simple") else f"_{colour}"
+    name = re.sub(r"\W+", "_", f"{entry['name'].replace('*', 'any')}{own}").strip("_")
+    fields = {
+        "name": entry["name"], "type": entry.get("record_type") or "A", "ttl": _ttl(entry),
+        "zone_id": entry.get("zone") or "ZONE_ID", "set_identifier": target.get("set_identifier") or colour,
+        "health_check_id": target.get("health_check"),
+    }  # fmt: skip
+    left_out = {"ttl"} if target.get("alias_zone") else set()
+    left_out |= {"set_identifier"} if entry.get("simple") else set()
+    lines = "".join(
+        f"  {key:<15} = {_hcl.literal(value)}\n"
+        for key, value in fields.items()
+        if value is not None and key not in left_out
+    )
+    if target.get("alias_zone"):
+        health = "true" if target.get("alias_health") else "false"
+        lines += (
+            f"  alias {{\n    name                   = {_hcl.literal(target['name'])}\n"
+            f"    zone_id                = {_hcl.literal(target['alias_zone'])}\n"
+            f"    evaluate_target_health = {health}\n  }}\n"
         )
-    return text
+    else:
+        records = ", ".join(map(_hcl.literal, target["name"].split()))
+        lines += f"  records         = [{records}]\n"
+    if not entry.get("simple"):
+        lines += f"  weighted_routing_policy {{\n    weight = {target['weight']}\n  }}\n"
+    return f'resource "aws_route53_record" "{name if not name[0].isdigit() else "_" + name}" {{\n{lines}}}\n'
 
 
 def _ttl(entry: Object) -> int:

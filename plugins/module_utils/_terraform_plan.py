@@ -14,7 +14,7 @@ import ipaddress
 import json
 import typing as t
 
-from ._infrastructure import address_of
+from ._infrastructure import TIES, address_of, importable, tie_of
 from ._module import Refusal
 
 Object = dict[str, t.Any]
@@ -38,11 +38,13 @@ ATTACHMENTS = {
 @dataclasses.dataclass(frozen=True)
 class Made:
     """What the migration made and what holds now. ports: blue's NodePort -> green's, from `values`, by their names;
-    imports: address -> id; weights: as infrastructure_files takes them, with ARNs."""
+    imports: address -> id; weights: as infrastructure_files takes them, with ARNs; ties: what can't be imported, by
+    type and fields."""
 
     values: tuple[Object, ...] = ()
     imports: tuple[tuple[str, str], ...] = ()
     weights: tuple[Object, ...] = ()
+    ties: tuple[tuple[str, dict[str, str]], ...] = ()
 
     @property
     def ports(self) -> dict[str, str]:
@@ -148,6 +150,8 @@ def _resource(rc: Object, made: Made) -> Change | None:
         if same and (not importing or imported):
             return Change(EXPECTED, "node_port", address, actions, f"{address}: {_shown(differing)}")
     code = "replace" if replaced else actions[0]
+    if code == "create" and (rc["type"], {f: _after(rc).get(f) for f in TIES.get(rc["type"], ())}) in made.ties:
+        return Change(EXPECTED, "attachment", address, actions, f"{address}: is there already, and can't be imported")
     if code == "create" and address in dict(made.imports):
         return _unexpected(code, address, actions, f"{dict(made.imports)[address]} is there already: import it instead")
     shown = _shown(differing) if code in ("update", "replace") else f"it would {code} it"
@@ -237,7 +241,8 @@ def _reverted(rc: Object, made: Made) -> str:
 
 def _record(side: Object) -> list[t.Any]:
     """What of a record says where traffic goes."""
-    return [(side.get("weighted_routing_policy") or [{}])[0].get("weight"), sorted(side.get("records") or ())]
+    weight = (side.get("weighted_routing_policy") or [{}])[0].get("weight")
+    return [weight, sorted(side.get("records") or ()) + [alias.get("name") for alias in side.get("alias") or ()]]
 
 
 def _live(rc: Object, before: Object, made: Made) -> dict[str, float] | None:
@@ -437,4 +442,6 @@ def made_of(values: t.Sequence[Object], resources: t.Sequence[Object], weights: 
                 "bad_option", f"weights: {entry['kind']} {entry['name']}: found {wrong[0]!r}, expected the ARN of a"
                 " target group, as plans have it.",
             )  # fmt: skip
-    return Made(tuple(values), tuple((address_of(r), str(r["id"])) for r in resources), tuple(weights))
+    imports = tuple((address_of(resource), str(resource["id"])) for resource in importable(resources))
+    ties = tuple((resource["type"], tie_of(resource)) for resource in resources if resource["type"] in TIES)
+    return Made(tuple(values), imports, tuple(weights), ties)

@@ -220,6 +220,11 @@ records:
       description: Addresses, or the CNAME's target.
       type: list
       elements: str
+weights:
+  description: The same, as O(bluegreen.mesh.infrastructure_files#module:weights) takes them.
+  returned: success
+  type: list
+  elements: dict
 hosts:
   description: The owner names in the order in which they move, each with the names of O(hosts) that it answers.
   returned: success
@@ -375,6 +380,7 @@ def operation(module, _cluster):
         "green_percent": _dns.share(hosts),
         "shares": _dns.shares(hosts),
         "records": [rrset.plain() for host in hosts for rrset in host.rrsets],
+        "weights": _dns.weights(hosts),
         "hosts": {host.name: list(host.hosts) for host in hosts},
         "missing": missing,
         "backends": [{**one, **place} for one in _dns.backends(hosts)],

@@ -13,8 +13,8 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Reads green's NodePorts, and writes into a folder, on the host that the task runs on, what Terraform, Terragrunt and
     the balancers' configuration must say from now on, so that their next run does not take the migration back.
-  - C(env.hcl) has the values of C(locals.cluster_inputs); C(imports.tf) an import block for each of O(resources); the
-    folder C(snippets) what keeps O(weights).
+  - C(env.hcl) has the values of C(locals.cluster_inputs); C(imports.tf) an import block for each of O(resources) that
+    can be imported; the folder C(snippets) the others, and what keeps O(weights).
   - With O(repo), the values are put into the C(env.hcl) that is there, as C(env.hcl.diff), which C(git apply) takes.
     Only values of C(NAME = VALUE) in C(locals.cluster_inputs) are replaced, and those that are missing are added before
     its closing brace; every other byte stays. A name that is set twice and a value that is an expression are refused.

@@ -15,7 +15,13 @@ from unittest import mock
 
 import knot
 import pytest
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _dns, _dns_client, _resolver, _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils import (
+    _dns,
+    _dns_client,
+    _infrastructure,
+    _resolver,
+    _traffic,
+)
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import Book
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import dns_records as by_hand
@@ -142,6 +148,17 @@ def test_types_that_a_host_lacks_are_not_made_and_a_foreign_one_is_seen():
     other = dataclasses.replace(aaaa, values=("2001:db8::9",))
     half = dataclasses.replace(aaaa, values=("2001:db8::2",))
     assert [_dns.colour_of(one, ends)[0] for one in ((a, other), (a, half), ())] == ["", "", ""]
+
+
+def test_infrastructure_code_is_told_the_records_in_force():
+    ends = _dns.endpoints_of([{"blue": ["blue.edge.test"], "green": ["green.edge.test"]}])
+    rrsets = (_dns.RRset("*.a.test", "CNAME", 300, ("green.edge.test.",)),)
+    alias = _dns.Host("*.a.test", "a.test", rrsets, *_dns.colour_of(rrsets, ends), ("*.a.test",))
+    files = _infrastructure.files_of([], [], _dns.weights([alias, *hosts_of(["green", ""])]))
+    assert files["snippets/zone"].split("\n\n", 1)[1].split("\n\n") == [
+        "*.a.test. 300 IN CNAME green.edge.test.", f"h000.shop.test. 60 IN A {GREEN}",
+        "h001.shop.test. 60 IN A 192.0.2.9\n",
+    ]  # fmt: skip
 
 
 def test_a_type_that_a_host_has_got_since_goes_back_with_the_others():

@@ -148,6 +148,7 @@ def test_before_green_is_there_its_node_ports_are_those_that_are_planned(cluster
         ({"literals": {"a": [1]}}, "expected numbers and strings"),
         ({"resources": [{**RESOURCES[0], "name": "a b"}]}, "expected an address"),
         ({"resources": [RESOURCES[0], {**RESOURCES[0], "id": "other"}]}, "expected one id"),
+        ({"resources": [{**RESOURCES[0], "type": "aws_autoscaling_attachment"}]}, "expected AUTOSCALING_GROUP_NAME,"),
         ({"weights": [{**LISTENER, "name": "a-}"}]}, "expected a name of a resource"),
         ({"weights": [{**LISTENER, "targets": [{"name": "x y", "weight": 1}]}]}, "expected an ARN or address"),
         ({"apply": True}, "repo"),

@@ -100,22 +100,36 @@ def test_parts_of_a_setting_agree_with_their_use(name: str) -> None:
 BALANCERS = {path.stem: load(path) for path in sorted((ROOT / "roles" / "cutover" / "meta" / "balancers").glob("*.yml"))}
 
 
+def files_of(kind: str) -> list[Path]:
+    """A balancer's task files, and those beside its folder that they include."""
+    tasks = ROOT / "roles" / "cutover" / "tasks"
+    found = sorted((tasks / kind).glob("*.yml"))
+    for path in found:  # grows on the way
+        named = re.findall(r"role_path \}\}/tasks/([\w/]+\.yml)", path.read_text(encoding="utf-8"))
+        found += [tasks / name for name in named if tasks / name not in found]
+    return found
+
+
+FILES_OF = {kind: files_of(kind) for kind in BALANCERS}
+
+
 @pytest.mark.parametrize("kind", BALANCERS)
 def test_a_balancer_declares_what_it_moves_and_what_it_takes(kind: str) -> None:
     can = BALANCERS[kind]
     assert can.keys() == {"granularity", "options"}
     assert can["granularity"] in {"weights", "hosts", "all"}
-    folder = ROOT / "roles" / "cutover" / "tasks" / kind
-    found = {path.name for path in folder.iterdir()}
-    assert {"read.yml", "set.yml"} <= found
-    uses = [
-        use
-        for path in folder.glob("*.yml")
-        for use in re.findall(r"(?<!\w)mesh_balancer\.(\w+)([^}]*)", without_comments(path))
-    ]
-    assert {name for name, _rest in uses} == can["options"].keys()
-    for name, rest in uses:
-        assert can["options"][name].get("required") or "default(" in rest, f"{kind}: {name} may be missing"
+    assert {"read.yml", "set.yml"} <= {path.name for path in FILES_OF[kind] if path.parent.name == kind}
+    used = set()
+    for path in FILES_OF[kind]:
+        # What types share may name what only one of them takes, as long as the others can do without.
+        sharing = [{"type": {"required": True}, **BALANCERS[other]["options"]}
+                   for other in BALANCERS if path in FILES_OF[other]]  # fmt: skip
+        for name, rest in re.findall(r"(?<!\w)mesh_balancer\.(\w+)([^}]*)", without_comments(path)):
+            used.add(name)
+            assert any(name in options for options in sharing), f"{path}: {name} is no option"
+            needed = all(options.get(name, {}).get("required") for options in sharing)
+            assert needed or "default(" in rest, f"{path}: {name} may be missing"
+    assert can["options"].keys() <= used, "an option that nobody uses"
 
 
 @pytest.mark.parametrize("kind", BALANCERS)
@@ -185,6 +199,7 @@ def writes(module: str, options: dict[str, t.Any]) -> bool:
         "elb_listener_weights": {"green_percent", "weights"},
         "haproxy_weights": {"green_percent", "weights"},
         "dns_records": {"green_percent", "max_ttl", "records"},
+        "route53_weights": {"green_percent", "max_ttl", "records"},
         "service_endpoints": {"green_percent", "state"},
     }
     return module not in reading or bool(reading[module] & options.keys())
@@ -249,6 +264,7 @@ NEVER_RECORDED = {
     "git_commit": {"paths", "subject"},
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},
+    "route53_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "finish"},
     "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
     "service_endpoints": {
         "state", "expect_green_percent", "steps", "require_ready", "timeout", "for_seconds", "interval"

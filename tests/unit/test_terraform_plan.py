@@ -262,6 +262,14 @@ ERRORS = {
         "reverts_weights",
         change("aws_route53_record", "app", ["update"], weighted(9, "192.0.2.2"), weighted(9, "192.0.2.1")),
     ),
+    "record that is an alias of blue's": (
+        "reverts_weights",
+        change(
+            "aws_route53_record", "app", ["update"],
+            {**weighted(9, ""), "records": None, "alias": [{"name": "green.elb.test", "zone_id": "Z"}]},
+            {**weighted(9, ""), "records": None, "alias": [{"name": "blue.elb.test", "zone_id": "Z"}]},
+        ),
+    ),
     "target group": ("destroys_target_group", change("aws_lb_target_group", "x", ["delete"], group(GREEN, 1))),
     "target group that is replaced": (
         "destroys_target_group",
@@ -408,6 +416,17 @@ def test_a_plan_that_terraform_printed(judged):
     assert "input.default_action[0].weight 100 -> 0" in texts and "input.s (sensitive)" in texts
     assert "s3" not in texts and "s4" not in texts
     assert "triggers_replace[0] 1 -> 2" in texts and "input 30444 -> 30445" in texts
+
+
+def test_what_can_not_be_imported_is_made_a_second_time_without_harm(judged):
+    kind = "aws_autoscaling_attachment"
+    resources = [*RESOURCES, {"type": kind, "name": "nodes", "id": f"nodes,{GREEN}"}]
+    made = change(kind, "a", ["create"], None, {"autoscaling_group_name": "nodes", "lb_target_group_arn": GREEN})
+    other = change(kind, "b", ["create"], None, {"autoscaling_group_name": "other", "lb_target_group_arn": GREEN})
+    assert found(judged(IMPORT, made, other, resources=resources)) == {
+        "errors": [], "unexpected": [("create", f"{kind}.b")],
+        "expected": [("import", "aws_lb_target_group.green"), ("attachment", f"{kind}.a")],
+    }  # fmt: skip
 
 
 def test_a_folder_is_that_of_terragrunt(tmp_path):

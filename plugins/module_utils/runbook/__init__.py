@@ -33,6 +33,7 @@ from . import (
     replicas_pin,
     resource_archive,
     resource_keep,
+    route53_weights,
     service_endpoints,
     service_node_ports,
     virtual_service_gateways,
@@ -56,6 +57,7 @@ RENDERED = {
     "replicas_pin": replicas_pin,
     "resource_archive": resource_archive,
     "resource_keep": resource_keep,
+    "route53_weights": route53_weights,
     "service_endpoints": service_endpoints,
     "service_node_ports": service_node_ports,
     "virtual_service_gateways": virtual_service_gateways,
@@ -64,7 +66,7 @@ RENDERED = {
 # the shares in force, show(servers).
 BALANCERS = {
     "aws_alb": elb_listener_weights, "aws_nlb": elb_listener_weights, "dns": dns_records, "haproxy": haproxy_weights,
-    "service": service_endpoints,
+    "route53": route53_weights, "service": service_endpoints,
 }  # fmt: skip
 TITLES = {
     "cleanup": "Make blue again (undo of cleanup)",
