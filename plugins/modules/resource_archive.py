@@ -296,7 +296,8 @@ def operation(module, cluster):
     if module.params["state"] != "restored":
         return put_away(module, cluster, journal)
     if journal is None:
-        return {"changed": False, "objects": [], "notes": [], "diff": {}}
+        # Check mode of a rollback: the archive is in force, so something was deleted. What, the journal would say.
+        return {"changed": True, "objects": [], "notes": [], "diff": {}}
     return restore(module, cluster, journal)
 
 
