@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import bisect
 import gzip
+import itertools
 import math
 import re
 import typing as t
@@ -322,26 +323,31 @@ def count(lines: t.Iterable[str], wanted: str, tally: Tally) -> Lines:
         while len(head) < HEAD and (line := next(source, None)) is not None:
             head.append(line)
         wanted = sniff(head) or next(iter(FORMATS))
-    parse, add = FORMATS[wanted], tally.add
-    in_log = False
-    for batch in (head, source):
-        for line in batch:
-            found.lines += 1
-            record = parse(line)
-            if record is None:
-                in_log = in_log or PROXY_LOG.search(line) is not None
-                found.log += in_log
-                found.unreadable += not in_log and bool(line.strip())
-                continue
-            in_log = False
-            if record is NOT_HTTP:
-                found.not_http += 1
-            elif USER_AGENT in line:
-                found.own += 1
-            else:
-                found.requests += 1
-                add(record)
+    for kind, line, record in told_apart(itertools.chain(head, source), FORMATS[wanted]):
+        found.lines += 1
+        if kind == "request" and USER_AGENT in line:
+            found.own += 1
+        elif kind == "request":
+            found.requests += 1
+            tally.add(record)
+        elif kind != "blank":
+            setattr(found, kind, getattr(found, kind) + 1)
     return found
+
+
+def told_apart(
+    lines: t.Iterable[str], parse: t.Callable[[str], Record | None]
+) -> t.Iterator[tuple[str, str, Record | None]]:
+    """(kind, line, record) of each: request, not_http, log (the proxy's own), blank, or unreadable."""
+    in_log = False
+    for line in lines:
+        record = parse(line)
+        if record is not None:
+            in_log = False
+            yield "not_http" if record is NOT_HTTP else "request", line, record
+            continue
+        in_log = in_log or PROXY_LOG.search(line) is not None
+        yield "log" if in_log else "unreadable" if line.strip() else "blank", line, None
 
 
 def summary(tally: Tally, shown: int) -> dict[str, t.Any]:

@@ -492,7 +492,7 @@ class Balancer:
                 raise Refusal("bad_option", f"backends: {name!r} can't be the name of an HAProxy backend.")
         self._apis = {address: RuntimeApi(address, timeout) for address in addresses}
         self._backends = list(backends)
-        self._blue, self._green = _expression("blue_servers", blue), _expression("green_servers", green)
+        self._blue, self._green = expression("blue_servers", blue), expression("green_servers", green)
 
     def read(self) -> dict[Key, list[Server]]:
         """The servers of every backend at every instance. Raises Refusal(no_such_server), or as RuntimeApi.servers."""
@@ -613,7 +613,7 @@ class Balancer:
         return changes
 
 
-def _expression(field: str, text: str) -> re.Pattern[str]:
+def expression(field: str, text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except re.error as exc:

@@ -42,7 +42,7 @@ DIGESTED = re.compile(r"(values|token|password|secret|authorization|headers?|key
 QUIET = {
     "preflight": "changes nothing",
     "verify": "changes nothing: probes every route on every node of both sides and compares the answers",
-    "soak": "changes nothing: waits until blue is measured idle",
+    "soak": "changes nothing but with mesh_cut_connections: waits until blue is measured idle",
 }
 Change = dict[str, t.Any]
 Plan = dict[str, t.Any]

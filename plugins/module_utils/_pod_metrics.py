@@ -18,6 +18,11 @@ def running(pod: dict[str, t.Any]) -> bool:
     return (pod.get("status") or {}).get("phase") == "Running"
 
 
+def ready(pod: dict[str, t.Any]) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
 def selector_of(cluster: t.Any, namespace: str, service: str) -> str:
     """By which labels a Service selects its pods. Raises Refusal(no_such_service, no_selector)."""
     where = f"Service {namespace}/{service}"

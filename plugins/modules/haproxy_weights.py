@@ -86,7 +86,7 @@ notes:
     C(first) and C(static-rr) do not follow weights set at run time and are refused.
   - Check mode foresees everything but a refusal of HAProxy itself.
 seealso:
-  - module: bluegreen.mesh.gateway_traffic_info
+  - module: bluegreen.mesh.traffic_idle_info
 """
 
 EXAMPLES = r"""

@@ -8,10 +8,18 @@ The texts of its answers are those of HAProxy 2.6; test_haproxy.py runs the same
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
+import socket
 import socketserver
+import subprocess
 import threading
+import time
 import typing as t
+from pathlib import Path
+
+import pytest
 
 
 @dataclasses.dataclass
@@ -130,3 +138,34 @@ def pair(backends: t.Sequence[str] = ("http", "https"), blue: int = 2, green: in
         for colour, count in (("blue", blue), ("green", green))
         for n in range(1, count + 1)
     ]
+
+
+# -- a real one -------------------------------------------------------------------------------------------------------
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def real_haproxy(folder: Path, lines: list[str]) -> t.Iterator[str]:
+    """Yields its runtime API's address."""
+    program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+    if not program:
+        pytest.skip("no haproxy here")
+    api = folder / "api.sock"
+    config = ["global", f"    stats socket unix@{api} mode 600 level admin", "defaults", *lines]
+    (folder / "haproxy.cfg").write_text("\n".join(config) + "\n", encoding="utf-8")
+    process = subprocess.Popen([program, "-db", "-q", "-f", str(folder / "haproxy.cfg")])
+    try:
+        until(lambda: api.exists() and process.poll() is None)
+        yield f"unix:{api}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(condition: t.Callable[[], t.Any], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)

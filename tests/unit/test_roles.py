@@ -239,6 +239,8 @@ def options_of(module: str) -> dict[str, t.Any]:
     return {**options, **documented.get("options", {})}
 
 
+# It changes no desired state, so that there is nothing to undo, but an older run must not go on with it.
+FENCED = {"gateway_drain"}
 # Modules that take a journal, and so record what undoes them.
 RECORDING = {
     path.stem
@@ -276,7 +278,8 @@ NEVER_RECORDED = {
 
 def test_every_module_that_records_an_inverse_can_be_undone() -> None:
     assert RECORDING
-    assert {path.stem.removeprefix("undo_") for path in UNDO} == RECORDING | {"helm"}
+    assert FENCED < RECORDING
+    assert {path.stem.removeprefix("undo_") for path in UNDO} == RECORDING - FENCED | {"helm"}
 
 
 @pytest.mark.parametrize("path", UNDO, ids=lambda path: path.stem)

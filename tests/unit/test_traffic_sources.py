@@ -5,18 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
 import json
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import typing as t
-import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -35,7 +30,8 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.traffic_sources imp
 )
 from ansible_collections.bluegreen.mesh.plugins.modules import traffic_gate_info
 from fake_cluster import FakeCluster, run_module
-from fake_haproxy import FakeHaproxy, pair
+from fake_haproxy import FakeHaproxy, free_port, pair, real_haproxy, until
+from fake_prometheus import FakePrometheus, vector
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Server, certificate_files
@@ -127,36 +123,6 @@ def test_counters_that_began_anew_are_no_data(after: str):
     with pytest.raises(Refusal) as refused:
         tally(stat("tls,green-1,0,0,100,0,0,0,0,UP,,,,,,,tcp,"), stat(after))
     assert refused.value.code == "reloaded" and "was reloaded" in str(refused.value)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-@contextlib.contextmanager
-def real_haproxy(folder: Path, lines: list[str]) -> t.Iterator[str]:
-    """Yields its runtime API's address."""
-    program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-    if not program:
-        pytest.skip("no haproxy here")
-    api = folder / "api.sock"
-    config = ["global", f"    stats socket unix@{api} mode 600 level admin", "defaults", *lines]
-    (folder / "haproxy.cfg").write_text("\n".join(config) + "\n", encoding="utf-8")
-    process = subprocess.Popen([program, "-db", "-q", "-f", str(folder / "haproxy.cfg")])
-    try:
-        until(lambda: api.exists() and process.poll() is None)
-        yield f"unix:{api}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def until(condition: t.Callable[[], t.Any], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("mode", ["tcp", "http"])
@@ -280,44 +246,6 @@ GATEWAY = {"gateway": {"blue": ["gw/old"], "green": ["gw/new"]}}
 
 
 # -- prometheus --------------------------------------------------------------------------------------------------------
-def vector(*values: t.Any) -> dict[str, t.Any]:
-    result = [{"metric": {"n": str(n)}, "value": [1.0, str(value)]} for n, value in enumerate(values)]
-    return {"status": "success", "data": {"resultType": "vector", "result": result}}
-
-
-class FakePrometheus(http.server.ThreadingHTTPServer):
-    """answers: what a query's part leads to, the first that fits; asked: (query, Authorization) of each."""
-
-    daemon_threads = True
-
-    def __init__(self, answers: dict[str, t.Any], context: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        if context:
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-        self.answers, self.asked = answers, []
-        self.url = f"http{'s' if context else ''}://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: FakePrometheus
-
-    def do_GET(self) -> None:
-        url = urllib.parse.urlsplit(self.path)
-        query = urllib.parse.parse_qs(url.query).get("query", [""])[0]
-        self.server.asked.append((query, self.headers.get("Authorization")))
-        told = next((value for part, value in self.server.answers.items() if part in query), vector())
-        status, body = told if isinstance(told, tuple) else (200, told)
-        self.send_response(status if url.path == "/api/v1/query" else 404)
-        if status == 302:
-            self.send_header("Location", "/elsewhere")
-        self.end_headers()
-        self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
-
-    def log_message(self, *_args: t.Any) -> None:
-        pass
-
-
 @pytest.fixture
 def prom() -> t.Iterator[t.Callable[..., FakePrometheus]]:
     running = []

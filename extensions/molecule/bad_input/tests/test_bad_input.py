@@ -54,7 +54,7 @@ READS: dict[str, dict[str, t.Any]] = {
     "gateway_info": {"gateways": ["mesh-bad/old"]},
     "route_info": {"gateways": ["mesh-bad/old"]},
     "gateway_values_info": {"service": "mesh-bad/green", "labels": {"app": "x"}, "node_ports": {"http2": 31972}},
-    "gateway_traffic_info": {"namespace": "mesh-bad", "service": "green"},
+    "traffic_idle_info": {"sources": {"gateway": {"services": ["mesh-bad/green"]}}},
 }
 OPEN = {"migration_journal": {"namespace": "mesh-bad", "name": "none", "state": "open"}}
 FINDINGS = {"mesh_findings_info": {"pairs": [PAIR], "workloads": [WORKLOAD]}}
@@ -153,7 +153,7 @@ def test_a_kubeconfig_that_is_none(tmp_path: pathlib.Path) -> None:
         ("gateway_info", "list", "gateways"),
         ("route_info", "list", "gateways"),
         ("gateway_values_info", "get", "services"),
-        ("gateway_traffic_info", "get", "services"),
+        ("traffic_idle_info", "get", "services"),
         ("migration_journal", "get", "configmaps"),
     ],
 )
