@@ -175,7 +175,7 @@ def main() -> int:
     log = commands.add_parser("logs", help="list the logs, or show one")
     log.add_argument("name", nargs="?")
     log.add_argument("--lines", type=int, default=50)
-    for inner in ("init", "podrunner"):
+    for inner in ("init", "podrunner", "kubelet"):
         commands.add_parser(inner)
     args = parser.parse_args()
     if args.command == "build":
@@ -204,6 +204,10 @@ def main() -> int:
         from . import podrunner
 
         podrunner.Runner().run()
+    elif args.command == "kubelet":
+        from . import kubelet
+
+        kubelet.serve()
     else:
         return {"up": up, "down": down, "status": status}[args.command]()
     return 0

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import ssl
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def api_server() -> subprocess.Popen[bytes]:
         "--authorization-mode=Node,RBAC", f"--token-auth-file={token_file}", f"--service-cluster-ip-range={s.SERVICE_NET}",
         "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={pki}/sa.pub",
         f"--service-account-signing-key-file={pki}/sa.key", f"--audit-policy-file={policy}",
+        "--kubelet-preferred-address-types=InternalIP",
         f"--audit-log-path={s.AUDIT_LOG}", "--audit-log-mode=batch", "--audit-log-batch-max-wait=200ms", "--v=1",
     ])  # fmt: skip
     await_("kube-apiserver's certificate", (pki / "apiserver.crt").exists, process)
@@ -114,7 +116,7 @@ def controller_manager() -> subprocess.Popen[bytes]:
 
 
 def nodes(api: Api) -> list[subprocess.Popen[bytes]]:
-    """Node objects, made Ready, and a real kube-proxy in the namespace of each."""
+    """Node objects, made Ready; in the namespace of each a real kube-proxy, and what hands out logs."""
     processes = []
     for node, address in s.NODES.items():
         api("POST", "/api/v1/nodes", {
@@ -126,6 +128,7 @@ def nodes(api: Api) -> list[subprocess.Popen[bytes]]:
         api("PATCH", f"/api/v1/nodes/{node}/status", {"status": {
             "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": node}],
             "capacity": capacity, "allocatable": capacity,
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": s.KUBELET_PORT}},
             "conditions": [{"type": "Ready", "status": "True", "reason": "Lab", "message": "the pod runner is up"}],
         }}, "application/merge-patch+json")  # fmt: skip
         processes.append(start(f"kube-proxy-{node}", [
@@ -134,6 +137,7 @@ def nodes(api: Api) -> list[subprocess.Popen[bytes]]:
             "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0",
             "--conntrack-tcp-timeout-close-wait=0", "--healthz-bind-address=127.0.0.1:10256",
         ], netns=node))  # fmt: skip
+        processes.append(start(f"kubelet-{node}", [sys.executable, "-m", "bglab", "kubelet"], netns=node))
     return processes
 
 

@@ -1,13 +1,16 @@
 """Which local program stands for a container image.
 
-Two kinds are enough: Istio's gateway (pilot-agent with Envoy), and Istio's own echo server for every application.
+Three kinds are enough: Istio's gateway (pilot-agent with Envoy), an execution environment, in which a container's own
+command runs, and Istio's own echo server for every application.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import shlex
 import typing as t
+import urllib.error
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +26,15 @@ class Program:
     env: dict[str, str] = field(default_factory=dict)
     ready_url: str = ""  # else a TCP connection to ready_port
     ready_port: int = 0
+    ends: bool = False  # by itself; it is ready while it runs
+
+
+class Waiting(Exception):
+    """It can't be started yet. state: the container's, as its status has it."""
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(f"{reason}: {message}")
+        self.state = {"waiting": {"reason": reason, "message": message}}
 
 
 Pod = t.Mapping[str, t.Any]
@@ -33,6 +45,10 @@ def program(pod: Pod, address: str, folder: Path, api: control_plane.Api) -> Pro
     image = container.get("image", "")
     if image == "auto" or "proxyv2" in image:
         return _gateway(pod, address, folder, api)
+    if "no-such-image" in image:
+        raise Waiting("ImagePullBackOff", f'Back-off pulling image "{image}": not found')
+    if "execution-environment" in image:
+        return _environment(pod, container, address, folder, api)
     return _echo(pod, container, address, folder, api)
 
 
@@ -85,6 +101,72 @@ def _echo(pod: Pod, container: t.Mapping[str, t.Any], address: str, folder: Path
     return Program([str(s.BIN / "echo-server"), *args], _env(pod, address), ready_port=ports[0])
 
 
+def _environment(
+    pod: Pod, container: t.Mapping[str, t.Any], address: str, folder: Path, api: control_plane.Api
+) -> Program:  # fmt: skip
+    """The container's command with the lab's Python. Volumes are where the container expects them, in a mount namespace
+    of its own; beside them it can write nowhere, if it says so."""
+    lines = []
+    volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
+    for mount in container.get("volumeMounts", []):
+        source = folder / "volumes" / mount["name"]
+        source.mkdir(parents=True, exist_ok=True)
+        for path, content in _content(volumes[mount["name"]], pod, api).items():
+            file = source / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        target = shlex.quote(mount["mountPath"])
+        lines += [f"mkdir -p {target}", f"mount --bind {shlex.quote(str(source))} {target}"]
+        if mount.get("readOnly"):
+            lines.append(f"mount -o remount,bind,ro {target}")
+    if (container.get("securityContext") or {}).get("readOnlyRootFilesystem"):
+        lines += [f"mount -o remount,bind,ro {place}" for place in ("/", "/run")]
+    script = "set -e\n" + "\n".join(lines) + '\ncd /\nexec env -i "$@"'
+    env = {
+        "PATH": f"{s.VENV}/bin:/usr/bin:/bin", "HOME": "/", "LC_ALL": "C.UTF-8",
+        "ANSIBLE_COLLECTIONS_PATH": str(s.ROOT / "playbooks" / "collections"), **_env(pod, address),
+    }  # fmt: skip
+    command = [*(container.get("command") or []), *(container.get("args") or [])]
+    pairs = [f"{name}={value}" for name, value in env.items()]
+    return Program(["unshare", "--mount", "sh", "-c", script, "sh", *pairs, *command], ends=True)
+
+
+def _content(volume: t.Mapping[str, t.Any], pod: Pod, api: control_plane.Api) -> dict[str, bytes]:
+    """The files of a volume: of a Secret, a ConfigMap, a token, or several of these together."""
+    if "projected" in volume:
+        parts = [_content(source, pod, api) for source in volume["projected"]["sources"]]
+        return {path: content for part in parts for path, content in part.items()}
+    namespace = pod["metadata"]["namespace"]
+    if "serviceAccountToken" in volume:
+        account = pod["spec"].get("serviceAccountName", "default")
+        asked = volume["serviceAccountToken"]
+        audience = asked.get("audience")
+        token = api("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"audiences": [audience] if audience else [], "expirationSeconds": 86400},
+        })["status"]["token"]  # fmt: skip
+        return {asked["path"]: token.encode()}
+    for field_name, kind in (("secret", "secrets"), ("configMap", "configmaps")):
+        if field_name in volume:
+            return _keys(volume[field_name], f"/api/v1/namespaces/{namespace}/{kind}", api)
+    return {}
+
+
+def _keys(source: t.Mapping[str, t.Any], collection: str, api: control_plane.Api) -> dict[str, bytes]:
+    path = f"{collection}/{source.get('secretName') or source['name']}"
+    try:
+        body = api("GET", path)
+    except urllib.error.HTTPError as exc:
+        if exc.code != 404:
+            raise
+        raise Waiting("ContainerCreating", f"{path} not found") from exc
+    data = body.get("data") or {}
+    found = {k: base64.b64decode(v) if "secrets" in collection else v.encode() for k, v in data.items()}
+    if "items" in source:
+        return {item["path"]: found[item["key"]] for item in source["items"]}
+    return found
+
+
 def _mounted(arg: str, pod: Pod, container: t.Mapping[str, t.Any], folder: Path, api: control_plane.Api) -> str:
     """Writes the Secret behind a volume mount that arg points into, and points arg there: pods share our file system."""
     for mount in container.get("volumeMounts", []):
@@ -93,14 +175,12 @@ def _mounted(arg: str, pod: Pod, container: t.Mapping[str, t.Any], folder: Path,
         volume = next(v for v in pod["spec"].get("volumes", []) if v["name"] == mount["name"])
         if "secret" not in volume:
             continue
-        namespace = pod["metadata"]["namespace"]
-        secret = api("GET", f"/api/v1/namespaces/{namespace}/secrets/{volume['secret']['secretName']}")
         target = folder / "mounts" / mount["name"]
         target.mkdir(parents=True, exist_ok=True)
-        for key, value in secret["data"].items():
+        for key, value in _content(volume, pod, api).items():
             file = target / key
             file.touch(mode=0o600)
-            file.write_bytes(base64.b64decode(value))
+            file.write_bytes(value)
         return arg.replace(mount["mountPath"], str(target))
     return arg
 

@@ -1,7 +1,8 @@
 """Stands for scheduler and kubelet: turns pods into local processes and reports what became of them.
 
 Each pod gets a network namespace behind its node's bridge, an address of the node's range, a host name, and the
-program that stands for its image. Status, readiness, restarts and graceful termination are as a kubelet does them.
+program that stands for its image. Status, readiness, restarts, the end of what runs once, and graceful termination are
+as a kubelet does them.
 """
 
 from __future__ import annotations
@@ -29,10 +30,26 @@ PROBE_SECONDS = 0.2  # between readiness probes until a pod is ready; then PROBE
 PROBE_READY_SECONDS = 2.0
 UNREADY_AFTER = 3  # failed probes in a row, a kubelet's default: one late answer must not take a pod's endpoint away
 RESTART_SECONDS = 1.0
+MOUNT_SECONDS = 0.3  # between tries to find the Secret or ConfigMap of a volume
 
 
 def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def exit_code(returned: int) -> int:
+    """As a shell and a kubelet count it: 128 and the signal's number."""
+    return returned if returned >= 0 else 128 - returned
+
+
+def phase_after(pod: t.Mapping[str, t.Any], returned: int, ending: bool) -> str:
+    """A pod's phase once its container has ended: Running means that it is started again, or was to go anyway."""
+    policy = pod["spec"].get("restartPolicy", "Always")
+    if policy == "Always":
+        return "Running"
+    if returned == 0:
+        return "Succeeded"
+    return "Failed" if policy == "Never" or ending else "Running"
 
 
 class Addresses:
@@ -69,6 +86,8 @@ class PodProcess(threading.Thread):
         self.ready = False
         self.restarts = 0
         self.started_at = ""
+        self.phase = "Pending"
+        self.state: dict[str, t.Any] = {}  # of the container
         self._wake = threading.Event()
         self._grace: float | None = None  # seconds; set when the pod is to end
 
@@ -89,8 +108,10 @@ class PodProcess(threading.Thread):
         self.folder.mkdir(parents=True, exist_ok=True)
         net.add_pod(self.netns, node, self.address)
         try:
-            while self._grace is None:
+            while self._grace is None and self.phase not in ("Succeeded", "Failed"):
                 self._live_once()
+            while self._grace is None:  # it has run, and its log may be asked for until it is deleted
+                self._wake.wait()
         finally:
             net.delete_pod(self.netns)
             self.addresses.give_back(node, self.address)
@@ -99,13 +120,16 @@ class PodProcess(threading.Thread):
 
     def _live_once(self) -> None:
         """Runs the program until it ends or is to end."""
-        program = images.program(self.pod, self.address, self.folder, self.api)
+        program = self._prepared()
+        if program is None:
+            return
         hostname = ["unshare", "--uts", "sh", "-c", 'echo "$0" > /proc/sys/kernel/hostname; exec "$@"']
         process = start(
             self.netns, [*hostname, self.pod["metadata"]["name"], *program.argv], netns=self.netns, env=program.env,
             cwd=self.folder, log=self.log,
         )  # fmt: skip
         self.started_at = now()
+        self.phase, self.state = "Running", {"running": {"startedAt": self.started_at}}
         self._report()
         failed = 0
         while process.poll() is None and self._grace is None:
@@ -115,15 +139,35 @@ class PodProcess(threading.Thread):
                 self.ready = ready
                 print(f"{now()} {self.path}: {'ready' if ready else 'not ready'}", flush=True)
                 self._report()
-            self._wake.wait(PROBE_READY_SECONDS if self.ready else PROBE_SECONDS)
+            self._wake.wait(PROBE_READY_SECONDS if self.ready and not program.ends else PROBE_SECONDS)
         if self._grace is not None:
             self._terminate(process)
-            return
         self.ready = False
-        self.restarts += 1
-        print(f"{self.path}: ended with {process.returncode}, restart {self.restarts}", flush=True)
-        self._report()
-        self._wake.wait(RESTART_SECONDS * min(self.restarts, 10))
+        self.phase = phase_after(self.pod, process.returncode, self._grace is not None)
+        if self.phase != "Running":
+            code = exit_code(process.returncode)
+            self.state = {"terminated": {
+                "exitCode": code, "reason": "Error" if code else "Completed",
+                "startedAt": self.started_at, "finishedAt": now(),
+            }}  # fmt: skip
+            self._report()
+        elif self._grace is None:
+            self.restarts += 1
+            print(f"{self.path}: ended with {process.returncode}, restart {self.restarts}", flush=True)
+            self._report()
+            self._wake.wait(RESTART_SECONDS * min(self.restarts, 10))
+
+    def _prepared(self) -> images.Program | None:
+        """Pulls the image and fills the volumes, which may take until somebody makes what is missing."""
+        while self._grace is None:
+            try:
+                return images.program(self.pod, self.address, self.folder, self.api)
+            except images.Waiting as exc:
+                if self.state != exc.state:
+                    self.state = exc.state
+                    self._report()
+                self._wake.wait(MOUNT_SECONDS)
+        return None
 
     def _terminate(self, process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGTERM)
@@ -134,6 +178,8 @@ class PodProcess(threading.Thread):
             process.wait()
 
     def _probe(self, program: images.Program) -> bool:
+        if program.ends:
+            return True
         try:
             if program.ready_url:
                 return http_ok(program.ready_url)
@@ -144,19 +190,20 @@ class PodProcess(threading.Thread):
 
     def _report(self) -> None:
         container = self.pod["spec"]["containers"][0]
+        began = self.started_at or now()
         condition = {"lastTransitionTime": now(), "status": "True" if self.ready else "False"}
         status = {
-            "phase": "Running", "podIP": self.address, "podIPs": [{"ip": self.address}], "startTime": self.started_at,
+            "phase": self.phase, "podIP": self.address, "podIPs": [{"ip": self.address}], "startTime": began,
             "hostIP": s.NODES[self.pod["spec"]["nodeName"]],
             "conditions": [
-                {"type": "PodScheduled", "status": "True", "lastTransitionTime": self.started_at},
-                {"type": "Initialized", "status": "True", "lastTransitionTime": self.started_at},
+                {"type": "PodScheduled", "status": "True", "lastTransitionTime": began},
+                {"type": "Initialized", "status": "True", "lastTransitionTime": began},
                 {"type": "ContainersReady", **condition},
                 {"type": "Ready", **condition},
             ],
             "containerStatuses": [{
                 "name": container["name"], "image": container["image"], "imageID": "lab", "ready": self.ready,
-                "started": True, "restartCount": self.restarts, "state": {"running": {"startedAt": self.started_at}},
+                "started": self.phase == "Running", "restartCount": self.restarts, "state": self.state,
             }],
         }  # fmt: skip
         try:
@@ -205,7 +252,7 @@ class Runner:
             if running and running.is_alive():
                 running.end(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
             return
-        if running is None:
+        if running is None and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
             if not pod["spec"].get("nodeName"):
                 self.bind(pod)
             self.pods[uid] = PodProcess(self.api, self.addresses, pod)

@@ -40,4 +40,5 @@ USERS = {  # token users of the API server: name -> groups
     "operator": "",  # what roles run as when least privilege is tested
     "nobody": "",  # may do nothing
 }
+KUBELET_PORT = 10250
 HAPROXY_PORT = 9999  # runtime API, on the balancer's address
