@@ -6,13 +6,14 @@ up."""
 
 from __future__ import annotations
 
+import functools
 import time
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
-from . import _compare, _probe
+from . import _compare, _identity, _probe
 from ._compare import Rules, Verdict
 from ._identity import Identity
 from ._probe import Answer, Request
@@ -139,6 +140,40 @@ def options_of(params: dict[str, t.Any]) -> Options:
     return Options(params["passes"], params["deadline"], params["interval"], params["concurrency"])
 
 
+def rules_of(params: dict[str, t.Any]) -> Rules:
+    """Raises ValueError for a mask that is no regular expression."""
+    ignored = {name.lower() for name in params["ignore_headers"]}
+    return Rules(
+        fields=tuple(params["compare"]),
+        headers=tuple(name.lower() for name in params["headers"] if name.lower() not in ignored),
+        masks=_compare.compile_masks([*(_compare.MASKS if params["default_masks"] else ()), *params["masks"]]),
+    )
+
+
+def check(params: dict[str, t.Any]) -> None:
+    """Raises ValueError for what can't be verified, without reading a file or sending anything."""
+    for name in ("blue", "green"):
+        side_of(name, params[name])
+    rules_of(params)
+    options_of(params)
+    _identity.check(params["identities"])
+    known = {one["name"]: Identity() for one in params["identities"]}
+    for route in params["routes"]:
+        request_of(route, known)
+
+
+def perform(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """verify() by the options of route_verify, from where this runs. Raises ValueError, and OSError for files."""
+    ask = functools.partial(
+        _probe.ask, concurrency=params["concurrency"], timeout=params["timeout"], ca_file=params["ca_file"],
+        proxy_protocol=params["proxy_protocol"],
+    )  # fmt: skip
+    return verify(
+        params["routes"], params["unprobed"], side_of("blue", params["blue"]), side_of("green", params["green"]),
+        rules_of(params), options_of(params), ask, identities=_identity.load(params["identities"]),
+    )  # fmt: skip
+
+
 def verify(
     routes: t.Sequence[Route], unprobed: t.Sequence[Route], blue: Side, green: Side, rules: Rules, options: Options,
     ask: Ask, clock: t.Callable[[], float] = time.monotonic, sleep: t.Callable[[float], None] = time.sleep,
@@ -236,6 +271,16 @@ def _private(route: Route) -> bool:
 def _result(route: Route, verdict: str, words: str = "") -> dict[str, t.Any]:
     differences = [{"node": None, "field": "probe", "blue": words, "green": None}] if words else []
     return {"id": route["id"], "verdict": verdict, "passes": 0, "differences": differences, "noise": []}
+
+
+def unasked(params: dict[str, t.Any], why: str) -> dict[str, t.Any]:
+    """The result where nothing was sent: nothing is verified."""
+    reachable = [item for item in params["unprobed"] if item.get("reachable", True)]
+    results = [_result(item, "not_probed", why) for item in [*params["routes"], *reachable]]
+    counts = {name: 0 for name in VERDICTS} | {"not_probed": len(results)}
+    return {
+        "verified": False, "counts": counts, "routes": results, "requests": 0, "rounds": 0, "seconds": 0.0, "rate": 0.0,
+    }  # fmt: skip
 
 
 def explain(result: dict[str, t.Any], limit: int = 5) -> str:

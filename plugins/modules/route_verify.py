@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Sends the requests that M(bluegreen.mesh.route_info) found to every node of blue and of green, at the same time, and
-    compares the answers. Changes nothing in the cluster.
+    compares the answers. Changes nothing in the cluster, but that with O(job) there is a Job in it meanwhile.
   - Blue is asked twice. Headers and lines of the body in which blue's own answers differ say nothing and are left out.
     When blue's answers differ in status, redirect, certificate or protocol, the route counts as different, because
     there is nothing to measure against.
@@ -115,6 +115,73 @@ options:
     description: Begin each connection with a line of PROXY protocol version 1, as the balancer in front does.
     type: bool
     default: false
+  job:
+    description:
+      - Probe from a pod of the cluster, where this host can't reach the nodes' ports. A Job is made for it, and deleted
+        once its result is here. Files and variables that O(ca_file) and O(identities) name are read on this host, and
+        go there in a Secret that goes with the Job.
+      - In check mode no Job is made, and all routes are V(not_probed).
+    type: dict
+    suboptions:
+      image:
+        description:
+          - The image to run. It needs Python 3.10 or newer, and pycurl 7.49 or newer for it, as an execution
+            environment for this collection has. The collection itself need not be in it.
+        type: str
+        required: true
+      namespace:
+        description: Namespace to run it in. One that enforces the Pod Security Standard C(restricted) admits it.
+        type: str
+        required: true
+      service_account:
+        description: Service account to run it as. Probes need no permission, and get no token.
+        type: str
+        default: default
+      image_pull_secrets:
+        description: Names of Secrets of the namespace with which the image is pulled.
+        type: list
+        elements: str
+        default: []
+      node_selector:
+        description: Labels of the nodes that it may run on.
+        type: dict
+        default: {}
+      tolerations:
+        description: Its tolerations, as in a pod's C(spec).
+        type: list
+        elements: dict
+        default: []
+      run_as_user:
+        description: Number of the user to run it as, for an image that does not say so. It must not be V(0).
+        type: int
+      resources:
+        description: What it asks for and may use, as in a container's C(resources).
+        type: dict
+        default:
+          requests: {cpu: 100m, memory: 256Mi}
+          limits: {cpu: "1", memory: 512Mi}
+      python:
+        description: The image's Python.
+        type: str
+        default: python3
+      start_timeout:
+        description: Seconds within which it must run.
+        type: int
+        default: 120
+      deadline:
+        description: Seconds that it may run.
+        type: int
+        default: 900
+  kubeconfig:
+    description:
+      - Path of the kubeconfig file, for O(job). There is no default on purpose.
+      - If not given, the environment variable E(K8S_AUTH_KUBECONFIG) is used.
+    type: path
+  context:
+    description:
+      - Name of the context in O(kubeconfig). The file's current context is never used.
+      - If not given, the environment variable E(K8S_AUTH_CONTEXT) is used.
+    type: str
   fail_on:
     description: The task fails when there are routes with these verdicts. RV(verified) is false for any of them anyway.
     type: list
@@ -122,7 +189,8 @@ options:
     choices: [different, unreachable, not_probed]
     default: [different, unreachable]
 requirements:
-  - pycurl >= 7.49 (Python)
+  - pycurl >= 7.49 (Python), unless O(job) is given
+  - kubernetes >= 31 (Python), if O(job) is given
 extends_documentation_fragment:
   - bluegreen.mesh.cluster.info
   - bluegreen.mesh.identities
@@ -145,6 +213,18 @@ EXAMPLES = r"""
         8443: 30444
     passes: 3
     deadline: 300
+
+- name: From a pod, because this host is in another network
+  bluegreen.mesh.route_verify:
+    kubeconfig: ~/.kube/config
+    context: production
+    routes: "{{ route_info.routes }}"
+    blue: "{{ blue }}"
+    green: "{{ green }}"
+    ca_file: /etc/ssl/company.pem
+    job:
+      image: registry.example.com/execution-environment:1
+      namespace: bluegreen-mesh
 """
 
 RETURN = r"""
@@ -199,12 +279,21 @@ rate:
   type: float
 """
 
-import functools
+import contextlib
 import json
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _compare, _identity, _module, _probe, _verify
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible_collections.bluegreen.mesh.plugins.module_utils import (
+    _client,
+    _compare,
+    _identity,
+    _job,
+    _module,
+    _probe,
+    _vantage,
+    _verify,
+)
 
 SIDE = {
     "addresses": {"type": "list", "elements": "str", "default": []},
@@ -229,6 +318,9 @@ SPEC = {
     "ca_file": {"type": "path"},
     "proxy_protocol": {"type": "bool", "default": False},
     "identities": {"type": "list", "elements": "dict", "options": _identity.OPTIONS, "default": []},
+    "job": {"type": "dict", "options": _job.OPTIONS},
+    "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
+    "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
     "fail_on": {
         "type": "list", "elements": "str", "choices": ["different", "unreachable", "not_probed"],
         "default": ["different", "unreachable"],
@@ -237,29 +329,37 @@ SPEC = {
 
 
 def operate(module: AnsibleModule, _cluster: None) -> dict[str, t.Any]:
-    if _probe.IMPORT_ERROR:
+    params = dict(module.params)
+    if not params["job"] and _probe.IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("pycurl"), exception=_probe.IMPORT_ERROR)
-    params = module.params
     try:
-        routes, unprobed = _input(params)
-        result = _verify.verify(
-            routes,
-            unprobed,
-            _verify.side_of("blue", params["blue"]),
-            _verify.side_of("green", params["green"]),
-            _rules(params),
-            _verify.options_of(params),
-            functools.partial(
-                _probe.ask, concurrency=params["concurrency"], timeout=params["timeout"], ca_file=params["ca_file"],
-                proxy_protocol=params["proxy_protocol"],
-            ),
-            identities=_identity.load(params["identities"]),
-        )
+        params["routes"], params["unprobed"] = _input(params)
+        _verify.check(params)
+        result = _from_a_pod(module, params) if params["job"] else _verify.perform(params)
     except (ValueError, OSError) as exc:
         raise _module.Refusal("bad_input", str(exc)) from exc
     if any(result["counts"][verdict] for verdict in params["fail_on"]):
         module.fail_json(msg=_verify.explain(result), failure={"code": "not_equal", **result["counts"]}, **result)
     return {"changed": False, **result}
+
+
+def _from_a_pod(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    if _client.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
+    if not (params["kubeconfig"] and params["context"]):
+        raise _module.Refusal("bad_options", "job: kubeconfig and context must both be given, of its cluster.")
+    work = _job.Work("probe", (params["job"]["python"], f"{_vantage.PLACE}/{_vantage.PROGRAM}"), _vantage.PLACE)
+    run = _job.Run(_client.Cluster(params["kubeconfig"], params["context"]), params["job"], work)
+    files = _vantage.files_of(params)
+    if module.check_mode:
+        run.rehearse(files)
+        return _verify.unasked(params, "in check mode no Job is made to probe from")
+    run.start(files)
+    try:
+        return run.result(_vantage.read, _vantage.Incomplete)
+    finally:
+        with contextlib.suppress(_client.ClusterError):  # it goes by its time to live as well
+            run.remove()
 
 
 def _input(params: dict[str, t.Any]) -> tuple[list[dict[str, t.Any]], list[dict[str, t.Any]]]:
@@ -272,15 +372,6 @@ def _input(params: dict[str, t.Any]) -> tuple[list[dict[str, t.Any]], list[dict[
     if not routes:
         raise ValueError("there are no routes; a verification of nothing proves nothing.")
     return routes, unprobed
-
-
-def _rules(params: dict[str, t.Any]) -> _compare.Rules:
-    ignored = {name.lower() for name in params["ignore_headers"]}
-    return _compare.Rules(
-        fields=tuple(params["compare"]),
-        headers=tuple(name.lower() for name in params["headers"] if name.lower() not in ignored),
-        masks=_compare.compile_masks([*(_compare.MASKS if params["default_masks"] else ()), *params["masks"]]),
-    )
 
 
 def main() -> None:

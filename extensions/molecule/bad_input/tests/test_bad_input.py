@@ -263,6 +263,8 @@ def play(migration: str, *argv: str) -> subprocess.CompletedProcess[str]:
         ("none", "--skip-tags celanup", ["Unknown tag celanup in --skip-tags", "nothing would have been skipped"]),
         ("none", '-t preflight -e {"mesh_soka":{}}', ["Unknown setting mesh_soka", "mesh_soak"]),
         ("none", '-t preflight -e {"mesh_gate":{"min_sampels":1}}', ["min_sampels", "min_samples", "mesh_gate"]),
+        ("none", '-t preflight -e {"mesh_vantage_job":{"namespace":"x"}}', ["missing required arguments: image"]),
+        ("none", '-t preflight -e {"mesh_vantage":"bastion","mesh_vantage_job":{"image":"x"}}', ["bastion and a Job"]),
         ("none", "-t rollback -e mesh_rollback_to=verfy", ["mesh_rollback_to", "verify, cutover, soak, unbind, cleanup"]),
         ("none", "-t abort,keep", ["abort and rollback are run alone"]),
         ("none", "-t rollback", ["mesh_rollback_to"]),
