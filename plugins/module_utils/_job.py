@@ -188,7 +188,7 @@ class Seen:
 
 def seen(
     body: dict[str, t.Any], pods: t.Sequence[dict[str, t.Any]], events: t.Sequence[dict[str, t.Any]]
-) -> Seen:  # fmt: skip
+) -> Seen:
     """What a Job, its pods and the warnings about them mean."""
     pod = max(pods, key=lambda one: one["metadata"].get("creationTimestamp") or "", default=None)
     name = pod["metadata"]["name"] if pod else ""
@@ -378,7 +378,8 @@ class Run:
         tail = ""
         if now.pod:
             try:
-                tail = "\n".join(self.log(now.pod).strip().splitlines()[-5:])[-1000:]
+                lines = [line for line in self.log(now.pod).splitlines() if 0 < len(line) < 2000]  # no part of a result
+                tail = "\n".join(lines[-20:])[-3000:]
             except _client.ClusterError:  # a pod that never ran has none, and one that was deleted neither
                 pass
         words = f"{self.where} {what}. {advice(what + tail)}"

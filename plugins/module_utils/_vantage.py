@@ -98,11 +98,6 @@ def read(log: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", answer["result"])
 
 
-def without_result(log: str) -> str:
-    """What else is in a log."""
-    return _LINE.sub("", log).strip()
-
-
 # -- there -----------------------------------------------------------------------------------------------------------
 def lines_of(answer: dict[str, t.Any]) -> list[str]:
     """An answer as lines of a log; the last one tells the others' digest, and each how many there are."""

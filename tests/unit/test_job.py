@@ -9,11 +9,12 @@ import gzip
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _job, _module, _vantage, _verify
-from ansible_collections.bluegreen.mesh.plugins.modules import route_verify
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _job, _module, _vantage, _verify, _watchdog
+from ansible_collections.bluegreen.mesh.plugins.modules import route_verify, watchdog_job
 from fake_cluster import FakeCluster, run_module
 from loopback import Server, certificate_files
 from test_verify import route
@@ -224,7 +225,6 @@ def test_a_long_result_is_read_from_a_log_with_other_lines_in_it():
     assert len(lines) > 5 and max(map(len, lines)) < 16_000
     log = "before\n" + "\nsomething else\n".join(lines) + "\nafter"
     assert _vantage.read(log) == answered(20_000)["result"]
-    assert _vantage.without_result(log).startswith("before\n") and _vantage.MARK not in _vantage.without_result(log)
 
 
 @pytest.mark.parametrize("lost", [0, 3, -1])
@@ -456,3 +456,124 @@ def test_a_start_whose_answer_was_lost_is_not_made_twice(there):
     cluster.add({**run.body, "metadata": {**run.body["metadata"], "uid": "first-try"}})
     run.start({})
     assert cluster.made[0]["metadata"]["ownerReferences"][0]["uid"] == "first-try"
+
+
+# -- a watchdog ------------------------------------------------------------------------------------------------------
+STEP = "7-50"
+KEY = "the TSIG key, 50 of them"
+VARIABLES = {"watchdog_step": STEP, "mesh_kubeconfig": "/home/me/kubeconfig", "mesh_balancer": {"key_secret": KEY}}
+
+
+class Watched(FakeCluster):
+    """A cluster whose pods are in these states, one after the other (the last one stays), and write this log."""
+
+    def __init__(self, *states, log=f"ok: watches step {STEP}\n"):
+        super().__init__()
+        self.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        self.states = list(states)
+        self.made = []
+        self.on("GET", "/api/v1/namespaces/*/pods", self._pods)
+        self.on("GET", "/api/v1/namespaces/*/log", lambda _request: (200, log.encode()))
+        self.on("GET", "/api/v1/namespaces/*/events", lambda _request: (200, {"kind": "EventList", "items": []}))
+        self.on("POST", "/api/v1/namespaces/*/secrets", lambda request: self.made.append(request.body))
+
+    def _pods(self, _request):
+        items = [self.states.pop(0) if len(self.states) > 1 else self.states[0]]
+        return 200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}
+
+
+DIED = pod("Failed", {"terminated": {"exitCode": 2, "reason": "Error"}})
+
+
+def watchdog(cluster, check=False, job=None, **more):
+    given = {"image": "ee:1", "namespace": NAMESPACE, "service_account": "watchdog", **(job or {})}
+    params = {"migration": "m", "step": STEP, "variables": json.dumps(VARIABLES), "job": given, **more}
+    return run_module(watchdog_job, params, cluster, check=check)
+
+
+@pytest.fixture
+def no_pause(monkeypatch):
+    monkeypatch.setattr(_job, "POLL", 0.0)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_watchdog_is_started_once_and_awaited_until_it_watches():
+    cluster = Watched(pod(state=waiting("ContainerCreating")), RUNNING)
+    result = watchdog(cluster)
+    assert result["changed"] and result["diff"] == {"before": {"exists": False}, "after": {"exists": True}}
+    assert cluster.names("jobs") == [result["name"]] and len(result["name"]) <= 63
+    again = watchdog(cluster)
+    assert not again.get("failed") and not again["changed"] and again["name"] == result["name"]
+    assert cluster.names("jobs") == [result["name"]]
+
+
+def test_the_pod_speaks_for_its_service_account_and_knows_what_it_was_told():
+    cluster = Watched(RUNNING)
+    name = watchdog(cluster, env_secret="aws")["name"]
+    data = {key: base64.b64decode(value) for key, value in cluster.made[0]["data"].items()}
+    told = json.loads(data["variables.json"])
+    assert told == {
+        **VARIABLES, "mesh_kubeconfig": "/run/bluegreen-mesh/kubeconfig", "mesh_context": "watchdog",
+    }  # fmt: skip
+    config = json.loads(data["kubeconfig"])
+    assert config["clusters"][0]["cluster"]["server"] == "https://kubernetes.default.svc"
+    assert config["users"][0]["user"] == {"tokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token"}
+    spec = cluster.peek("jobs", NAMESPACE, name)["spec"]["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is True and spec["serviceAccountName"] == "watchdog"
+    assert spec["containers"][0]["command"][:4] == ["python3", "-m", "ansible", "playbook"]
+    assert spec["containers"][0]["envFrom"] == [{"secretRef": {"name": "aws"}}]
+    places = {one["value"] for one in spec["containers"][0]["env"] if one["name"] in ("HOME", "ANSIBLE_REMOTE_TMP")}
+    assert len(places) == 2 and all(place.startswith("/tmp") for place in places), "it can write nowhere else"
+
+
+def test_nothing_that_it_was_told_is_shown_and_nothing_else_is_hidden():
+    result = watchdog(Watched(RUNNING))
+    assert KEY not in json.dumps(result) and result["name"].startswith("bluegreen-mesh-watchdog-")
+    failed = watchdog(Watched(DIED, log="fatal: no journal m of 50\n"))
+    assert KEY not in json.dumps(failed) and "fatal: no journal m of 50" in failed["msg"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [
+        (Watched(DIED, log="no module named ansible"), ("ended with 2", "no module named ansible")),
+        (Watched(pod("Succeeded"), log="PLAY RECAP"), ("ended without saying that it watches step 7-50", "PLAY RECAP")),
+        (Watched(pod(state=waiting("InvalidImageName", "bad"))), ("InvalidImageName: bad", "Check image")),
+        (Watched(RUNNING, log="watches step 6-50"), ("is not at work after",)),
+    ],
+)
+@pytest.mark.usefixtures("no_pause")
+def test_a_watchdog_that_does_not_watch_is_an_error_and_is_removed(cluster, words):
+    result = watchdog(cluster, job={"start_timeout": 1})
+    assert result["failed"] and all(word in result["msg"] for word in words), result["msg"]
+    assert cluster.names("jobs") == []
+
+
+def test_a_watchdog_is_removed_once():
+    cluster = Watched(RUNNING)
+    name = watchdog(cluster)["name"]
+    assert watchdog(cluster, state="absent", check=True)["changed"] and cluster.names("jobs") == [name]
+    assert watchdog(cluster, state="absent")["changed"] and cluster.names("jobs") == []
+    assert not watchdog(cluster, state="absent")["changed"]
+
+
+def test_in_check_mode_no_watchdog_is_made():
+    cluster = Watched(RUNNING)
+    assert watchdog(cluster, check=True)["changed"] and cluster.writes == 0
+
+
+@pytest.mark.parametrize("variables", ["[]", "no JSON"])
+def test_variables_that_are_none_reach_no_job(variables):
+    cluster = Watched(RUNNING)
+    result = watchdog(cluster, variables=variables)
+    assert result["failed"] and "variables is not JSON of a dictionary" in result["msg"] and cluster.writes == 0
+
+
+def test_the_playbook_says_the_words_that_are_waited_for():
+    text = (Path(__file__).parents[2] / "playbooks" / "watchdog.yml").read_text(encoding="utf-8")
+    assert _watchdog.says("{{ watchdog_step }}") in text
+
+
+def test_each_step_of_each_migration_has_a_watchdog_of_its_own():
+    names = {_watchdog.name_of(*one) for one in (("a", "1-50"), ("a", "1-75"), ("b", "1-50"))}
+    assert len(names) == 3 and _watchdog.name_of("a", "1-50") in names

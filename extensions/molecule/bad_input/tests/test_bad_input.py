@@ -42,6 +42,11 @@ BALANCER = {
     "blue_servers": "^blue-",
     "green_servers": "^green-",
 }
+# A watchdog in a pod, and a balancer that only the operator's host reaches.
+HERE = {
+    "mesh_watchdog": {"job": {"image": "x"}},
+    "mesh_balancer": {**BALANCER, "type": "haproxy", "runtime_apis": ["unix:/run/h.sock"]},
+}
 # A wish of each module that would be carried out, or answered, if nothing were wrong with it.
 WRITES: dict[str, dict[str, t.Any]] = {
     "virtual_service_gateways": {"pairs": [PAIR]},
@@ -265,6 +270,7 @@ def play(migration: str, *argv: str) -> subprocess.CompletedProcess[str]:
         ("none", '-t preflight -e {"mesh_gate":{"min_sampels":1}}', ["min_sampels", "min_samples", "mesh_gate"]),
         ("none", '-t preflight -e {"mesh_vantage_job":{"namespace":"x"}}', ["missing required arguments: image"]),
         ("none", '-t preflight -e {"mesh_vantage":"bastion","mesh_vantage_job":{"image":"x"}}', ["bastion and a Job"]),
+        ("none", "-t preflight -e " + json.dumps(HERE, separators=(",", ":")), ["unix:/run/h.sock", "needs tcp:"]),
         ("none", "-t rollback -e mesh_rollback_to=verfy", ["mesh_rollback_to", "verify, cutover, soak, unbind, cleanup"]),
         ("none", "-t abort,keep", ["abort and rollback are run alone"]),
         ("none", "-t rollback", ["mesh_rollback_to"]),

@@ -1,7 +1,9 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs in the cluster in place of the operator's host: probes.
+"""What runs in the cluster in place of the operator's host: probes, and what takes a step back after a run was killed.
+
+The tests of the migration build on each other, in their order.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
+import subprocess
 import time
 import typing as t
 
@@ -55,12 +59,18 @@ def bind(cluster: Cluster, name: str, subject: dict[str, str], namespace: str | 
 
 @pytest.fixture(scope="module")
 def roles(cluster: Cluster) -> t.Iterator[None]:
-    """The operator may make Jobs in one namespace."""
-    names = ("job",)
+    """The operator may make Jobs in one namespace; a service account of it may do what the watchdog needs."""
+    names = ("job", "journal", "verify", "cutover")
     for name in names:
         role(cluster, name)
     bind(cluster, "job", {"apiGroup": GROUP, "kind": "User", "name": "operator"}, SPACE)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "watchdog"}}
+    cluster.create(path_of("v1", "serviceaccounts", SPACE), account)
+    for name in names[1:]:
+        bind(cluster, name, {"kind": "ServiceAccount", "name": "watchdog", "namespace": SPACE}, None)
     yield
+    for name in names[1:]:
+        cluster.delete(path_of(RBAC, "clusterrolebindings", name=f"mesh-job-{name}"))
     for name in names:
         cluster.delete(path_of(RBAC, "clusterroles", name=f"bluegreen-mesh-{name}"))
 
@@ -132,3 +142,96 @@ def test_a_quota_is_an_error(cluster, found, tmp_path):
         cluster.delete(f"{quotas}/none")
     assert result["failure"]["code"] == "job_not_started" and "exceeded quota" in result["msg"], result["msg"]
     assert "Raise the quota" in result["msg"]
+
+
+# -- the migration ---------------------------------------------------------------------------------------------------
+SETTINGS = {
+    "mesh_migration": "job",
+    "mesh_journal_namespace": SPACE,
+    "mesh_traffic": {"probe": {"dir": f"{os.environ['LAB_STATE']}/traffic-job"}},
+    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
+    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    "mesh_vantage_job": {"image": IMAGE},
+    # The lab has no DNS for the API server's name.
+    "mesh_watchdog": {
+        "server": "https://172.30.0.1:6443", "job": {"image": IMAGE, "service_account": "watchdog"},
+    },
+}  # fmt: skip
+
+
+def forward(*tags: str, **more: t.Any) -> None:
+    done = lab.play({**SETTINGS, **more}, "--tags", ",".join(tags))
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def made(cluster: Cluster, kind: str) -> set[str]:
+    """The Jobs of a kind that there have been, by their events."""
+    found = cluster.list(path_of("v1", "events", SPACE), {"fieldSelector": "involvedObject.kind=Job"})
+    names = {one["involvedObject"]["name"] for one in found}
+    return {name for name in names if name.startswith(f"bluegreen-mesh-{kind}-")}
+
+
+def weights(green: int) -> bool:
+    expected = {"blue": 100 - green, "green": green}
+    return all(weight == expected[name.partition("/")[2].partition("-")[0]] for name, weight in lab.weights().items())
+
+
+def run_of(cluster: Cluster) -> dict[str, t.Any]:
+    return json.loads(cluster.get(path_of("v1", "configmaps", SPACE, "job"))["data"]["run"])
+
+
+@pytest.mark.usefixtures("roles")
+def test_a_migration_is_verified_from_pods(cluster):
+    routes = path_of("v1", "namespaces", name="mesh-verify")  # their Gateways are on blue, and would have no green
+    cluster.delete(routes)
+    until(lambda: cluster.find(routes) is None, 60)
+    before = made(cluster, "probe")
+    forward("preflight", "keep", "bind", "deploy", "verify")
+    assert len(made(cluster, "probe") - before) == 3  # one for each pair of Gateways
+    until(lambda: gone(cluster), 30)
+
+
+def test_a_step_that_holds_leaves_no_watchdog(cluster):
+    forward("cutover", mesh_cutover_to="green:20")
+    assert weights(20) and len(made(cluster, "watchdog")) == 1
+    until(lambda: gone(cluster), 30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image": "lab/no-such-image"}, ("ImagePullBackOff", "image_pull_secrets")),
+        ({"service_account": "default"}, ("does not watch", "not allowed (403)")),
+    ],
+)
+def test_a_step_that_nobody_could_watch_is_not_made(cluster, changes, words):
+    usual = SETTINGS["mesh_watchdog"]
+    watchdog = {**usual, "job": {**usual["job"], "start_timeout": 30, **changes}}
+    settings = {**SETTINGS, "mesh_cutover_to": "green:50", "mesh_watchdog": watchdog}
+    done = lab.play(settings, "--tags", "cutover")
+    assert done.returncode != 0 and all(word in done.stdout for word in words), done.stdout[-4000:]
+    assert weights(20)
+    until(lambda: gone(cluster), 30)
+
+
+def test_a_step_whose_run_was_killed_is_taken_back_from_within_the_cluster(cluster):
+    # Samples that never come: the run is in the gate until it is killed.
+    gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
+    watchdog = {**SETTINGS["mesh_watchdog"], "deadline": 30}
+    settings = {**SETTINGS, "mesh_cutover_to": "green:50", "mesh_gate": gate, "mesh_watchdog": watchdog}
+    command, options = lab.playing(settings, "--tags", "cutover")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    until(lambda: weights(50) or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    assert weights(50) and run_of(cluster)["state"] == "active"
+    until(lambda: weights(20))
+    until(lambda: run_of(cluster)["state"] == "closed")
+    assert run_of(cluster)["operator"] == "watchdog" and run_of(cluster)["host"].startswith("bluegreen-mesh-watchdog-")
+    (left,) = cluster.list(JOBS)
+    until(lambda: cluster.get(f"{JOBS}/{left['metadata']['name']}")["status"].get("succeeded") == 1)
+
+
+def test_all_of_it_is_undone():
+    forward("rollback", mesh_rollback_to="keep")
+    assert weights(0)
