@@ -28,7 +28,7 @@ BLUE_PORTS = (30021, 30080, 30443, 32021, 32080, 32443)
 LISTENERS = ("public_http", "public_https", "passthrough_http", "passthrough_https")
 PHASES = ["preflight", "keep", "bind", "deploy", "verify", "cutover", "soak", "unbind", "cleanup"]
 PROTOCOLS = {"http1", "h2", "grpc", "websocket", "tls_passthrough"}
-REQUESTS = 10_000  # the clients send 200 a second, and a migration takes minutes
+REQUESTS = 10_000  # the clients send 120 a second, and a migration takes minutes
 
 
 def servers() -> dict[str, dict[str, str]]:
