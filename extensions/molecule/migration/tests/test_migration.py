@@ -270,14 +270,13 @@ def test_blue_is_what_it_was(cluster: Cluster) -> None:
 
 
 def test_no_request_was_lost_on_the_way_back(cluster: Cluster) -> None:
-    asked_until = time.time()
-    lately = []
-    while len(lately) < 1000:
-        assert time.time() - asked_until < 60
-        lately = records(since=asked_until)
+    """Clients who had a connection to green keep it for some requests more; nothing is taken from green here."""
+    begun = time.time()
+    lately: list[dict[str, t.Any]] = []
+    while len(lately) < 500 or {record["via"] for record in lately[-500:]} & pods(cluster, "istio-gateway"):
+        assert time.time() - begun < 120
         time.sleep(0.5)
+        lately = records(since=begun)
+    assert {record["via"] for record in lately[-500:]} & pods(cluster, "istio-system")
     seen = _traffic.summarise(records())
     assert seen["total"]["failed"] == 0, seen["errors"]
-    assert {record["via"] for record in lately} & pods(cluster, "istio-system")
-    open_to_green = {record["via"] for record in lately[-200:]} & pods(cluster, "istio-gateway")
-    assert not open_to_green
