@@ -26,6 +26,7 @@ options:
       - A region of the partition that the hosted zones are in. Route 53 itself has no regions.
       - If not given, the environment variable E(AWS_REGION) or E(AWS_DEFAULT_REGION) is used.
     type: str
+    required: false
     default: us-east-1
   zones:
     description: Ids of the hosted zones that have the hosts. A host belongs to the innermost by name.

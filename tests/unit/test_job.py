@@ -309,7 +309,7 @@ class World(FakeCluster):
         self.on("GET", "/api/v1/namespaces/*/pods", self._pods)
         self.on("GET", "/api/v1/namespaces/*/log", self._log)
         self.on("GET", "/api/v1/namespaces/*/events", lambda _request: (200, {"kind": "EventList", "items": []}))
-        self.on("DELETE", "*", lambda request: self.deleted.append(request))
+        self.on("DELETE", "*", self.deleted.append)
 
     def _secret(self, request):
         if not request.query.get("dryRun"):
