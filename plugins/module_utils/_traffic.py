@@ -241,10 +241,10 @@ class _Client:
         flush_at = start + FLUSH
         while True:
             now = time.monotonic()
-            sending = not self.stopping and now < end
+            sending = not self.stopping and due < end  # what was due before the end is sent, if late
             if sending:
                 burst = 0
-                while due <= now and burst < 32:
+                while due <= now and due < end and burst < 32:
                     self.launch(self.order[count % len(self.order)], due, now)
                     count += 1
                     burst += 1
