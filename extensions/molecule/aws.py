@@ -119,7 +119,7 @@ class Cutover:
 
     def traffic(self) -> tuple[dict[str, t.Any], t.Any]:
         seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(self._folder)))
-        return seen["total"], seen["errors"]
+        return seen["total"], str(seen["errors"])
 
 
 class ThereAndBack:
@@ -167,5 +167,5 @@ class ThereAndBack:
 
     def test_no_request_was_lost(self, cutover: Cutover) -> None:
         total, errors = cutover.traffic()
-        assert total["failed"] == 0, errors
+        assert total["failed"] == 0, str(errors)
         assert total["requests"] > 3000

@@ -187,4 +187,4 @@ def test_the_way_back_gives_blue_all_hosts_with_their_ttl(back: None) -> None:
 
 def test_no_request_was_lost(back: None) -> None:
     seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(TRAFFIC)))
-    assert seen["total"]["failed"] == 0 and seen["total"]["requests"] > 10000, seen["errors"]
+    assert seen["total"]["failed"] == 0 and seen["total"]["requests"] > 10000, str(seen["errors"])

@@ -229,7 +229,7 @@ def test_requests_of_those_who_were_asked_to_go_were_not_lost(
 
 def test_nobody_else_noticed(drained: tuple[t.Any, dict[str, int], float]) -> None:
     seen = _traffic.summarise(records(TRAFFIC))
-    assert seen["total"]["failed"] == 0, seen["errors"]
+    assert seen["total"]["failed"] == 0, str(seen["errors"])
     assert seen["total"]["requests"] > 3000 and time.time() - seen["total"]["last"] < 10
 
 

@@ -94,7 +94,7 @@ def references(virtual_service: dict[str, t.Any]) -> set[str]:
 # -- clients ---------------------------------------------------------------------------------------------------------
 def test_no_request_was_lost() -> None:
     seen = _traffic.summarise(records())
-    assert seen["total"]["failed"] == 0, seen["errors"]
+    assert seen["total"]["failed"] == 0, str(seen["errors"])
     assert seen["total"]["requests"] >= REQUESTS
     assert seen["protocols"].keys() == PROTOCOLS
 
@@ -279,4 +279,4 @@ def test_no_request_was_lost_on_the_way_back(cluster: Cluster) -> None:
         lately = records(since=begun)
     assert {record["via"] for record in lately[-500:]} & pods(cluster, "istio-system")
     seen = _traffic.summarise(records())
-    assert seen["total"]["failed"] == 0, seen["errors"]
+    assert seen["total"]["failed"] == 0, str(seen["errors"])

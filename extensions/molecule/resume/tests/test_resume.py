@@ -126,4 +126,4 @@ def test_all_of_it_is_undone(cluster: Cluster, before: dict[str, t.Any]) -> None
 
 def test_no_request_was_lost() -> None:
     seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(TRAFFIC)))
-    assert seen["total"]["failed"] == 0 and seen["total"]["requests"] > 1000, seen["errors"]
+    assert seen["total"]["failed"] == 0 and seen["total"]["requests"] > 1000, str(seen["errors"])

@@ -215,6 +215,6 @@ def test_no_phase_after_it_can_run(cluster: Cluster, back: Seen) -> None:
 
 def test_no_request_was_lost(back: Seen) -> None:
     seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(TRAFFIC)))
-    assert seen["total"]["failed"] == 0, seen["errors"]
+    assert seen["total"]["failed"] == 0, str(seen["errors"])
     assert seen["total"]["requests"] > 3000
     assert time.time() - seen["total"]["last"] < 10

@@ -151,5 +151,5 @@ def test_back(
 
 def test_no_request_was_lost(begun: float, known: t.Any) -> None:
     seen = live.seen_since(begun)
-    assert seen["total"]["failed"] == 0, seen["errors"]
+    assert seen["total"]["failed"] == 0, str(seen["errors"])
     assert seen["total"]["requests"] > 3000
