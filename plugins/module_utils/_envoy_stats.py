@@ -36,11 +36,17 @@ def samples(text: str, wanted: tuple[str, ...] = _WANTED) -> t.Iterator[tuple[st
 
 
 def sums(text: str) -> dict[str, int]:
-    """Each statistic's sum over what clients do; a name that the text has no sample of is not in the result."""
+    """Each statistic's sum over what clients do; a name that the text has no sample of is not in the result.
+
+    A gateway that no route is bound to may have no listener for clients, and so nothing of theirs to count. Where its own
+    listeners are among the statistics, such a one would be too: then it is 0, and not unknown.
+    """
     result: dict[str, int] = {}
     for name, labels, value in samples(text):
         if _of_clients(name, labels):
             result[name] = result.get(name, 0) + int(value)
+        elif "listener_address" in labels:
+            result.setdefault(name, 0)
     return result
 
 

@@ -66,6 +66,15 @@ def test_clients_are_counted_and_the_proxys_own_listeners_are_not():
     assert pod.unknown == []
 
 
+def test_a_gateway_without_a_listener_for_clients_has_none():
+    """Of a pod of a passthrough gateway that no VirtualService is bound to any more."""
+    own = "".join(line + "\n" for line in PAGE.splitlines() if "_15021" in line or "server" in line)
+    pod = gateway.meter_of("p", "u", own, ["connections", "open_connections"])
+    assert (pod.connections, pod.open_connections, pod.unknown) == (0, 0, [])
+    hidden = "".join(line + "\n" for line in own.splitlines() if "listener" not in line)
+    assert len(gateway.meter_of("p", "u", hidden, ["connections", "open_connections"]).unknown) == 2
+
+
 def test_istios_own_statistics_are_read_from_the_gateways_view():
     pod = gateway.meter_of("p", "u", ISTIO, _idle.TOLD)
     assert (pod.requests, pod.connections, pod.open_connections) == (42, 7, None)

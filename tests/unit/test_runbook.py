@@ -91,6 +91,7 @@ GREEN = ["istio-gateway/public"]
         (['envoy_listener_downstream_cx_active{listener_address="0.0.0.0_8443"} 2\n'
           'envoy_listener_downstream_cx_active{listener_address="0.0.0.0_8080"} 3\n'
           'envoy_listener_downstream_pre_cx_active{listener_address="0.0.0.0_8080"} 1'], 1, "still open: 6"),
+        (['envoy_listener_downstream_cx_active{listener_address="0.0.0.0_15021"} 1'], 0, ""),
         (["envoy_server_uptime{} 5"], 1, "still open: unknown"),
     ],
 )  # fmt: skip

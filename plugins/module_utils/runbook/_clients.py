@@ -20,8 +20,8 @@ def wait(green: t.Sequence[str]) -> list[Command]:
     """green: NAMESPACE/SERVICE of each workload."""
     own = "|".join(sorted(_envoy_stats.OWN_PORTS))
     count = (
-        f'/^envoy_listener_downstream_(pre_)?cx_active\\{{/ && !/listener_address="[^"]*_({own})"/'
-        ' { open += $NF; known = 1 } END { print known ? open : "unknown" }'
+        "/^envoy_listener_downstream_(pre_)?cx_active\\{/ { known = 1;"
+        f' if (!/listener_address="[^"]*_({own})"/) open += $NF }} END {{ print known ? open + 0 : "unknown" }}'
     )
     found = []
     for one in green:
