@@ -31,8 +31,10 @@ import re
 import secrets
 import typing as t
 
+from ansible.module_utils.basic import AnsibleModule
+
 from ._client import ApiError, Cluster, path_of
-from ._module import Refusal
+from ._module import Refusal, connect
 
 PHASES = ("preflight", "plan", "keep", "bind", "deploy", "verify", "cutover", "soak", "unbind", "cleanup")
 ROLLBACK = "rollback"  # as a phase of the `journal` option: fenced like any other, but what it does is not recorded
@@ -430,6 +432,11 @@ class Journal:
                 f"journal.phase is {params['phase']!r}; expected one of {', '.join((*PHASES, ROLLBACK))}.",
             )
         return cls(Store(cluster, params["namespace"], params["name"]), params["epoch"], params["phase"])
+
+    @classmethod
+    def of(cls, module: AnsibleModule) -> Journal | None:
+        """For a module that needs the cluster for its journal only, and so connects for that alone."""
+        return cls.load(connect(module), module.params["journal"]) if module.params["journal"] else None
 
     def check(self) -> None:
         """Reads the journal anew. Raises Refusal when this run may not write any more (see fence) or there is none."""

@@ -100,11 +100,8 @@ def run(
     """
     arguments = {**(CLUSTER_ARGS if cluster else {}), **(JOURNAL_ARGS if journal else {}), **spec}
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True, **options)
-    if cluster and _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
     try:
-        connection = _client.Cluster(module.params["kubeconfig"], module.params["context"]) if cluster else None
-        result = operation(module, connection)
+        result = operation(module, connect(module) if cluster else None)
     except Refusal as exc:
         module.fail_json(msg=str(exc), failure={"code": exc.code, **exc.details})
     except _client.ApiError as exc:
@@ -118,6 +115,13 @@ def run(
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**result)
+
+
+def connect(module: AnsibleModule) -> _client.Cluster:
+    """By the module's own kubeconfig and context. Ends the module where Python lacks the client. Raises ClusterError."""
+    if _client.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
+    return _client.Cluster(module.params["kubeconfig"], module.params["context"])
 
 
 def tell_plan(module: AnsibleModule, result: dict[str, t.Any]) -> None:

@@ -290,7 +290,7 @@ import time
 
 from ansible.module_utils.basic import env_fallback, missing_required_lib
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _dns, _dns_client, _dns_journal, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _dns, _dns_client, _dns_journal, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
 MAKES = ("green_percent", "max_ttl", "records")
@@ -359,7 +359,7 @@ def operation(module, _cluster):
         _dns.check_neither(hosts)
     changes = changes_of(params, hosts) if wished else []
     kind = "ttl" if params["max_ttl"] is not None else "records"
-    stale = _dns_journal.Stale(journal_of(module) if wished and not module.check_mode else None, kind)
+    stale = _dns_journal.Stale(Journal.of(module) if wished and not module.check_mode else None, kind)
     if changes and not module.check_mode:
         kept = {name: params[name] for name in KEPT if params[name] is not None}
         steps = stale.record(changes, hosts, kept)
@@ -388,15 +388,6 @@ def operation(module, _cluster):
         "hosts_changed": len(changes),
         "diff": _dns.diff(changes),
     }
-
-
-def journal_of(module):
-    if module.params["journal"] is None:
-        return None
-    if _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-    cluster = _client.Cluster(module.params["kubeconfig"], module.params["context"])
-    return Journal.load(cluster, module.params["journal"])
 
 
 def main():

@@ -89,7 +89,6 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import (
     _aws,
-    _client,
     _elb_acts,
     _elb_balancer,
     _elb_rules,
@@ -99,13 +98,9 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Jou
 
 
 def journal_of(module):
-    if module.params["journal"] is None or module.check_mode:
-        return None
-    if _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-    cluster = _client.Cluster(module.params["kubeconfig"], module.params["context"])
-    journal = Journal.load(cluster, module.params["journal"])
-    journal.check()
+    journal = None if module.check_mode else Journal.of(module)
+    if journal:
+        journal.check()
     return journal
 
 

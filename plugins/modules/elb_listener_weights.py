@@ -208,7 +208,7 @@ import hashlib
 
 from ansible.module_utils.basic import env_fallback, missing_required_lib
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _aws, _client, _elb, _elb_balancer, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _aws, _elb, _elb_balancer, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
 
@@ -271,7 +271,7 @@ def operation(module, _cluster):
     else:
         health = balancer.health()
     if changes and not module.check_mode:
-        journal = journal_of(module)
+        journal = Journal.of(module)
         if journal:
             journal.check()
             step = record(journal, params, view, plans)
@@ -287,15 +287,6 @@ def operation(module, _cluster):
         "requests": client.requests,
         "diff": {"before": before, "after": after},
     }
-
-
-def journal_of(module):
-    if module.params["journal"] is None:
-        return None
-    if _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-    cluster = _client.Cluster(module.params["kubeconfig"], module.params["context"])
-    return Journal.load(cluster, module.params["journal"])
 
 
 def main():

@@ -123,7 +123,6 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import (
     _aws,
-    _client,
     _elb_acts,
     _elb_balancer,
     _elb_twin,
@@ -133,13 +132,8 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Jou
 
 
 def journal_of(module):
-    if module.params["journal"] is None:
-        return None
-    if _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-    cluster = _client.Cluster(module.params["kubeconfig"], module.params["context"])
-    journal = Journal.load(cluster, module.params["journal"])
-    if not module.check_mode:
+    journal = Journal.of(module)
+    if journal and not module.check_mode:
         journal.check()
     return journal
 

@@ -192,19 +192,10 @@ weights_set:
   type: int
 """
 
-from ansible.module_utils.basic import env_fallback, missing_required_lib
+from ansible.module_utils.basic import env_fallback
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _haproxy, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _haproxy, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
-
-
-def journal_of(module):
-    if module.params["journal"] is None:
-        return None
-    if _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-    cluster = _client.Cluster(module.params["kubeconfig"], module.params["context"])
-    return Journal.load(cluster, module.params["journal"])
 
 
 def record(journal, params, groups, wanted):
@@ -249,7 +240,7 @@ def operation(module, _cluster):
         if module.check_mode:
             groups = _haproxy.with_weights(groups, wanted)
         else:
-            journal = journal_of(module)
+            journal = Journal.of(module)
             if journal:
                 journal.check()
                 steps = record(journal, params, groups, wanted)

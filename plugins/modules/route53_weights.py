@@ -256,7 +256,6 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import (
     _aws,
-    _client,
     _dns,
     _dns_journal,
     _module,
@@ -306,7 +305,7 @@ def operation(module, _cluster):
         _route53.check_wrong(hosts)
     changes = changes_of(params, hosts) if wished else []
     kind = "ttl" if params["max_ttl"] is not None else "records"
-    journal = journal_of(module) if wished and not module.check_mode else None
+    journal = Journal.of(module) if wished and not module.check_mode else None
     stale = _dns_journal.Stale(journal, kind, "route53_weights", _route53.stale_for)
     if changes and not module.check_mode:
         steps = stale.record(changes, hosts, {name: params[name] for name in KEPT if params[name] is not None})
@@ -333,15 +332,6 @@ def operation(module, _cluster):
         "requests": zones.client.requests,
         "diff": _route53.diff(changes),
     }
-
-
-def journal_of(module):
-    if module.params["journal"] is None:
-        return None
-    if _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-    cluster = _client.Cluster(module.params["kubeconfig"], module.params["context"])
-    return Journal.load(cluster, module.params["journal"])
 
 
 def main():

@@ -344,12 +344,10 @@ def operate(module: AnsibleModule, _cluster: None) -> dict[str, t.Any]:
 
 
 def _from_a_pod(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    if _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
     if not (params["kubeconfig"] and params["context"]):
         raise _module.Refusal("bad_options", "job: kubeconfig and context must both be given, of its cluster.")
     work = _job.Work("probe", (params["job"]["python"], f"{_vantage.PLACE}/{_vantage.PROGRAM}"), _vantage.PLACE)
-    run = _job.Run(_client.Cluster(params["kubeconfig"], params["context"]), params["job"], work)
+    run = _job.Run(_module.connect(module), params["job"], work)
     files = _vantage.files_of(params)
     if module.check_mode:
         run.rehearse(files)

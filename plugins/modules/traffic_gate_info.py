@@ -268,9 +268,10 @@ waited:
 """
 
 import dataclasses
+import functools
 import time
 
-from ansible.module_utils.basic import env_fallback, missing_required_lib
+from ansible.module_utils.basic import env_fallback
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _gate, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils.traffic_sources import SOURCES, Tally, Tools, Window
@@ -283,15 +284,6 @@ LIMITS = {
     "p99_ratio": {"type": "float"}, "p99_floor_ms": {"type": "float"},
 }  # fmt: skip
 DEFAULTS = dataclasses.asdict(_gate.Limits())
-
-
-def connect(module):
-    def cluster():
-        if _client.IMPORT_ERROR:
-            module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-        return _client.Cluster(module.params["kubeconfig"], module.params["context"])
-
-    return cluster
 
 
 def limits_for(params, options):
@@ -386,7 +378,7 @@ def operation(module, _cluster):
     since = params["since"]
     if since is not None and not (isinstance(since.get("sources"), dict) and "at" in since):
         raise _module.Refusal("bad_option", "since: expected the snapshot of an earlier call of this module.")
-    tools = Tools(connect(module), params["colours"])
+    tools = Tools(functools.partial(_module.connect, module), params["colours"])
     return (begun if params["state"] == "begun" else judged)(params, chosen, tools)
 
 

@@ -239,9 +239,10 @@ unknown:
   elements: str
 """
 
+import functools
 import time
 
-from ansible.module_utils.basic import env_fallback, missing_required_lib
+from ansible.module_utils.basic import env_fallback
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _idle, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils.idle_sources import SOURCES, Tools
@@ -282,19 +283,6 @@ class Sources:
                 SOURCES[name].tell_ages(options, looks[name])
 
 
-def connect(module):
-    made = []
-
-    def cluster():
-        if _client.IMPORT_ERROR:
-            module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-        if not made:
-            made.append(_client.Cluster(module.params["kubeconfig"], module.params["context"]))
-        return made[0]
-
-    return cluster
-
-
 def chosen_of(params):
     chosen = {name: options for name, options in params["sources"].items() if options is not None}
     if not chosen:
@@ -310,7 +298,7 @@ def chosen_of(params):
 
 def operation(module, _cluster):
     params = module.params
-    sources = Sources(chosen_of(params), connect(module), params["gone_is_idle"])
+    sources = Sources(chosen_of(params), functools.cache(lambda: _module.connect(module)), params["gone_is_idle"])
     deadline, previous = time.monotonic() + params["wait"], params["previous"]
     while True:
         looks, at = sources.look(previous), time.time()
