@@ -19,18 +19,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
-try:
-    import urllib3
-    from kubernetes import client as _k8s_client
-    from kubernetes import config as _k8s_config
-    from kubernetes.config.config_exception import ConfigException
-
-    IMPORT_ERROR = None
-except ImportError as exc:  # reported by define_module(), as ansible-test asks
-    import traceback
-
-    IMPORT_ERROR = traceback.format_exc()
-    IMPORT_EXCEPTION = exc
+from . import _kubernetes
 
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
@@ -95,7 +84,7 @@ def path_of(
 class Cluster:
     """One cluster, named by kubeconfig file and context; never the pod's own, never the file's current context.
 
-    Thread-safe. `requests` counts what was sent, by verb.
+    Thread-safe. `requests` counts what was sent, by verb. Raises ClusterError, and ImportError without the official client.
     """
 
     def __init__(self, kubeconfig: str, context: str, pool: int = 16, timeout: float = 30.0) -> None:
@@ -104,8 +93,13 @@ class Cluster:
                 "kubeconfig and context must both be given: this collection never falls back to a default cluster."
             )
         self.context = context
+        # Not before it is needed: many of our modules have a cluster only for their journal, or not at all.
+        import urllib3
+
+        official = _kubernetes.load()
         self._timeout = urllib3.Timeout(connect=10.0, read=timeout)
-        configuration = _k8s_client.Configuration()
+        self._broken = urllib3.exceptions.HTTPError
+        configuration = official.Configuration()
         # The loader calls a missing file an invalid configuration. Several may be joined, as in KUBECONFIG.
         if not any(os.path.exists(path) for path in kubeconfig.split(os.pathsep)):
             raise ClusterError(
@@ -113,10 +107,10 @@ class Cluster:
                 " the modules); the path is one of the host that Ansible runs on."
             )
         try:
-            _k8s_config.load_kube_config(
+            official.config.load_kube_config(
                 config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
             )
-        except ConfigException as exc:
+        except official.config.ConfigException as exc:
             raise ClusterError(_explain_config(kubeconfig, context, exc)) from exc
         except OSError as exc:
             raise ClusterError(f"kubeconfig {kubeconfig} can't be read: {exc.strerror or exc}.") from exc
@@ -124,7 +118,7 @@ class Cluster:
             raise ClusterError(f"kubeconfig {kubeconfig} can't be understood: {exc}") from exc
         configuration.connection_pool_maxsize = pool
         configuration.retries = False
-        self._api = _k8s_client.ApiClient(configuration)
+        self._api = official.ApiClient(configuration)
         self._http = self._api.rest_client.pool_manager
         self._host = configuration.host.rstrip("/")
         self.requests: dict[str, int] = {}
@@ -157,7 +151,7 @@ class Cluster:
                 response = self._http.request(
                     method, url, body=data, headers=headers, timeout=self._timeout, retries=False, preload_content=True
                 )
-            except urllib3.exceptions.HTTPError as exc:
+            except self._broken as exc:
                 if last:
                     raise ClusterError(f"{method} {url}: the API server can't be reached: {exc}") from exc
                 time.sleep(_backoff(attempt, None))
@@ -286,7 +280,7 @@ def _backoff(attempt: int, retry_after: str | None) -> float:
 
 def _explain_config(kubeconfig: str, context: str, exc: Exception) -> str:
     try:
-        contexts, _active = _k8s_config.list_kube_config_contexts(config_file=kubeconfig)
+        contexts, _active = _kubernetes.load().config.list_kube_config_contexts(config_file=kubeconfig)
     except Exception:  # the file itself is the problem: the first error says how
         return f"kubeconfig {kubeconfig} can't be used: {exc}"
     names = sorted(c["name"] for c in contexts)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
@@ -119,9 +120,10 @@ def run(
 
 def connect(module: AnsibleModule) -> _client.Cluster:
     """By the module's own kubeconfig and context. Ends the module where Python lacks the client. Raises ClusterError."""
-    if _client.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_client.IMPORT_ERROR)
-    return _client.Cluster(module.params["kubeconfig"], module.params["context"])
+    try:
+        return _client.Cluster(module.params["kubeconfig"], module.params["context"])
+    except ImportError:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
 
 
 def tell_plan(module: AnsibleModule, result: dict[str, t.Any]) -> None:
