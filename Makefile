@@ -4,7 +4,7 @@ SHELL := /bin/bash
 # Debian keeps sbin out of an ordinary user's PATH.
 export PATH := $(CURDIR)/.cache/venv/bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup demo test unit lint sanity build molecule bench lab lab-up lab-down lab-shell lab-logs clean clean-all
+.PHONY: help setup demo test unit lint sanity build molecule long bench lab lab-up lab-down lab-shell lab-logs clean clean-all
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -15,7 +15,7 @@ setup: ## system packages (as root) and the Python environment; the other target
 demo: setup ## a whole migration on a real cluster with live traffic, shifted by BACKEND
 	@tests/demo/run
 
-test: ## all tests: unit, lint, sanity, build, molecule
+test: ## the tests: unit, lint, sanity, build, molecule; with LONG=1 the long scenarios, too
 	@tests/run
 
 unit: ## unit tests
@@ -23,7 +23,8 @@ lint: ## yamllint, ansible-lint, shellcheck, antsibull-docs, antsibull-changelog
 sanity: ## ansible-test sanity
 build: ## build the collection's artifact and check what is in it
 molecule: ## the Molecule scenarios, on the lab
-unit lint sanity build molecule:
+long: ## the long ones
+unit lint sanity build molecule long:
 	@tests/run $@
 
 bench: lab ## measure binding and verifying against the usual ways; writes .cache/bench/report.json

@@ -1,12 +1,13 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the Molecule scenarios on the lab: python tests/scenarios.py OUT RESULTS
+"""Runs the Molecule scenarios on the lab: python tests/scenarios.py OUT RESULTS STAGE
 
 Scenarios wait more than they work, so there are two lanes (TEST_LANES=1 for one), each with a lab of its own, and each
 takes the next scenario that is left. A lab that is up already, of someone who works in it, is the only lane, and is left
 up. Logs and JUnit files are written to OUT; what ended how is added to RESULTS, a line for each check: stage, check,
-passed, failed, skipped, seconds. A scenario that fails leaves the next ones a new lab. One with a file `unproven`, which
+passed, failed, skipped, seconds. STAGE is molecule or long: scenarios with a file `long` are of the second, which is what
+there is no time for in a test run of half an hour. A scenario that fails leaves the next ones a new lab. One with a file `unproven`, which
 says why, counts as skipped; `tests/lab/lab exec -- molecule test -s NAME` runs it.
 """
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "extensions" / "molecule"
 LAB = str(ROOT / "tests" / "lab" / "lab")
 # Begun first, so that no lane is left alone with one of them at the end.
-LONG = ("rbac", "plan", "rollback", "resume", "job", "deploy", "gates", "dns", "drain", "service", "aws_nlb", "aws_alb")
+SLOW = ("resume", "rollback", "rbac", "plan", "job", "deploy", "gates", "dns", "drain", "service", "aws_nlb", "aws_alb")
 TAIL = 150  # lines of a log that are shown of what failed
 
 
@@ -48,17 +49,22 @@ def unproven(name: str) -> str:
     return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
 
-def in_order(shared: bool) -> list[str]:
-    """All scenarios. shared: in one lab that stays."""
-    found = sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml"))
-    names = [name for name in found if name != "default" and not unproven(name)]
-    last = len(LONG)
-    return sorted(names, key=lambda n: (replaces_blue(n) == shared, LONG.index(n) if n in LONG else last, n))
+def of_stage(stage: str, files: str) -> list[str]:
+    """Names of the stage's scenarios that have such a file."""
+    found = sorted(path.parent for path in SCENARIOS.glob(f"*/{files}"))
+    return [path.name for path in found if path.name != "default" and (path / "long").exists() == (stage == "long")]
+
+
+def in_order(stage: str, shared: bool) -> list[str]:
+    """Its scenarios. shared: in one lab that stays."""
+    names = [name for name in of_stage(stage, "molecule.yml") if not unproven(name)]
+    last = len(SLOW)
+    return sorted(names, key=lambda n: (replaces_blue(n) == shared, SLOW.index(n) if n in SLOW else last, n))
 
 
 class Runner:
-    def __init__(self, out: Path, results: Path) -> None:
-        self.out, self.results = out, results
+    def __init__(self, out: Path, results: Path, stage: str) -> None:
+        self.out, self.results, self.stage = out, results, stage
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
@@ -67,7 +73,7 @@ class Runner:
     def record(self, check: str, passed: int, failed: int, skipped: int, seconds: float | str) -> None:
         seconds = seconds if isinstance(seconds, str) else f"{seconds:.0f}"
         with self._lock, open(self.results, "a", encoding="utf-8") as file:
-            file.write("\t".join(("molecule", check, str(passed), str(failed), str(skipped), seconds)) + "\n")
+            file.write("\t".join((self.stage, check, str(passed), str(failed), str(skipped), seconds)) + "\n")
 
     def call(self, log: t.BinaryIO, env: dict[str, str], *argv: str) -> int:
         with self._lock:
@@ -83,15 +89,15 @@ class Runner:
     def check(self, name: str, env: dict[str, str], *commands: t.Sequence[str]) -> bool:
         """Commands, of which the first that fails ends it."""
         begin = time.monotonic()
-        path = self.out / f"molecule-{name.replace(' ', '-')}.log"
+        path = self.out / f"{self.stage}-{name.replace(' ', '-')}.log"
         with self._lock:
-            print(f"== molecule: {name} (log in {path.relative_to(ROOT)})", flush=True)
+            print(f"== {self.stage}: {name} (log in {path.relative_to(ROOT)})", flush=True)
         with open(path, "wb") as log:
             passed = all(self.call(log, env, *command) == 0 for command in commands)
         seconds = time.monotonic() - begin
         self.record(name, int(passed), int(not passed), 0, seconds)
         with self._lock:
-            print(f"== molecule: {name}: {'passed' if passed else 'FAILED'} after {seconds:.0f} s", flush=True)
+            print(f"== {self.stage}: {name}: {'passed' if passed else 'FAILED'} after {seconds:.0f} s", flush=True)
             if not passed and not self._stopped:
                 print(*path.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:], sep="\n", flush=True)
         return passed
@@ -100,6 +106,7 @@ class Runner:
         """With a home of its own, since Molecule notes there that instances are prepared, and would skip prepare for the
         others."""
         env = {**env, "ANSIBLE_HOME": f"{env['ANSIBLE_HOME']}/{name}", "MOLECULE_JUNIT": str(self.out)}
+        (self.out / f"molecule-{name}.xml").unlink(missing_ok=True)
         extras = needs(name)
         run = (LAB, "exec", "--", "molecule", "test", "--scenario-name", name, *options)
         if not extras:
@@ -138,16 +145,16 @@ class Runner:
             subprocess.run((LAB, "down"), env=env, check=False)
 
     def run(self, lanes: int) -> None:
-        for path in sorted(SCENARIOS.glob("*/unproven")):
-            print(f"== molecule: {path.parent.name}: skipped: {unproven(path.parent.name)}", flush=True)
-            self.record(f"{path.parent.name}: unproven", 0, 0, 1, "-")
-        extras = sorted({one for name in in_order(False) for one in needs(name)})
+        for name in of_stage(self.stage, "unproven"):
+            print(f"== {self.stage}: {name}: skipped: {unproven(name)}", flush=True)
+            self.record(f"{name}: unproven", 0, 0, 1, "-")
+        extras = sorted({one for name in in_order(self.stage, False) for one in needs(name)})
         env = dict(os.environ)
         if not self.check("lab build", env, (LAB, "build"), *[(LAB, "build", *extras)] * bool(extras)):
             return
         shared = subprocess.run((LAB, "status"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         numbers = [0] if shared.returncode == 0 else range(1, lanes + 1)
-        self._queue = in_order(shared.returncode == 0)
+        self._queue = in_order(self.stage, shared.returncode == 0)
         threads = [threading.Thread(target=self.lane, args=(number,)) for number in numbers]
         for thread in threads:
             thread.start()
@@ -159,13 +166,13 @@ class Runner:
         self._stopped = True
         for process in list(self._running):
             process.terminate()
-        print(f"molecule: stopped by signal {signum}", flush=True)
+        print(f"{runner.stage}: stopped by signal {signum}", flush=True)
 
 
 if __name__ == "__main__":
-    runner = Runner(Path(sys.argv[1]), Path(sys.argv[2]))
+    runner = Runner(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, runner.stop)
-    for old in runner.out.glob("molecule-*"):
+    for old in runner.out.glob(f"{runner.stage}-*"):
         old.unlink()
     runner.run(int(os.environ.get("TEST_LANES", "2")))

@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
 
@@ -21,6 +23,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # 
 FOLDER = ROOT / ".cache" / "demo"
 LOG = FOLDER / "ansible.log"
 TRAFFIC = Path(os.environ["LAB_STATE"]) / "traffic"
+TARGETS = ROOT / "tests" / "lab" / "apps" / "targets.yml"
 STRATEGY = os.environ.get("STRATEGY", "auto")
 BACKEND = os.environ.get("BACKEND", "haproxy")
 SETTINGS = Path("tests/demo/backends") / f"{BACKEND}.yml"  # where the balancer is not the lab's own
@@ -140,13 +143,17 @@ def main() -> int:
     print(f"{rate:.0f} requests/s, p50 {total['p50_ms']:.1f} ms, p99 {total['p99_ms']:.1f} ms")
     for error in summary["errors"][:10]:
         print(f"failed: {error}")
-    again = phases[-1]["changed"]
-    if again:
-        print(f"demo: FAILED: the second full run changed {again}")
-    if total["failed"] or not total["requests"] or rate < MINIMUM_RATE:
-        print(f"demo: FAILED: {total['failed']} of {total['requests']} requests failed, at {rate:.0f}/s (at least {MINIMUM_RATE:.0f} wanted)")
-        return 1
-    return 1 if again else 0
+    wrong = []
+    if phases[-1]["changed"]:
+        wrong.append(f"the second full run changed {phases[-1]['changed']}")
+    if total["failed"] or rate < MINIMUM_RATE:
+        wrong.append(f"{total['failed']} of {total['requests']} requests failed, at {rate:.0f}/s (at least {MINIMUM_RATE:.0f} wanted)")
+    spoken = {one["protocol"] for one in yaml.safe_load(TARGETS.read_text(encoding="utf-8"))}
+    if missing := spoken - {name for name, seen in report["protocols"].items() if seen["requests"]}:
+        wrong.append(f"no request by {', '.join(sorted(missing))}")
+    for one in wrong:
+        print(f"demo: FAILED: {one}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
