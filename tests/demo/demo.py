@@ -47,6 +47,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("everything again", []),
 )
 RATE = 400  # requests a second
+LIFETIME = 50  # of them on one connection
 MINIMUM_RATE = 300.0  # requests a second that the run must have carried to count
 
 
@@ -115,7 +116,7 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     LOG.write_text("")
     print("demo: live traffic on every protocol", flush=True)
-    play("traffic", "tests/demo/traffic.yml", "-e", f"traffic_rate={RATE}")
+    play("traffic", "tests/demo/traffic.yml", "-e", f"traffic_rate={RATE}", "-e", f"traffic_lifetime={LIFETIME}")
     begin = time.time()
     phases = []
     for name, argv in STEPS:
