@@ -29,7 +29,8 @@ BACKEND = os.environ.get("BACKEND", "haproxy")
 SETTINGS = Path("tests/demo/backends") / f"{BACKEND}.yml"  # where the balancer is not the lab's own
 # What is played once green has everything, where somebody else has the balancer in front.
 HAND_OVER = Path("tests/demo/backends") / f"{BACKEND}_hand_over.yml"
-HALF = json.dumps({"mesh_cutover_steps": [50] if BACKEND == "service" else [1, 10, 50]})
+# As far as the steps of the backend's settings go, to the half.
+HALF = json.dumps({"mesh_cutover_steps": {"service": [50], "dns": [25, 50]}.get(BACKEND, [1, 10, 50])})
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("preflight", ["-t", "preflight"]),
     ("keep", ["-t", "keep"]),
