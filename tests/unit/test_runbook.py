@@ -27,8 +27,10 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
     elb_listener_weights,
     elb_target_group_twin,
     gateway_clone,
+    gateway_namespace,
     gateway_selector,
     haproxy_weights,
+    helm,
     policy_twin,
     replicas_pin,
     resource_archive,
@@ -49,6 +51,20 @@ STEP = {"id": "1-a", "phase": "bind", "op": "op", "key": "Secret n/s", "backup":
 def test_every_inverse_has_a_rendering():
     """An undo without one: write plugins/module_utils/runbook/MODULE.py, and name it in the __init__.py beside it."""
     assert set(runbook.RENDERED) == {path.stem.removeprefix("undo_") for path in UNDO.glob("undo_*.yml")}
+
+
+def test_a_release_that_was_there_goes_back_to_its_revision():
+    params = {"release_name": "green", "release_namespace": "b"}
+    (command,) = helm.commands(STEP, {**params, "revision": 0}, BOOK)
+    assert command.run == "h uninstall green -n b --wait --ignore-not-found"
+    (command,) = helm.commands(STEP, {**params, "revision": 3}, BOOK)
+    assert command.run == "h rollback green 3 -n b --wait"
+
+
+def test_a_namespace_is_looked_into_and_not_removed_by_running_the_section():
+    look, remove = gateway_namespace.commands(STEP, {"state": "absent", "names": ["green"]}, BOOK)
+    assert "api-resources --verbs=list --namespaced" in look.run and "-n green get" in look.run
+    assert remove.run == ": # k delete namespace green"
 
 
 def test_copies_of_policies_are_removed_by_their_full_names():
