@@ -37,6 +37,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
     resource_keep,
     service_endpoints,
     service_node_ports,
+    tasks,
     virtual_service_gateways,
 )
 from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, migration_report
@@ -59,6 +60,21 @@ def test_a_release_that_was_there_goes_back_to_its_revision():
     assert command.run == "h uninstall green -n b --wait --ignore-not-found"
     (command,) = helm.commands(STEP, {**params, "revision": 3}, BOOK)
     assert command.run == "h rollback green 3 -n b --wait"
+
+
+def test_a_balancer_of_the_users_own_is_named_by_its_file():
+    (command,) = tasks.commands(STEP, {"set": "/etc/balancer/set.yml", "green_percent": 0}, BOOK)
+    assert command == ("give green 0 % again, as your file /etc/balancer/set.yml does", ":")
+    servers = [{"backend": "web", "server": "a", "colour": "blue"}, {"backend": "web", "server": "b", "colour": "green"}]
+    found = runbook.sections(BOOK, {}, [], servers, "tasks")
+    (back,) = found[1]["commands"]
+    assert "green 0 %" in back["what"] and "Blue is web/a. Green is web/b." in back["what"]
+    assert "as your file does" in found[0]["commands"][-1]["what"]
+
+
+def test_every_balancer_has_a_way_back_by_hand():
+    types = {path.stem for path in (UNDO.parents[1] / "cutover" / "meta" / "balancers").glob("*.yml")}
+    assert types == runbook.BALANCERS.keys()
 
 
 def test_a_namespace_is_looked_into_and_not_removed_by_running_the_section():
