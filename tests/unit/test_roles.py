@@ -256,7 +256,8 @@ NEVER_RECORDED = {
     "elb_host_rule": {"kubeconfig", "context"},
     "elb_listener_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "hosts", "except_hosts", "attach", "health_timeout"},
     "elb_target_group_twin": {
-        "kubeconfig", "context", "balancer", "listeners", "target_groups", "missing", "security_groups"
+        "kubeconfig", "context", "balancer", "listeners", "target_groups", "missing", "security_groups",
+        "ignore_changes",
     },
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
     "bigbang_values": {"gateways", "backup"},
