@@ -263,7 +263,7 @@ NEVER_RECORDED = {
     "bigbang_values": {"gateways", "backup"},
     "gateway_clone": {"service", "namespace", "name", "labels", "node_ports", "annotations"},
     "gateway_selector": {"gateways", "service", "labels"},
-    "gateway_twin": {"expect_namespaces"},
+    "gateway_twin": {"expect_namespaces", "timeout"},
     "git_commit": {"paths", "subject"},
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},
