@@ -167,6 +167,7 @@ COPIES = {
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", "guard-site"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets", "site-site"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers", "site-site"),
+    "DestinationRule": ("networking.istio.io/v1", "destinationrules", "far-site"),
 }
 
 
@@ -188,6 +189,10 @@ def test_copies_are_for_greens_pods_and_ports(cluster: Cluster) -> None:
     (rule,) = specs["NetworkPolicy"]["ingress"]
     assert rule["from"][0]["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": OLD}}
     assert rule["ports"] == [{"port": 443, "protocol": "TCP"}]
+    assert specs["DestinationRule"] == {
+        "host": "web.mesh-twin-far.svc.cluster.local", "exportTo": ["."],
+        "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 7}}},
+    }  # fmt: skip
     scaled = specs["HorizontalPodAutoscaler"]
     assert (scaled["minReplicas"], scaled["maxReplicas"]) == (3, 5) and scaled["scaleTargetRef"]["name"] == "site"
     labels = copies(cluster)["AuthorizationPolicy"]["metadata"]["labels"]
