@@ -189,7 +189,7 @@ class Actor:
         if act["do"] == "close":
             described = self.client.pages("ec2", "describe_security_groups", "SecurityGroups", GroupIds=[act["name"]])
             permission = act["permission"]
-            mine = {key: value for key, value in permission.items() if isinstance(value, list)}
+            mine = _elb_twin.bare(permission)
             port = (permission["FromPort"], permission["ToPort"])
             there = any(
                 (rule.get("FromPort"), rule.get("ToPort")) == port
