@@ -82,11 +82,14 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Jou
 def write(cluster, steps, journal, recorded, dry_run):
     """Carries out the steps; returns the namespace that has changed since it was read, if one has."""
     acting = [step for step in steps if step.acts]
-    if journal and acting and not dry_run:
+    # One of ours that an earlier rollback had to keep is this migration's again.
+    made = [step for step in steps if step.state in ("created", "unchanged")]
+    if journal and (acting or made) and not dry_run:
         journal.check()
-        recorded += journal.record_all(
-            [("namespace", s.name, _namespaces.inverse(s), False, None) for s in acting if s.state == "created"]
-        )
+        if made:
+            recorded += journal.record_all(
+                [("namespace", s.name, _namespaces.inverse(s), False, None) for s in made]
+            )
     for step in acting:
         try:
             _namespaces.apply(cluster, step, dry_run)

@@ -54,6 +54,17 @@ def test_it_is_made_once_with_its_inverse_written_first(cluster):
     assert step["state"] == "done"
 
 
+def test_one_that_a_rollback_had_to_keep_is_tried_again_by_the_next(cluster):
+    run(cluster)
+    where = {"namespace": "bluegreen-mesh", "name": "m"}
+    (step,) = run_module(migration_journal, {**where, "undo_from": "deploy"}, cluster)["undo"]
+    run_module(migration_journal, {**where, "state": "recorded", "epoch": 1, "undone": [step["id"]]}, cluster)
+    assert run_module(migration_journal, {**where, "undo_from": "deploy"}, cluster)["undo"] == []
+    assert not run(cluster)["changed"]
+    (again,) = run_module(migration_journal, {**where, "undo_from": "deploy"}, cluster)["undo"]
+    assert again["inverse"] == step["inverse"] and again["state"] == "done"
+
+
 def test_an_older_run_makes_none(cluster):
     run_module(migration_journal, {"namespace": "bluegreen-mesh", "name": "m", "state": "open", "takeover": True}, cluster)
     assert run(cluster)["failure"]["code"] == "stale_epoch"
