@@ -33,19 +33,13 @@ class Twin:
         self.balancer, self.client = balancer, balancer.client
         self._wanted = wanted
 
-    def examine(self, view: View, security_groups: bool) -> tuple[list[str], list[Act], list[str]]:
-        """(what only people can put right, what can be done here, warnings). Raises Refusal(owned)."""
+    def examine(self, view: View, security_groups: bool, ignore_changes: bool) -> tuple[list[str], list[Act]]:
+        """(what only people can put right, what can be done here). ignore_changes: what infrastructure code has made is
+        accepted, since it ignores what is written here. Raises Refusal(owned)."""
         pairs = self.balancer.pairs
         tags = self._tags(view, pairs)
-        warnings = [
-            f"{name} seems to be made by infrastructure code ({', '.join(hints)}), which puts weights back when it is"
-            " applied. Have it ignore them (Terraform: ignore_changes of the listener's default_action or the rule's"
-            " action) until it says green."
-            for name, found in sorted(tags.items())
-            if (hints := _elb_twin.code_hints(found))
-        ]
         autoscaling = self.client.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups")
-        problems: list[str] = []
+        problems = [] if ignore_changes else self._of_code(tags)
         acts: list[Act] = []
         nodes: set[str] = set()
         ports: list[tuple[int, int]] = []
@@ -71,12 +65,27 @@ class Twin:
             ]
         if security_groups and nodes:
             acts += self._ingress(sorted(nodes), ports)
-        return problems, acts, warnings
+        return problems, acts
+
+    def _of_code(self, tags: dict[str, dict[str, str]]) -> list[str]:
+        """What infrastructure code seems to have made of that which weights are written to. A target group of green's is
+        not: that it comes from code is as it should be."""
+        greens = {f"target group {pair.green_name}" for pair in self.balancer.pairs}
+        hinted = {name: hints for name, found in sorted(tags.items()) if (hints := _elb_twin.code_hints(found))}
+        found = "; ".join(f"{name} ({', '.join(hints)})" for name, hints in hinted.items() if name not in greens)
+        if not found:
+            return []
+        return [
+            f"infrastructure code seems to make {found}, and puts weights back when it is applied: have it ignore them"
+            " (Terraform: lifecycle ignore_changes of the listener's default_action and the rule's action) until it says"
+            " green, and then say so with ignore_changes: true (mesh_balancer.ignore_changes)"
+        ]
 
     def _tags(self, view: View, pairs: t.Sequence[Pair]) -> dict[str, dict[str, str]]:
         """By a name for people. Raises Refusal(owned)."""
         names = {arn: f"load balancer {arn.split('/')[-2]}" for arn in view.balancers}
         names |= {arn: f"listener {title}" for arn, title in view.listeners.items()}
+        names |= {forward.arn: forward.title for forward in view.every if forward.is_rule}
         names |= {
             p: f"target group {n}"
             for pair in pairs
@@ -180,7 +189,7 @@ class Actor:
         if act["do"] == "close":
             described = self.client.pages("ec2", "describe_security_groups", "SecurityGroups", GroupIds=[act["name"]])
             permission = act["permission"]
-            mine = {key: value for key, value in permission.items() if isinstance(value, list)}
+            mine = _elb_twin.bare(permission)
             port = (permission["FromPort"], permission["ToPort"])
             there = any(
                 (rule.get("FromPort"), rule.get("ToPort")) == port

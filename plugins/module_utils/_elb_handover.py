@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ._elb import Forward, Pair
-from ._elb_twin import TAG, attached
+from ._elb_twin import OPENED, TAG, attached
 
 Object = dict[str, t.Any]
 
@@ -44,6 +44,38 @@ def resources(
             made = {"name": f"{name}_{word(target)}", "id": f"{target},{arn}"}
             found.append({"type": "aws_lb_target_group_attachment", **made})
     return found
+
+
+SOURCES = (
+    ("IpRanges", "CidrIp", lambda rule: rule.get("CidrIpv4")),
+    ("Ipv6Ranges", "CidrIpv6", lambda rule: rule.get("CidrIpv6")),
+    ("PrefixListIds", "PrefixListId", lambda rule: rule.get("PrefixListId")),
+    ("UserIdGroupPairs", "GroupId", lambda rule: (rule.get("ReferencedGroupInfo") or {}).get("GroupId")),
+)  # in a group's permissions, and in a rule of its own
+
+
+def opened(groups: t.Sequence[Object], rules: t.Sequence[Object]) -> list[Object]:
+    """The rules of security groups that were opened here, which their description says.
+
+    groups: as DescribeSecurityGroups has them; rules: as DescribeSecurityGroupRules has them, for their ids.
+    """
+    mine = {
+        (group["GroupId"], permission["FromPort"], permission["ToPort"], source[key])
+        for group in groups
+        for permission in group.get("IpPermissions") or []
+        for field, key, _of in SOURCES
+        for source in permission.get(field) or []
+        if source.get("Description") == OPENED
+    }
+    found = []
+    for rule in rules:
+        source = next((value for _field, _key, of in SOURCES if (value := of(rule))), "")
+        if not rule.get("IsEgress") and (rule["GroupId"], rule.get("FromPort"), rule.get("ToPort"), source) in mine:
+            name = word(f"{rule['GroupId']}_{rule['FromPort']}_{source}")
+            found.append(
+                {"type": "aws_vpc_security_group_ingress_rule", "name": name, "id": rule["SecurityGroupRuleId"]}
+            )
+    return sorted(found, key=lambda one: one["name"])
 
 
 def weights(forwards: t.Sequence[Forward]) -> list[Object]:

@@ -15,6 +15,7 @@ import typing as t
 from ._elb import Pair
 
 TAG = "bluegreen.mesh/twin-of"  # on target groups that were made here, with the name of blue's
+OPENED = "Made by bluegreen.mesh for green"  # description of security group rules that were made here
 PATH = "/healthz/ready"  # of a gateway's status port
 SAME = ("Protocol", "ProtocolVersion", "VpcId", "TargetType", "IpAddressType")
 COPIED = (
@@ -156,6 +157,14 @@ def sources(group: dict[str, t.Any], port: int) -> list[dict[str, t.Any]]:
     return found
 
 
+def bare(permission: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Who it is for, as sources() has it: without ports and descriptions."""
+    return {
+        field: [{key: value for key, value in one.items() if key != "Description"} for one in entries]
+        for field, entries in permission.items() if isinstance(entries, list)
+    }  # fmt: skip
+
+
 def covers(wide: dict[str, t.Any], narrow: dict[str, t.Any]) -> bool:
     if wide == narrow:
         return True
@@ -182,7 +191,9 @@ def ingress_acts(
                     if any(covers(there, source) for there in open_):
                         continue
                     open_.append(source)
-                    permission = {"IpProtocol": "tcp", "FromPort": green, "ToPort": green, **source}
+                    ((field, (one,)),) = source.items()
+                    permission = {"IpProtocol": "tcp", "FromPort": green, "ToPort": green}
+                    permission[field] = [{**one, "Description": OPENED}]
                     acts.append({"do": "open", "name": group, "permission": permission})
     return [act for i, act in enumerate(acts) if act not in acts[:i]]
 

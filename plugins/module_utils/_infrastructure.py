@@ -84,12 +84,14 @@ def workloads_of(given: t.Sequence[Object]) -> list[Object]:
 def values_of(
     workloads: t.Sequence[Object], services: t.Mapping[tuple[str, str], Object | None],
     names: t.Mapping[str, str] | None = None, literals: t.Mapping[str, _hcl.Value] | None = None,
+    target_groups: t.Sequence[Object] = (),
 ) -> tuple[list[Object], list[str]]:  # fmt: skip
     """(each value with its name, blue's and green's; what green's Services do not have, in words).
 
     workloads: as workloads_of() has them; what is planned counts while a Service is not there; names: NAME ->
-    WORKLOAD/PORT, else WORKLOAD_ingress_gateway_PORT_port for http, https and status; literals: more values as they
-    are. Raises Refusal.
+    WORKLOAD/PORT, else WORKLOAD_ingress_gateway_PORT_port for http, https and status; WORKLOAD/PORT/target_group is the
+    target group that leads to that NodePort, by target_groups, each {blue, green, node_port}; literals: more values as
+    they are. Raises Refusal.
     """
     known = {w["name"]: w for w in workloads}
     wanted = names or {
@@ -99,10 +101,11 @@ def values_of(
     lacking = []
     for name, source in wanted.items():
         workload, _slash, port = source.partition("/")
-        if workload not in known or not port:
+        port, _slash, what = port.partition("/")
+        if workload not in known or not port or what not in ("", "target_group"):
             raise Refusal(
-                "bad_option", f"names: {name}: found {source!r}, expected WORKLOAD/PORT with one of the workloads"
-                f" {', '.join(known)}.",
+                "bad_option", f"names: {name}: found {source!r}, expected WORKLOAD/PORT, or WORKLOAD/PORT/target_group,"
+                f" with one of the workloads {', '.join(known)}.",
             )  # fmt: skip
         there = {side: services.get(known[workload][side]) for side in ("blue", "green")}
         planned = [{"name": name, "nodePort": int(number)} for name, number in known[workload]["planned"].items()]
@@ -113,6 +116,12 @@ def values_of(
             there_is = services.get((namespace, service))
             said = "has no NodePort for" if there_is else "is not there, so that nothing is known of"
             lacking.append(f"Service {namespace}/{service} {said} {port} ({name})")
+        elif what:
+            led = next((group for group in target_groups if int(group["node_port"]) == sides["green"]), None)
+            if led:
+                values.append({"name": name, "blue": led["blue"], "green": led["green"]})
+            else:
+                lacking.append(f"No target group leads to NodePort {sides['green']} of {workload}'s {port} ({name})")
         else:
             values.append({"name": name, **sides})
     values += [{"name": name, "blue": None, "green": value} for name, value in (literals or {}).items()]

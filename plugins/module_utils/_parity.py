@@ -69,12 +69,16 @@ class Comparison:
 
 
 # -- taking a dump apart -----------------------------------------------------------------------------------------------
-def parts_of(dump: t.Any) -> dict[tuple[str, int, str, str], Part]:
-    """The parts of a dump by (kind, port, host, match). Raises Unreadable."""
+def parts_of(dump: t.Any, own_certificates: bool = False) -> dict[tuple[str, int, str, str], Part]:
+    """The parts of a dump by (kind, port, host, match). own_certificates: that there is a server certificate is all that
+    is said about it. Raises Unreadable."""
     if not isinstance(dump, dict) or not isinstance(dump.get("configs"), list):
         raise Unreadable('it has no "configs"; give what /config_dump of the proxy returns, whole.')
     sections = {str(one.get("@type", "")).rpartition(".")[2]: _camel(one) for one in dump["configs"]}
     secrets = _secrets(sections.get("SecretsConfigDump") or {})
+    for secret in secrets.values() if own_certificates else ():
+        if secret.get("certificate", UNKNOWN) != UNKNOWN:
+            secret["certificate"] = "its own"
     clusters = _by_name(sections.get("ClustersConfigDump") or {}, "Clusters", "cluster")
     routes = _by_name(sections.get("RoutesConfigDump") or {}, "RouteConfigs", "routeConfig")
     reader = _Reader(secrets, clusters, routes, _extensions(sections.get("EcdsConfigDump") or {}))
@@ -256,12 +260,15 @@ def _named(value: t.Any) -> t.Iterator[str]:
 
 
 # -- comparing ---------------------------------------------------------------------------------------------------------
-def compare(blue: t.Any, green: t.Any, ports: dict[int, int] | None = None) -> Comparison:
-    """Compares two dumps. ports: blue's port -> green's, where they differ. Raises Unreadable, saying whose."""
+def compare(
+    blue: t.Any, green: t.Any, ports: dict[int, int] | None = None, own_certificates: bool = False
+) -> Comparison:  # fmt: skip
+    """Compares two dumps. ports: blue's port -> green's, where they differ. own_certificates: each side has server
+    certificates of its own, so that these are not compared. Raises Unreadable, saying whose."""
     sides = {}
     for name, dump in (("blue", blue), ("green", green)):
         try:
-            sides[name] = parts_of(dump)
+            sides[name] = parts_of(dump, own_certificates)
         except Unreadable as exc:
             raise Unreadable(f"{name}: {exc}") from exc
     back = {to: port for port, to in (ports or {}).items()}

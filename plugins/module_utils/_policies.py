@@ -15,6 +15,7 @@ import dataclasses
 import re
 import typing as t
 
+from . import _destination_rules, _monitors
 from ._client import path_of
 from ._inventory import KINDS, Inventory, Object, Workload, annotations_of, named, ref_of
 from ._module import Refusal
@@ -29,12 +30,15 @@ POLICY_OF = "bluegreen.mesh/policy-of"
 @dataclasses.dataclass(frozen=True)
 class Bound:
     """name: of the inventory's kind; code: the finding that a missing copy is; istio: bound by Istio's rules; reaches:
-    whether a selector in the root namespace reaches every namespace."""
+    whether a selector in the root namespace reaches every namespace; asks: what else has to be read for it; needed:
+    whether green must not be without it."""
 
     name: str
     code: str
     istio: bool = True
     reaches: bool = True
+    asks: tuple[str, ...] = ()
+    needed: bool = True
 
 
 COPIED = {
@@ -47,6 +51,11 @@ COPIED = {
     "NetworkPolicy": Bound("network_policies", "network_policy_open", istio=False),
     "PodDisruptionBudget": Bound("pdbs", "green_pdb", istio=False),
     "HorizontalPodAutoscaler": Bound("hpas", "green_hpa", istio=False),
+    "DestinationRule": Bound(
+        "destination_rules", "destination_rule_scope", istio=False, asks=("virtual_services",), needed=False
+    ),
+    "ServiceMonitor": Bound("service_monitors", "monitor_on_blue", istio=False, needed=False),
+    "PodMonitor": Bound("pod_monitors", "monitor_on_blue", istio=False, needed=False),
 }
 VERSIONS = {kind.name: kind.versions for kind in KINDS}
 
@@ -56,6 +65,10 @@ def lacking(inventory: Inventory, workload: Workload, kind: str, copies: bool = 
     """What applies to blue's pods, and has nothing for green's that says the same. copies: whether ours count."""
     own = COPIED[kind]
     items = [item for item in inventory[own.name] if copies or not is_ours(item, POLICY_OF)]
+    if kind == "DestinationRule":
+        return _destination_rules.lacking(inventory, workload, items)
+    if kind in ("ServiceMonitor", "PodMonitor"):
+        return _monitors.lacking(inventory, workload, kind, items)
     on_green = [item for item in items if _at_green(inventory, workload, kind, item)]
     blues = [
         item for item in inventory[own.name]
@@ -85,7 +98,9 @@ def copy_of(inventory: Inventory, workload: Workload, source: Object) -> Object 
 
 def target_of(workload: Workload, source: Object) -> Ref:
     """By the release, since several workloads may have copies in one namespace."""
-    return workload.green[0], f"{ref_of(source)[1]}-{workload.green[1]}"
+    monitor = source["kind"] in ("ServiceMonitor", "PodMonitor")
+    namespace = _monitors.target_namespace(workload, source) if monitor else workload.green[0]
+    return namespace, f"{ref_of(source)[1]}-{workload.green[1]}"
 
 
 def _at_blue(inventory: Inventory, workload: Workload, kind: str, item: Object) -> bool:
@@ -153,11 +168,13 @@ def twin(inventory: Inventory, workload: Workload, source: Object) -> Object:
         _retarget(workload, source, spec)
     REWRITE.get(kind, lambda *_args: None)(inventory, workload, spec, ports)
     namespace, name = target_of(workload, source)
+    labels = _monitors.kept_labels(source) if kind in ("ServiceMonitor", "PodMonitor") else {}
     return {
         "apiVersion": source["apiVersion"],
         "kind": kind,
         "metadata": {
-            "namespace": namespace, "name": name, "labels": {MANAGED_BY: MANAGER}, "annotations": {POLICY_OF: named(source)},
+            "namespace": namespace, "name": name, "labels": {**labels, MANAGED_BY: MANAGER},
+            "annotations": {POLICY_OF: named(source)},
         },
         "spec": spec,
     }  # fmt: skip
@@ -279,12 +296,23 @@ def _autoscaler(inventory: Inventory, workload: Workload, spec: Object, ports: P
     spec["maxReplicas"] = max(spec["maxReplicas"], spec["minReplicas"])
 
 
+def _destination_rule(_inventory: Inventory, workload: Workload, spec: Object, ports: Ports) -> None:
+    _destination_rules.rewrite(workload, ports.source, spec)
+
+
+def _monitor(inventory: Inventory, workload: Workload, spec: Object, ports: Ports) -> None:
+    _monitors.rewrite(inventory, workload, ports.source, spec, refuse)
+
+
 REWRITE: dict[str, t.Callable[[Inventory, Workload, Object, Ports], None]] = {
     "AuthorizationPolicy": _authorization_policy,
     "EnvoyFilter": _envoy_filter,
     "NetworkPolicy": _network_policy,
     "PodDisruptionBudget": _pod_disruption_budget,
     "HorizontalPodAutoscaler": _autoscaler,
+    "DestinationRule": _destination_rule,
+    "ServiceMonitor": _monitor,
+    "PodMonitor": _monitor,
 }
 
 
@@ -314,12 +342,17 @@ def present(
     inventory: Inventory, kinds: t.Sequence[str], waive: t.Collection[str]
 ) -> tuple[list[Step], list[tuple[str, str]]]:
     """(steps, [(source, why there can't be a copy)]). waive: findings that are accepted, so nothing is copied."""
-    steps, refused = [], []
+    steps: list[Step] = []
+    refused = []
     for workload in inventory.workloads:
         for kind in kinds:
             for source in lacking(inventory, workload, kind, copies=False):
                 accepted = {COPIED[kind].code, f"{COPIED[kind].code}:{title(ref_of(source))}"}
                 if accepted.intersection(waive):
+                    continue
+                # One that is for no pods in particular is for all of green's namespace.
+                there = [s.source for s in steps if s.kind == "DestinationRule" and s.ref[0] == workload.green[0]]
+                if named(source) in there and not (source.get("spec") or {}).get("workloadSelector"):
                     continue
                 try:
                     steps.append(_step(inventory, workload, source))

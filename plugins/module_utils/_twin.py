@@ -19,6 +19,7 @@ import hashlib
 import re
 import typing as t
 
+from . import _certificates
 from ._client import path_of
 from ._module import Refusal
 from ._objects import annotations_of, labels_of, ref_of
@@ -305,7 +306,7 @@ def plan_certificate(
     """What to do about one Secret: (state, object to write or None).
 
     state: created, updated, unchanged (our copy), foreign (somebody else's; left alone), orphan (our copy, its source
-    is gone), none (an optional one that there is not). mode: copy or require. Raises Refusal(secret_missing,
+    is gone), none (an optional one that there is not). mode: copy, certificate or require. Raises Refusal(secret_missing,
     secret_conflict).
     """
     here, there = title(wanted.target), title(wanted.source)
@@ -331,8 +332,8 @@ def plan_certificate(
                 secret=here, source=there,
             )  # fmt: skip
         return "created", secret_copy(source, wanted.target)
-    if wanted.source == wanted.target:
-        return "foreign", None
+    if wanted.source == wanted.target or _certificates.written_by(target):
+        return "foreign", None  # what cert-manager writes is renewed there, and need not be what blue has
     if is_ours(target, COPY_OF) == there:
         if source is None:
             return "orphan", None
@@ -346,7 +347,7 @@ def plan_certificate(
                 secret=here,
             )
         return "updated", with_meta(target, secret_copy(source, wanted.target))
-    if mode == "copy" and source is not None and not same_content(source, target):
+    if mode != "require" and source is not None and not same_content(source, target):
         raise Refusal(
             "secret_conflict",
             f"Secret {here}, which Gateway {gateway} names, exists, is not our copy of {there}, and differs from it in"
@@ -379,7 +380,7 @@ def _differing_keys(one: Object, other: Object) -> list[str]:
 # -- plans over a cluster ----------------------------------------------------------------------------------------------
 @dataclasses.dataclass
 class Step:
-    """One object and what is to be done with it. pair is None for a Secret."""
+    """One object and what is to be done with it. pair is None for a Secret, and for a Certificate (issued)."""
 
     state: str
     ref: Ref
@@ -388,10 +389,15 @@ class Step:
     pair: Pair | None = None
     source: Ref | None = None
     differences: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    issued: bool = False
 
     @property
     def kind(self) -> str:
-        return "Gateway" if self.pair else "Secret"
+        return "Gateway" if self.pair else "Certificate" if self.issued else "Secret"
+
+    @property
+    def path(self) -> str:
+        return {"Gateway": gateway_path, "Certificate": _certificates.path, "Secret": secret_path}[self.kind](self.ref)
 
     @property
     def acts(self) -> bool:
@@ -428,7 +434,8 @@ class Plans:
         return dict(zip(unique, found))
 
     def present(self, pairs: t.Sequence[Pair]) -> list[Step]:
-        """Secrets first, then Gateways: a listener whose Secret is missing is there, and fails its handshakes."""
+        """Certificates and Secrets first, then Gateways: a listener whose Secret is missing is there, and fails its
+        handshakes."""
         gateways = self._read(gateway_path(ref) for pair in pairs for ref in (pair.blue, pair.green))
         steps = [self._plan_twin(p, gateways[gateway_path(p.blue)], gateways[gateway_path(p.green)]) for p in pairs]
         wanted: dict[Ref, Certificate] = {}
@@ -444,7 +451,83 @@ class Plans:
                     )
                 if known.optional and not certificate.optional:
                     wanted[certificate.target] = certificate
-        return self._plan_certificates(list(wanted.values()), steps) + steps
+        issued = self._plan_issued(list(wanted.values())) if self._mode == "certificate" else {}
+        rest = [certificate for ref, certificate in wanted.items() if ref not in issued]
+        return list(issued.values()) + self._plan_certificates(rest, steps, set(issued)) + steps
+
+    def refreshed(self, pairs: t.Sequence[Pair]) -> list[Step]:
+        """The copies alone, where blue's has been renewed since. Nothing is made, and what others made is left."""
+        gateways = self._read(gateway_path(pair.green) for pair in pairs)
+        wanted = {
+            certificate.target: certificate
+            for pair in pairs if (green := gateways[gateway_path(pair.green)])
+            for certificate in certificates(pair, green.get("spec") or {})
+        }  # fmt: skip
+        secrets = self._read(secret_path(ref) for c in wanted.values() for ref in (c.source, c.target))
+        steps = []
+        for certificate in wanted.values():
+            source, target = secrets[secret_path(certificate.source)], secrets[secret_path(certificate.target)]
+            if target is None or is_ours(target, COPY_OF) != title(certificate.source):
+                continue
+            state, after = plan_certificate(certificate, source, target, "copy")
+            steps.append(Step(state, certificate.target, target, after or target, source=certificate.source))
+        return steps
+
+    def _plan_issued(self, wanted: t.Sequence[Certificate]) -> dict[Ref, Step]:
+        """By Secret: green's own Certificate, where one of blue's writes the source. Raises
+        Refusal(secret_conflict, certificate_conflict, issuer_missing)."""
+        known = _certificates.read(self._cluster, {ref[0] for c in wanted for ref in (c.source, c.target)})
+        steps: dict[Ref, Step] = {}
+        for certificate in wanted:
+            source, there = known.get(certificate.source), known.get(certificate.target)
+            if certificate.source == certificate.target or not (source or there):
+                continue
+            if there:
+                steps[certificate.target] = self._plan_known(source, there)
+                continue
+            ref = (certificate.target[0], ref_of(source)[1])
+            taken, secret = (
+                self._cluster.find(path) for path in (_certificates.path(ref), secret_path(certificate.target))
+            )
+            if taken:
+                raise Refusal(
+                    "certificate_conflict",
+                    f"Certificate {title(ref)} exists and writes Secret {taken['spec'].get('secretName')}, expected"
+                    f" {certificate.target[1]}. Rename it, or set certificates: require and make Secret"
+                    f" {title(certificate.target)} yourself.",
+                )
+            if secret and is_ours(secret, COPY_OF) != title(certificate.source):
+                raise Refusal(
+                    "secret_conflict",
+                    f"Secret {title(certificate.target)} exists and no Certificate of its namespace writes it;"
+                    " cert-manager would overwrite it. If it is the certificate that green is to serve, set"
+                    " certificates: require; if not, delete it.",
+                    secret=title(certificate.target), source=title(certificate.source),
+                )  # fmt: skip
+            _certificates.refuse_without_issuer(self._cluster, source, ref[0])
+            steps[certificate.target] = Step(
+                "created", ref, None, self._issued(source, ref), source=ref_of(source), issued=True
+            )
+        return steps
+
+    def _plan_known(self, source: Object | None, there: Object) -> Step:
+        """A Certificate that green has: ours follows blue's, another one is left."""
+        ref = ref_of(there)
+        ours = is_ours(there, TWIN_OF)
+        if ours is None or source is None or ours != title(ref_of(source)):
+            return Step("foreign" if ours is None else "orphan", ref, there, there, issued=True)
+        after = with_meta(there, self._issued(source, ref))
+        state = "unchanged" if after == there else "updated"
+        return Step(state, ref, there, after, source=ref_of(source), issued=True)
+
+    @staticmethod
+    def _issued(source: Object, ref: Ref) -> Object:
+        meta = {
+            "namespace": ref[0], "name": ref[1], "labels": {MANAGED_BY: MANAGER},
+            "annotations": {TWIN_OF: title(ref_of(source))},
+        }  # fmt: skip
+        spec = _certificates.twin_spec(source)
+        return {"apiVersion": _certificates.API, "kind": "Certificate", "metadata": meta, "spec": spec}
 
     def _plan_twin(self, pair: Pair, blue: Object | None, green: Object | None) -> Step:
         if blue is None and pair.spec is None:
@@ -474,7 +557,10 @@ class Plans:
             return Step("unchanged", pair.green, green, green, pair)
         return Step("updated", pair.green, green, after, pair, differences=differing)
 
-    def _plan_certificates(self, wanted: t.Sequence[Certificate], gateways: t.Sequence[Step]) -> list[Step]:
+    def _plan_certificates(
+        self, wanted: t.Sequence[Certificate], gateways: t.Sequence[Step], issued: t.Collection[Ref] = ()
+    ) -> list[Step]:
+        """issued: Secrets that cert-manager writes; whether one has a CA is its issuer's to say."""
         secrets = self._read(secret_path(ref) for c in wanted for ref in (c.source, c.target))
         steps, refusals = [], []
         for certificate in wanted:
@@ -493,7 +579,10 @@ class Plans:
         held = {step.ref: step.after for step in steps}
         for step in gateways:
             namespace = step.pair.green_workload_namespace if step.pair else ""
-            lacking = missing_ca((step.after or {}).get("spec") or {}, lambda name: held.get((namespace, name)))
+            lacking = [
+                name for name in missing_ca((step.after or {}).get("spec") or {}, lambda n: held.get((namespace, n)))
+                if (namespace, name) not in issued
+            ]  # fmt: skip
             if lacking:
                 raise Refusal(
                     "secret_missing",
@@ -503,8 +592,9 @@ class Plans:
                 )
         return steps
 
-    def absent(self, pairs: t.Sequence[Pair], copies: t.Sequence[Ref]) -> list[Step]:
-        """Gateways first, then the copies that no pod reads for another Gateway. What is not ours is left."""
+    def absent(self, pairs: t.Sequence[Pair], copies: t.Sequence[Ref], issued: t.Sequence[Ref] = ()) -> list[Step]:
+        """Gateways first, then Certificates, then the copies that no pod reads for another Gateway, and what these
+        Certificates wrote. What is not ours is left."""
         gateways = self._read(gateway_path(ref) for pair in pairs for ref in (pair.blue, pair.green))
         steps, candidates = [], list(copies)
         for pair in pairs:
@@ -514,10 +604,20 @@ class Plans:
             steps.append(Step(state, pair.green, green, None if ours else green, pair))
             for spec in (item.get("spec") or {} for item in (green, gateways[gateway_path(pair.blue)]) if item):
                 candidates += [c.target for c in certificates(pair, spec)]
+        writers: dict[Ref, str] = {}
+        for ref in issued:
+            found = self._cluster.find(_certificates.path(ref))
+            ours = found is not None and is_ours(found, TWIN_OF) is not None
+            state = "removed" if ours else "absent" if found is None else "foreign"
+            steps.append(Step(state, ref, found, None if ours else found, issued=True))
+            if ours:
+                writers[(ref[0], found["spec"]["secretName"])] = ref[1]
+        candidates += list(writers)
         secrets = self._read(secret_path(ref) for ref in candidates)
         held = [
             ref for ref in dict.fromkeys(candidates)
-            if (secret := secrets[secret_path(ref)]) and is_ours(secret, COPY_OF)
+            if (secret := secrets[secret_path(ref)])
+            and (is_ours(secret, COPY_OF) or _certificates.written_by(secret) == writers.get(ref, "-"))
         ]  # fmt: skip
         used = self._used({ref[0] for ref in held}, {step.ref for step in steps if step.state == "removed"})
         for ref in held:
@@ -551,7 +651,8 @@ def inverse(step: Step) -> dict[str, t.Any] | None:
     """
     if step.pair is None:
         if step.state == "created":
-            return {"module": "gateway_twin", "params": {"state": "absent", "copies": [title(step.ref)]}}
+            what = "issued" if step.issued else "copies"
+            return {"module": "gateway_twin", "params": {"state": "absent", what: [title(step.ref)]}}
         return None
     if step.before is None:
         return {"module": "gateway_twin", "params": {"state": "absent", "pairs": [step.pair.params()]}}
@@ -564,7 +665,7 @@ def inverse(step: Step) -> dict[str, t.Any] | None:
 
 def apply(cluster: t.Any, step: Step, dry_run: bool) -> None:
     """Writes one step, if the object is still what the plan saw. Raises ApiError (409 when it is not)."""
-    path = gateway_path(step.ref) if step.pair else secret_path(step.ref)
+    path = step.path
     if step.state == "created":
         cluster.create(path.rpartition("/")[0], step.after, dry_run=dry_run)
     elif step.state == "updated":

@@ -40,6 +40,12 @@ options:
         description: Name or ARN of green's. It need not exist yet.
         type: str
         required: true
+  opened:
+    description:
+      - Also look for rules of the nodes' security groups that M(bluegreen.mesh.elb_target_group_twin) has opened, which
+        their description says.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - bluegreen.mesh.aws
   - bluegreen.mesh.cluster.info
@@ -103,13 +109,27 @@ def operation(module, _cluster):
     tags = _elb_acts.tags_of(client, greens + [forward.arn for forward in view.every if forward.is_rule])
     mine = [arn for arn in greens if _elb_twin.TAG in tags.get(arn, {})]
     autoscaling = client.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups") if mine else []
-    targets = {arn: balancer.target_health(arn).states for arn in mine}
+    asked = greens if params["opened"] else mine
+    targets = {arn: balancer.target_health(arn).states for arn in asked}
+    made = _elb_handover.resources(balancer.pairs, tags, autoscaling, targets)
+    nodes = sorted({target for states in targets.values() for target in states}) if params["opened"] else []
     return {
         "changed": False,
-        "resources": _elb_handover.resources(balancer.pairs, tags, autoscaling, targets),
+        "resources": made + opened(client, balancer, nodes),
         "weights": _elb_handover.weights(_elb_handover.lasting(view.every, tags, _elb_rules.TAG)),
         "requests": client.requests,
     }
+
+
+def opened(client, balancer, nodes):
+    """Rules of the nodes' security groups that were opened here."""
+    ids = sorted({group["GroupId"] for node in balancer.instances(nodes) for group in node["SecurityGroups"]})
+    if not ids:
+        return []
+    groups = client.pages("ec2", "describe_security_groups", "SecurityGroups", GroupIds=ids)
+    asked = [{"Name": "group-id", "Values": ids}]
+    rules = client.pages("ec2", "describe_security_group_rules", "SecurityGroupRules", Filters=asked)
+    return _elb_handover.opened(groups, rules)
 
 
 def main():
@@ -126,6 +146,7 @@ def main():
                 "required": True,
                 "options": {"blue": name, "green": name},
             },
+            "opened": {"type": "bool", "default": False},
         },
         cluster=False,
     )

@@ -19,8 +19,9 @@ description:
   - The nodes' security groups have to let everybody reach green's NodePorts who reaches blue's.
   - What is missing is refused, all of it in one message, or made with O(missing=make). What exists and is wrong is
     refused always.
-  - A load balancer that a controller in a cluster makes is refused, as the controller would put weights back; one that
-    seems to be made by infrastructure code is warned about. Both are known by their tags.
+  - A load balancer that a controller in a cluster makes is refused, as the controller would put weights back. So is one
+    that seems to be made by infrastructure code, unless O(ignore_changes) says that it does not. Both are known by
+    their tags.
 options:
   state:
     description: V(absent) undoes what O(undo) says. The journal uses it.
@@ -69,6 +70,12 @@ options:
     type: str
     choices: [refuse, open, ignore]
     default: refuse
+  ignore_changes:
+    description:
+      - The infrastructure code that makes the load balancer, its listeners or rules ignores their weights, as Terraform
+        does by C(ignore_changes) of C(default_action) and C(action).
+    type: bool
+    default: false
   undo:
     description: What to undo, as the journal has it. Required if O(state=absent).
     type: list
@@ -171,9 +178,7 @@ def present(module, client):
     balancer = _elb_balancer.Balancer(client, params["balancer"], params["listeners"], pairs)
     view = balancer.read()
     twin = _elb_acts.Twin(balancer, params["target_groups"] or [])
-    problems, acts, warnings = twin.examine(view, params["security_groups"] != "ignore")
-    for text in warnings:
-        module.warn(text)
+    problems, acts = twin.examine(view, params["security_groups"] != "ignore", params["ignore_changes"])
     allowed = ["open"] if params["security_groups"] == "open" else []
     allowed += ["create", "attributes", "attach", "register"] if params["missing"] == "make" else []
     refused = [
@@ -239,6 +244,7 @@ def main():
             },
             "missing": {"type": "str", "choices": ["refuse", "make"], "default": "refuse"},
             "security_groups": {"type": "str", "choices": ["refuse", "open", "ignore"], "default": "refuse"},
+            "ignore_changes": {"type": "bool", "default": False},
             "undo": {"type": "list", "elements": "dict"},
             "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
             "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},

@@ -53,6 +53,11 @@ options:
       token_file:
         description: File that has such a token and nothing else.
         type: path
+  certificates:
+    description: V(ignore) where each side has server certificates of its own. Client authorities are compared always.
+    type: str
+    choices: [compare, ignore]
+    default: compare
   routes:
     description: Routes to say something about, as M(bluegreen.mesh.route_info) returns them, probed or not.
     type: list
@@ -154,6 +159,7 @@ ISTIOD = {
     "token_file": {"type": "path", "no_log": False},
 }
 SPEC = {
+    "certificates": {"type": "str", "choices": ["compare", "ignore"], "default": "compare"},
     "blue": {"type": "dict", "required": True, "options": SIDE},
     "green": {"type": "dict", "required": True, "options": SIDE},
     "istiod": {"type": "dict", "default": {}, "options": ISTIOD},
@@ -197,7 +203,8 @@ def _compare(params: dict[str, t.Any], ports: dict[int, int]) -> tuple[_parity.C
         raise config_dumps.Unavailable(str(exc)) from exc
     options = {"url": istiod.get("url"), "headers": headers}
     blue, green = (config_dumps.read(params[side], options) for side in ("blue", "green"))
-    return _parity.compare(blue[1], green[1], ports), [blue[0], green[0]]
+    own = params["certificates"] == "ignore"
+    return _parity.compare(blue[1], green[1], ports, own), [blue[0], green[0]]
 
 
 def _ports(side: str, given: dict[str, t.Any]) -> dict[int, int]:

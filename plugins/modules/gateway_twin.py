@@ -15,6 +15,8 @@ description:
   - Hosts are written so that they mean the same in the new namespace; C(./HOST) becomes C(NAMESPACE/HOST).
   - Brings along the TLS Secrets that the Gateways name, because Istio reads them from the namespace of the gateway's
     pods.
+  - With O(certificates=certificate), a Secret that a Certificate of cert-manager writes for blue is written for green by a
+    Certificate of its own.
   - A twin follows its source. Run the module again after blue's Gateway or Secret has changed. When the source is gone,
     after the migration, the twin stays as it is.
   - Labels and annotations of the source are not copied, because they tell Helm, Argo CD or external-dns that the object
@@ -27,11 +29,12 @@ options:
       - V(present) makes or updates the twins.
       - V(absent) removes twins that this module made, and copies of Secrets that green's pods need for no
         other Gateway.
+      - V(refreshed) brings copies up to date whose source has been renewed, and does nothing else.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, refreshed]
     default: present
   pairs:
-    description: The Gateways and their twins. One of O(pairs) and O(copies) is required.
+    description: The Gateways and their twins. One of O(pairs), O(copies) and O(issued) is required.
     type: list
     elements: dict
     suboptions:
@@ -64,9 +67,12 @@ options:
     description:
       - V(copy) copies TLS Secrets that are missing in the namespace of green's pods, and refreshes copies whose source
         has changed. A Secret there that is no copy of ours is fine if it has the same content, and refused if not.
+      - V(certificate) makes for each one that a Certificate of cert-manager writes for blue a Certificate of the same
+        name, Secret and issuer in the namespace of green's pods, and waits until it is issued before a Gateway names it.
+        The others are copied.
       - V(require) copies none, and fails with V(secret_missing) if one is not there.
     type: str
-    choices: [copy, require]
+    choices: [copy, certificate, require]
     default: copy
   labels:
     description: Names of labels that are copied from blue's Gateway.
@@ -83,6 +89,16 @@ options:
       - Copies of Secrets to remove, as C(NAMESPACE/NAME), with O(state=absent). The journal uses it to undo a copy.
     type: list
     elements: str
+  issued:
+    description:
+      - Certificates of this module's making to remove, with the Secrets that they wrote, as C(NAMESPACE/NAME), with
+        O(state=absent). The journal uses it.
+    type: list
+    elements: str
+  timeout:
+    description: With O(certificates=certificate), seconds within which cert-manager must have issued them.
+    type: int
+    default: 300
   expect_namespaces:
     description:
       - In check mode, take it that a namespace that is missing will have been made by then. Without it, check mode fails
@@ -96,6 +112,9 @@ extends_documentation_fragment:
 notes:
   - Needs C(get), C(create), C(update) and C(delete) on C(gateways.networking.istio.io) in green's namespace, and C(get)
     in blue's; C(get), C(create), C(update) and C(delete) on C(secrets) where green's pods are, C(get) where blue's are.
+    V(refreshed) needs C(get) on these, and C(update) on C(secrets). With O(certificates=certificate) it also needs
+    C(get), C(list), C(create), C(update) and C(delete) on C(certificates.cert-manager.io) where green's pods are, C(list)
+    where blue's are, and C(get) on C(issuers.cert-manager.io).
     V(absent) also needs C(list) on C(gateways.networking.istio.io) in all namespaces and on C(pods) where green's are.
 seealso:
   - module: bluegreen.mesh.mesh_findings_info
@@ -175,9 +194,24 @@ secrets:
         - V(foreign) if it is no copy of ours, V(orphan) if the source is gone, V(in_use) if green's
           pods need it for another Gateway.
       type: str
+issued:
+  description: What became of each Certificate of green's.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    certificate:
+      description: The Certificate in the namespace of green's pods.
+      type: str
+    source:
+      description: Blue's.
+      type: str
+    state:
+      description: As for RV(gateways).
+      type: str
 """
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _twin
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _certificates, _module, _twin
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
@@ -185,12 +219,15 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Jou
 def plan(cluster, params):
     pairs = _twin.parse_pairs(params["pairs"] or [])
     copies = [_twin.parse_ref(text, "copies") for text in params["copies"] or []]
+    issued = [_twin.parse_ref(text, "issued") for text in params["issued"] or []]
     plans = _twin.Plans(cluster, params)
     if params["state"] == "absent":
-        return plans.absent(pairs, copies)
-    if copies:
-        raise _module.Refusal("bad_option", "copies is for state: absent; with present, the Gateways name the Secrets.")
-    return plans.present(pairs)
+        return plans.absent(pairs, copies, issued)
+    if copies or issued:
+        raise _module.Refusal(
+            "bad_option", "copies and issued are for state: absent; else the Gateways name the Secrets."
+        )
+    return plans.present(pairs) if params["state"] == "present" else plans.refreshed(pairs)
 
 
 def write(cluster, steps, journal, recorded, module):
@@ -205,7 +242,11 @@ def write(cluster, steps, journal, recorded, module):
         recorded += journal.record_all(
             [(f"twin_{s.kind.lower()}", _twin.title(s.ref), undo, False, None) for s, undo in wanted if undo]
         )
+    own = [s.ref for s in steps if s.issued and s.state in ("created", "updated", "unchanged")]
     for step in acting:
+        if step.pair and own and not module.check_mode:
+            _certificates.await_ready(cluster, own, module.params["timeout"])
+            own = []
         try:
             _twin.apply(cluster, step, module.check_mode)
         except ApiError as exc:
@@ -219,6 +260,8 @@ def write(cluster, steps, journal, recorded, module):
             if exc.status not in (404, 409):
                 raise
             return step.object
+    if acting and own and not module.check_mode:
+        _certificates.await_ready(cluster, own, module.params["timeout"])
     return None
 
 
@@ -245,7 +288,12 @@ def operation(module, cluster):
         "secrets": [
             {"secret": _twin.title(s.ref), "source": _twin.title(s.source) if s.source else "", "state": s.state}
             for s in done
-            if not s.pair
+            if s.kind == "Secret"
+        ],
+        "issued": [
+            {"certificate": _twin.title(s.ref), "source": _twin.title(s.source) if s.source else "", "state": s.state}
+            for s in done
+            if s.issued
         ],
         "diff": {
             "before": {s.object: _twin.masked(s.before) for s in acting},
@@ -267,16 +315,18 @@ def main():
     _module.run(
         operation,
         {
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "refreshed"], "default": "present"},
             "pairs": {"type": "list", "elements": "dict", "options": pair},
-            "certificates": {"type": "str", "choices": ["copy", "require"], "default": "copy"},
+            "certificates": {"type": "str", "choices": ["copy", "certificate", "require"], "default": "copy"},
             "labels": {"type": "list", "elements": "str", "default": []},
             "annotations": {"type": "list", "elements": "str", "default": []},
             "copies": {"type": "list", "elements": "str"},
+            "issued": {"type": "list", "elements": "str"},
+            "timeout": {"type": "int", "default": 300},
             "expect_namespaces": {"type": "bool", "default": False},
         },
         journal=True,
-        required_one_of=[("pairs", "copies")],
+        required_one_of=[("pairs", "copies", "issued")],
     )
 
 

@@ -28,10 +28,32 @@ options:
     description:
       - Which value has which NodePort, as C(NAME) to C(WORKLOAD/PORT). A port is V(http), V(https), V(status), or the
         name or number of a port of the Service.
+      - C(WORKLOAD/PORT/target_group) is the name (or ARN) of the target group that leads there, by O(target_groups).
       - If not given, C(WORKLOAD_ingress_gateway_PORT_port) for V(http), V(https) and V(status) of each workload, by its
         name with underscores.
     type: dict
     default: {}
+  target_groups:
+    description: Blue's target groups with green's, and green's NodePort of each, as the balancer's settings have them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      blue:
+        description: Name or ARN of blue's.
+        type: str
+        required: true
+      green:
+        description: Name or ARN of green's.
+        type: str
+        required: true
+      node_port:
+        description: Green's NodePort of this traffic.
+        type: int
+        required: true
+      status_port:
+        description: Not used here.
+        type: int
   literals:
     description: More values, numbers or strings, by their names, such as that of a target group.
     type: dict
@@ -119,12 +141,23 @@ pending:
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _infrastructure, _inventory, _module
 
 
+TARGET_GROUP = {
+    "blue": {"type": "str", "required": True},
+    "green": {"type": "str", "required": True},
+    "node_port": {"type": "int", "required": True},
+    "status_port": {"type": "int"},
+}
+
+
 def operation(module, cluster):
     params = module.params
     workloads = _infrastructure.workloads_of(params["workloads"])
     refs = {workload[side] for workload in workloads for side in ("blue", "green")}
     services = {ref: cluster.find(_client.path_of("v1", "services", *ref)) for ref in sorted(refs)}
-    values, lacking = _infrastructure.values_of(workloads, services, params["names"], plain(params["literals"]))
+    literals = plain(params["literals"])
+    values, lacking = _infrastructure.values_of(
+        workloads, services, params["names"], literals, params["target_groups"]
+    )
     files = _infrastructure.files_of(values, params["resources"], params["weights"])
     wanted = {value["name"]: value["green"] for value in values}
     done = _infrastructure.hand_over(
@@ -148,6 +181,7 @@ def main():
             "workloads": {"type": "list", "elements": "dict", "required": True, "options": _inventory.WORKLOAD},
             "names": {"type": "dict", "default": {}},
             "literals": {"type": "dict", "default": {}},
+            "target_groups": {"type": "list", "elements": "dict", "default": [], "options": TARGET_GROUP},
             **_infrastructure.ARGS,
             "repo": {"type": "path"},
             "env_file": {"type": "str"},

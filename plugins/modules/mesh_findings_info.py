@@ -77,9 +77,11 @@ options:
     type: str
     default: ''
   certificates:
-    description: V(require) if TLS Secrets are not to be copied, and so must be in green's namespace already.
+    description:
+      - V(require) if TLS Secrets are not to be copied, and so must be in green's namespace already. V(certificate) if
+        cert-manager is to write those that it writes for blue.
     type: str
-    choices: [copy, require]
+    choices: [copy, certificate, require]
     default: copy
   policies:
     description:
@@ -263,7 +265,7 @@ def main():
             "pairs": {"type": "list", "elements": "dict", "required": True, "options": _inventory.PAIR},
             "workloads": {"type": "list", "elements": "dict", "required": True, "options": workload},
             "balancer": {"type": "str", "default": ""},
-            "certificates": {"type": "str", "choices": ["copy", "require"], "default": "copy"},
+            "certificates": {"type": "str", "choices": ["copy", "certificate", "require"], "default": "copy"},
             "policies": {"type": "str", "choices": ["copy", "require"], "default": "require"},
             "root_namespace": {"type": "str", "default": "istio-system"},
             "waive": {"type": "list", "elements": "str", "default": []},

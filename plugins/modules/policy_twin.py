@@ -12,12 +12,15 @@ version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Writes for green's pods what applies to blue's by label or namespace and would be lost, Istio's policies,
-    NetworkPolicies, PodDisruptionBudgets and HorizontalPodAutoscalers.
-  - A copy is called C(NAME-RELEASE), is in green's namespace and selects green's pods alone. Ports become those on which
+    NetworkPolicies, PodDisruptionBudgets, HorizontalPodAutoscalers, DestinationRules of blue's namespace, and what
+    Prometheus collects from blue by.
+  - A copy is called C(NAME-RELEASE), is in green's namespace and selects green's pods alone. That of a monitor has its
+    labels, and stays beside it if it is not in blue's namespace. That of a DestinationRule is exported to nobody else. Ports become those on which
     green's pods listen, names of blue's Gateways those of green's, and peers of a NetworkPolicy mean the same pods.
   - Where it can't be sure to mean the same, it refuses before anything is written, and says why. That is so for
     C(targetRefs), for a port that is two ports on green, for a WasmPlugin with a pull secret, and for an autoscaler that
-    goes by another object's metric.
+    goes by another object's metric. A ServiceMonitor or PodMonitor that can't be copied (an endpoint's Secret is in
+    blue's namespace, its port is none of green's Service) is left out instead, since nothing depends on it.
   - A policy of others that says the same for green is enough; nothing is copied then. What exists already and is no copy
     of ours is never written.
   - A copy follows its source. Run the module again after that has changed.
@@ -53,6 +56,9 @@ options:
       - NetworkPolicy
       - PodDisruptionBudget
       - HorizontalPodAutoscaler
+      - DestinationRule
+      - ServiceMonitor
+      - PodMonitor
     default: *kinds
   waive:
     description:
@@ -79,7 +85,7 @@ extends_documentation_fragment:
 notes:
   - Needs C(list) on O(kinds) and C(services) in all namespaces, and on C(pods), C(deployments),
     C(horizontalpodautoscalers) and C(poddisruptionbudgets) in both sides' namespaces; and C(create), C(update), C(get)
-    and C(delete) on O(kinds) in green's.
+    and C(delete) on O(kinds) in green's. For DestinationRules also C(list) on C(virtualservices).
 seealso:
   - module: bluegreen.mesh.mesh_findings_info
   - module: bluegreen.mesh.gateway_twin
@@ -138,12 +144,15 @@ def plan(cluster, params):
         return _policies.absent([find(cluster, text) for text in params["copies"]])
     pairs, workloads = _inventory.parse(params["pairs"], checked(params["workloads"]))
     inventory = _inventory.Inventory(pairs, workloads, root_namespace=params["root_namespace"])
-    _inventory.read(cluster, inventory, NEEDED | {_policies.COPIED[kind].name for kind in params["kinds"]})
+    wanted = [_policies.COPIED[kind] for kind in params["kinds"]]
+    _inventory.read(cluster, inventory, NEEDED | {name for own in wanted for name in (own.name, *own.asks)})
     if inventory.unreadable:
         raise _module.Refusal(
             "unreadable", f"What is bound to blue is not known: {'; '.join(sorted(inventory.unreadable.values()))}"
         )
     steps, refused = _policies.present(inventory, params["kinds"], params["waive"])
+    # What green can do without is a finding, and no reason to stop.
+    refused = [one for one in refused if _policies.COPIED[one[0].partition(" ")[0]].needed]
     if refused:
         raise _module.Refusal(
             "not_copied",

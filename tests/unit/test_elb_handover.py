@@ -85,3 +85,21 @@ def test_what_others_made_is_not_imported(alb):
 @pytest.mark.parametrize(("text", "name"), [("public-https", "public_https"), ("80 a", "_80_a"), ("i-0f", "i_0f")])
 def test_names_are_as_terraform_takes_them(text, name):
     assert _elb_handover.word(text) == name
+
+
+def test_rules_that_were_opened_are_imported_and_others_are_not(alb):
+    own = {"IpProtocol": "tcp", "FromPort": 30080, "ToPort": 30080}
+    theirs = {**own, "FromPort": 30081, "ToPort": 30081, "IpRanges": [{"CidrIp": "192.0.2.0/24", "Description": "ours"}]}
+    sources = {"IpRanges": [{"CidrIp": "10.0.0.0/8"}], "UserIdGroupPairs": [{"GroupId": alb.security_group}]}
+    for permission in ({**own, **sources}, theirs):
+        alb.ec2.authorize_security_group_ingress(GroupId=alb.security_group, IpPermissions=[permission])
+    twin = [{**PAIR, "node_port": 30081, "status_port": 30022}]
+    assert run(alb, elb_target_group_twin, target_groups=twin, missing="make", security_groups="open")["changed"]
+    assert not [r for r in run(alb)["resources"] if "security" in r["type"]]
+    found = [r for r in run(alb, opened=True)["resources"] if r["type"] == "aws_vpc_security_group_ingress_rule"]
+    asked = [{"Name": "group-id", "Values": [alb.security_group]}]
+    rules = alb.ec2.describe_security_group_rules(Filters=asked)["SecurityGroupRules"]
+    mine = [r for r in rules if not r["IsEgress"] and r["FromPort"] == 30081 and r.get("CidrIpv4") != "192.0.2.0/24"]
+    assert len(mine) == 2 and sorted(r["id"] for r in found) == sorted(r["SecurityGroupRuleId"] for r in mine)
+    text = _infrastructure.files_of([], found, [])["imports.tf"]
+    assert f"to = aws_vpc_security_group_ingress_rule.{_elb_handover.word(alb.security_group)}_30081_10_0_0_0_8" in text

@@ -288,17 +288,37 @@ def test_a_node_that_is_in_no_group_is_registered_too(nlb):
     assert {entry["Target"]["Id"] for entry in told} == {*nlb.nodes, alone}
 
 
-def test_a_controllers_load_balancer_is_refused_and_a_tool_warned_about(nlb):
+def test_a_controllers_load_balancer_is_refused(nlb):
     balancer = nlb.elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
-    nlb.elb.add_tags(ResourceArns=[balancer], Tags=[{"Key": "Terraform", "Value": "true"}])
-    result = run(nlb, missing="make", security_groups="open")
-    assert result["changed"], result
-    assert "load balancer public seems to be made by infrastructure code (Terraform=true)" in str(
-        result["warnings"]
-    ), result
     nlb.elb.add_tags(ResourceArns=[balancer], Tags=[{"Key": "service.k8s.aws/stack", "Value": "gw/public"}])
-    refused = run(nlb)
+    refused = run(nlb, ignore_changes=True)
     assert refused["failure"]["code"] == "owned" and "Service gw/public" in refused["msg"]
+
+
+@pytest.mark.parametrize("made", ["load balancer public", "listener public:443", "target group http-blue"])
+def test_what_infrastructure_code_makes_is_refused_until_it_ignores_weights(nlb, made):
+    balancer = nlb.elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+    arns = {"load balancer public": balancer, "listener public:443": nlb.listeners[1],
+            "target group http-blue": nlb.arn["http-blue"]}  # fmt: skip
+    nlb.elb.add_tags(ResourceArns=[arns[made]], Tags=[{"Key": "Terraform", "Value": "true"}])
+    before = nlb.elb.describe_target_groups()["TargetGroups"]
+    refused = run(nlb, missing="make", security_groups="open")
+    assert refused["failure"]["code"] == "green_not_as_blue" and len(refused["failure"]["problems"]) == 1
+    assert f"{made} (Terraform=true)" in refused["msg"] and "ignore_changes: true" in refused["msg"]
+    assert nlb.elb.describe_target_groups()["TargetGroups"] == before
+    assert run(nlb, missing="make", security_groups="open", ignore_changes=True)["changed"]
+    green = nlb.elb.describe_target_groups(Names=["http-green"])["TargetGroups"][0]["TargetGroupArn"]
+    nlb.elb.remove_tags(ResourceArns=[arns[made]], TagKeys=["Terraform"])
+    nlb.elb.add_tags(ResourceArns=[green], Tags=[{"Key": "Terraform", "Value": "true"}])
+    assert run(nlb, security_groups="open")["changed"] is False, "green's own may come from code"
+
+
+def test_a_rule_of_infrastructure_code_is_refused_too(alb):
+    alb.elb.add_tags(ResourceArns=[alb.rules["own"]], Tags=[{"Key": "managed-by", "Value": "pulumi"}])
+    pairs = [{"blue": "blue", "green": "green", "node_port": 30081, "status_port": 30022}]
+    options = {"balancer": "application", "listeners": ["front:80"], "target_groups": pairs}
+    assert "managed-by=pulumi" in run(alb, security_groups="ignore", **options)["msg"]
+    assert "managed-by=pulumi" not in run(alb, security_groups="ignore", ignore_changes=True, **options)["msg"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def test_what_is_read_and_copied_is_in_the_permissions_that_are_shipped():
     for own in _policies.COPIED.values():
         for verb in ("get", "list", "create", "update", "delete"):
             assert allowed("deploy", *VERSIONS[own.name][0], verb), (own.name, verb)
+        for name in own.asks:
+            assert allowed("deploy", *VERSIONS[name][0], "list"), name
     for name in policy_twin.NEEDED:
         assert allowed("deploy", *VERSIONS[name][0], "list"), name
 

@@ -293,3 +293,25 @@ def test_a_repository_without_such_a_file_is_refused(cluster, tmp_path, repo):
     (repo / "live/prod/env.hcl").unlink()
     assert run(cluster, tmp_path, repo=str(repo))["failure"]["code"] == "not_found"
     assert run(cluster, tmp_path, repo=str(repo / "none"))["failure"]["code"] == "not_found"
+
+
+GROUPS = [
+    {"blue": "public-http", "green": "public-http-green", "node_port": 30081, "status_port": 30022},
+    {"blue": BLUE_ARN, "green": GREEN_ARN, "node_port": 30444},
+]
+
+
+def test_a_value_can_be_the_target_group_that_leads_to_a_port(cluster, tmp_path):
+    names = {
+        "http_port": "public/http", "http_group": "public/http/target_group", "https_group": "public/https/target_group",
+        "status_group": "public/status/target_group",
+    }  # fmt: skip
+    options = {"dest": str(tmp_path / "out"), "workloads": WORKLOADS, "names": names, "target_groups": GROUPS}
+    result = run_module(infrastructure_files, options, cluster)
+    assert {value["name"]: (value["blue"], value["green"]) for value in result["inputs"]} == {
+        "http_port": (30080, 30081), "http_group": ("public-http", "public-http-green"), "https_group": (BLUE_ARN, GREEN_ARN),
+    }  # fmt: skip
+    assert result["lacking"] == ["No target group leads to NodePort 30022 of public's status (status_group)"]
+    assert 'http_group = "public-http-green"' in (tmp_path / "out" / "env.hcl").read_text()
+    wrong = run_module(infrastructure_files, {**options, "names": {"x": "public/http/arn"}}, cluster)
+    assert wrong["failure"]["code"] == "bad_option" and "WORKLOAD/PORT/target_group" in wrong["msg"]

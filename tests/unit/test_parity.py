@@ -155,6 +155,12 @@ def test_what_is_not_in_the_dump_is_unknown_and_never_equal(section):
     assert found.counts()["unknown"] >= 1 and found.counts()["different"] == 0
 
 
+def test_certificates_of_its_own_are_only_there_or_not():
+    green = dump("green", certificate=OTHER)
+    assert _parity.compare(dump(), green, own_certificates=True).counts().get("different", 0) == 0
+    assert _parity.compare(dump(), green).counts()["different"] > 0
+
+
 def test_keys_are_in_no_result():
     green = dump("green", certificate=OTHER)
     text = json.dumps(compare(green).parts) + str(_parity.parts_of(green))

@@ -28,7 +28,10 @@ def planned(*added, waive=(), **settings):
 
 
 # -- what a copy says --------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("envoy_filters", "hpas", "network_policies")])
+OTHERWISE = ("envoy_filters", "hpas", "network_policies", "destination_rules", "service_monitors", "pod_monitors")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OTHERWISE])
 def test_a_copy_selects_greens_pods_alone(name):
     labels = {"matchLabels": {"app": "old"}}
     copied = twin(name, {"selector": labels, "other": [1]})
@@ -233,3 +236,87 @@ def test_a_guard_that_is_copied_lets_green_do_what_blue_may():
     assert codes(mesh(blue)) == {"network_policy_open"} and codes(foreseen(blue)) == set()
     assert codes(mesh(blue, deny)) == {"network_policy_green"} and codes(foreseen(blue, deny)) == set()
     assert codes(foreseen(deny)) == {"network_policy_green"}  # nothing of blue's allows anything
+
+
+# -- DestinationRules and monitors -------------------------------------------------------------------------------------
+FAR = {"host": "web.shop.svc.cluster.local", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}}
+
+
+def test_a_destination_rule_of_blues_namespace_is_copied_for_greens_alone():
+    copied = twin("destination_rules", {**FAR, "exportTo": ["*"]})
+    assert copied["spec"] == {**FAR, "exportTo": ["."]} and copied["metadata"]["namespace"] == "gw"
+    own = {"host": "web", "workloadSelector": {"matchLabels": {"app": "old"}}}
+    assert twin("destination_rules", own)["spec"] == {
+        "host": "web.edge.svc.cluster.local", "exportTo": ["."], "workloadSelector": {"matchLabels": {"app": "new"}},
+    }  # fmt: skip
+
+
+def test_only_rules_that_blue_uses_for_its_routes_are_copied():
+    rule = ("destination_rules", thing("DestinationRule", "edge/far", FAR))
+    assert planned(rule) == ([("DestinationRule gw/far-new", "created")], [])
+    for spec in ({"host": "x.shop.svc.cluster.local"}, {**FAR, "workloadSelector": {"matchLabels": {"app": "else"}}}):
+        assert planned(("destination_rules", thing("DestinationRule", "edge/far", spec))) == ([], [])
+    theirs = ("destination_rules", thing("DestinationRule", "gw/own", FAR))
+    assert planned(rule, theirs) == ([], []), "one of green's own decides"
+    assert planned(rule, waive=["destination_rule_scope:edge/far"]) == ([], [])
+
+
+def test_two_workloads_of_one_namespace_need_one_copy_of_a_destination_rule():
+    workloads = [WORKLOAD, {**WORKLOAD, "name": "other", "green": {**WORKLOAD["green"], "release": "second"}}]
+    inventory = mesh(("destination_rules", thing("DestinationRule", "edge/far", FAR)), workloads=workloads)
+    steps, _refused = _policies.present(inventory, ["DestinationRule"], ())
+    assert [step.object for step in steps] == ["DestinationRule gw/far-new"]
+
+
+def test_with_its_copy_a_destination_rule_is_no_finding():
+    rule = ("destination_rules", thing("DestinationRule", "edge/far", FAR))
+    assert "destination_rule_scope" in codes(mesh(rule))
+    inventory = mesh(rule)
+    _policies.foresee(inventory, ())
+    assert findings.examine(inventory, [])[0] == []
+
+
+def monitor(ref, kind="ServiceMonitor", labels=None, **spec):
+    field = "endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"
+    given = {"selector": {"matchLabels": {"app": "old"}}, field: [{"port": "https"}], **spec}
+    return thing(kind, ref, given, labels=labels or {})
+
+
+OLD = ("services", {**service("edge/old", {"app": "old"})})
+OLD[1]["metadata"]["labels"] = {"app": "old"}
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
+def test_a_monitor_of_blues_has_a_copy_that_prometheus_chooses(kind):
+    labels = {"release": "prometheus", "app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "x"}
+    name = {"ServiceMonitor": "service_monitors", "PodMonitor": "pod_monitors"}[kind]
+    inventory = mesh(OLD, (name, monitor("edge/m", kind, labels)))
+    (step,) = _policies.present(inventory, [kind], ())[0]
+    assert step.object == f"{kind} gw/m-new"
+    assert step.after["metadata"]["labels"] == {"release": "prometheus", "app.kubernetes.io/managed-by": "bluegreen.mesh"}
+    assert step.after["spec"]["selector"] == {"matchLabels": {"app": "new"}}
+    assert step.after["spec"]["namespaceSelector"] == {"matchNames": ["gw"]}
+
+
+def test_one_that_is_elsewhere_stays_there_and_selects_what_greens_service_has():
+    green = service("gw/new", {"app": "new"})
+    green["metadata"]["labels"] = {"app.kubernetes.io/name": "new", "helm.sh/chart": "gateway-1"}
+    source = monitor("watch/m", namespaceSelector={"any": True})
+    (step,) = _policies.present(mesh(OLD, ("services", green), ("service_monitors", source)), ["ServiceMonitor"], ())[0]
+    assert step.object == "ServiceMonitor watch/m-new"
+    assert step.after["spec"]["selector"] == {"matchLabels": {"app.kubernetes.io/name": "new"}}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [({"port": "https", "basicAuth": {"username": {"name": "s"}}}, "basicAuth"), ({"port": "metrics"}, "no port metrics")],
+)
+def test_a_monitor_that_can_not_be_copied_is_still_found_and_stops_nothing(endpoint, words):
+    source = ("service_monitors", monitor("edge/m", endpoints=[endpoint]))
+    steps, refused = planned(OLD, source)
+    assert steps == [] and words in refused[0][1]
+    inventory = mesh(OLD, source)
+    _policies.foresee(inventory, ())
+    (finding,) = findings.examine(inventory, [])[0]
+    assert finding.code == "monitor_on_blue" and finding.severity == "warning" and words in finding.fix
+    assert not _policies.COPIED["ServiceMonitor"].needed

@@ -27,14 +27,17 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import (
     elb_listener_weights,
     elb_target_group_twin,
     gateway_clone,
+    gateway_namespace,
     gateway_selector,
     haproxy_weights,
+    helm,
     policy_twin,
     replicas_pin,
     resource_archive,
     resource_keep,
     service_endpoints,
     service_node_ports,
+    tasks,
     virtual_service_gateways,
 )
 from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, migration_report
@@ -49,6 +52,35 @@ STEP = {"id": "1-a", "phase": "bind", "op": "op", "key": "Secret n/s", "backup":
 def test_every_inverse_has_a_rendering():
     """An undo without one: write plugins/module_utils/runbook/MODULE.py, and name it in the __init__.py beside it."""
     assert set(runbook.RENDERED) == {path.stem.removeprefix("undo_") for path in UNDO.glob("undo_*.yml")}
+
+
+def test_a_release_that_was_there_goes_back_to_its_revision():
+    params = {"release_name": "green", "release_namespace": "b"}
+    (command,) = helm.commands(STEP, {**params, "revision": 0}, BOOK)
+    assert command.run == "h uninstall green -n b --wait --ignore-not-found"
+    (command,) = helm.commands(STEP, {**params, "revision": 3}, BOOK)
+    assert command.run == "h rollback green 3 -n b --wait"
+
+
+def test_a_balancer_of_the_users_own_is_named_by_its_file():
+    (command,) = tasks.commands(STEP, {"set": "/etc/balancer/set.yml", "green_percent": 0}, BOOK)
+    assert command == ("give green 0 % again, as your file /etc/balancer/set.yml does", ":")
+    servers = [{"backend": "web", "server": "a", "colour": "blue"}, {"backend": "web", "server": "b", "colour": "green"}]
+    found = runbook.sections(BOOK, {}, [], servers, "tasks")
+    (back,) = found[1]["commands"]
+    assert "green 0 %" in back["what"] and "Blue is web/a. Green is web/b." in back["what"]
+    assert "as your file does" in found[0]["commands"][-1]["what"]
+
+
+def test_every_balancer_has_a_way_back_by_hand():
+    types = {path.stem for path in (UNDO.parents[1] / "cutover" / "meta" / "balancers").glob("*.yml")}
+    assert types == runbook.BALANCERS.keys()
+
+
+def test_a_namespace_is_looked_into_and_not_removed_by_running_the_section():
+    look, remove = gateway_namespace.commands(STEP, {"state": "absent", "names": ["green"]}, BOOK)
+    assert "api-resources --verbs=list --namespaced" in look.run and "-n green get" in look.run
+    assert remove.run == ": # k delete namespace green"
 
 
 def test_copies_of_policies_are_removed_by_their_full_names():

@@ -117,6 +117,126 @@ def test_a_rewritten_host_resolves_to_the_same(scope, target):
     assert resolved(_twin.host_in(host, "blue", target), target) == resolved(host, "blue")
 
 
+# -- Certificates of green's own ---------------------------------------------------------------------------------------
+CERTS = "/apis/cert-manager.io/v1/namespaces"
+OWN = ("certificates", "istio-gateway", "site")
+
+
+def certificate(ref="istio-system/site", secret_name="public-cert", kind="ClusterIssuer", **more):
+    namespace, name = ref.split("/")
+    spec = {"secretName": secret_name, "dnsNames": ["*.lab.test"], "issuerRef": {"kind": kind, "name": "ca"}, **more}
+    return {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"namespace": namespace, "name": name},
+            "spec": spec}  # fmt: skip
+
+
+def cert_manager(cluster, status="True", **condition):
+    """Issues what it is asked about."""
+
+    def answer(_request):
+        body = cluster.peek(*OWN)
+        if body is None:
+            return None
+        conditions = [{"type": "Ready", "status": status, "reason": "Issuing", "message": "soon", **condition}]
+        return 200, {**body, "status": {"conditions": conditions}}
+
+    cluster.on("GET", f"{CERTS}/istio-gateway/certificates/site", answer)
+
+
+def issued(result):
+    return [entry["state"] for entry in result["issued"]]
+
+
+def test_green_has_a_certificate_of_its_own_before_a_gateway_names_it(cluster):
+    cluster.add(certificate(secretTemplate={"annotations": {"reflector": "yes"}}, keystores={}))
+    cert_manager(cluster)
+    checked = run(cluster, certificates="certificate", check=True)
+    assert cluster.writes == 0 and issued(checked) == ["created"]
+    result = run(cluster, certificates="certificate")
+    assert checked == result and states(result) == (["created"], []) and issued(result) == ["created"]
+    own = cluster.peek(*OWN)
+    assert own["spec"] == certificate()["spec"]
+    assert own["metadata"]["annotations"] == {"bluegreen.mesh/twin-of": "istio-system/site"}
+    order = [request.path.rpartition("/")[2] for request in cluster.log if request.method == "POST"]
+    assert order == ["certificates", "gateways"] * (len(order) // 2)
+    again = run(cluster, certificates="certificate")
+    assert not again["changed"] and issued(again) == ["unchanged"]
+    cluster.edit("certificates", "istio-system", "site", lambda c: c["spec"].update(dnsNames=["*.new.test"]))
+    assert issued(run(cluster, certificates="certificate")) == ["updated"]
+    assert cluster.peek(*OWN)["spec"]["dnsNames"] == ["*.new.test"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [({"status": "False"}, "soon"), ({"observedGeneration": 0}, "not looked at since generation 1")],
+)
+def test_no_gateway_is_written_while_a_certificate_is_not_issued(cluster, condition, words):
+    cluster.add(certificate())
+    cert_manager(cluster, **condition)
+    refused = run(cluster, certificates="certificate", timeout=0)
+    assert refused["failure"]["code"] == "certificate_not_ready" and words in refused["msg"]
+    assert cluster.peek(*OWN) and cluster.peek(*GREEN) is None
+
+
+def test_what_cert_manager_does_not_write_is_copied_and_without_it_all_is(cluster):
+    cluster.add(certificate(secret_name="other"))
+    result = run(cluster, certificates="certificate")
+    assert states(result) == (["created"], ["created"]) and result["issued"] == []
+    none = FakeCluster(BLUE, secret("istio-system/public-cert"), secret("istio-gateway/unrelated"))
+    none.on("GET", f"{CERTS}/*/certificates", lambda _r: (404, {"message": "no such kind"}))
+    assert states(run(none, certificates="certificate")) == (["created"], ["created"])
+
+
+def test_an_issuer_of_blues_namespace_alone_is_named(cluster):
+    cluster.add(certificate(kind="Issuer"))
+    refused = run(cluster, certificates="certificate")
+    assert refused["failure"]["code"] == "issuer_missing" and "Issuer ca" in refused["msg"]
+    assert cluster.peek(*OWN) is None
+    issuer = {"apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": {"namespace": "istio-gateway", "name": "ca"}}
+    cluster.add(issuer)
+    cert_manager(cluster)
+    assert issued(run(cluster, certificates="certificate")) == ["created"]
+
+
+def test_what_others_have_there_is_not_taken(cluster):
+    cluster.add(certificate(), secret("istio-gateway/public-cert"))
+    assert run(cluster, certificates="certificate")["failure"]["code"] == "secret_conflict"
+    cluster.add(certificate("istio-gateway/theirs"))
+    result = run(cluster, certificates="certificate")
+    assert issued(result) == ["foreign"] and states(result) == (["created"], [])
+    assert cluster.peek("certificates", "istio-gateway", "theirs")["spec"] == certificate()["spec"]
+
+
+def test_a_certificate_is_undone_with_the_secret_that_it_wrote(cluster):
+    cluster.add(certificate())
+    cert_manager(cluster)
+    run(cluster)  # copied first, then taken over
+    run(cluster, certificates="certificate")
+    cluster.edit(
+        "secrets", "istio-gateway", "public-cert",
+        lambda s: s["metadata"]["annotations"].update({"cert-manager.io/certificate-name": "site"}),
+    )  # fmt: skip
+    cluster.edit("secrets", "istio-gateway", "public-cert", lambda s: s.update(data={"tls.crt": "bmV3", "tls.key": KEY}))
+    assert states(run(cluster)) == (["unchanged"], ["foreign"]), "cert-manager writes it now"
+    assert not run(cluster, state="refreshed")["changed"]
+    undo = run_module(gateway_twin, {"state": "absent", "pairs": [PAIR]}, cluster)
+    assert states(undo)[0] == ["removed"]
+    undo = run_module(gateway_twin, {"state": "absent", "issued": ["istio-gateway/site"]}, cluster)
+    assert issued(undo) == ["removed"] and cluster.peek(*OWN) is None
+    assert cluster.peek("secrets", "istio-gateway", "public-cert") is None
+    assert not run_module(gateway_twin, {"state": "absent", "issued": ["istio-gateway/site"]}, cluster)["changed"]
+
+
+def test_a_copy_follows_a_renewal_and_nothing_else_is_written(cluster):
+    assert not run(cluster, state="refreshed")["changed"] and cluster.writes == 0
+    run(cluster)
+    cluster.edit("secrets", "istio-system", "public-cert", lambda s: s["data"].update({"tls.crt": "bmV3"}))
+    cluster.edit(*GREEN, lambda g: g["spec"].update(selector={"app": "changed"}))
+    writes = cluster.writes
+    assert states(run(cluster, state="refreshed")) == ([], ["updated"]) and cluster.writes == writes + 1
+    assert cluster.peek("secrets", "istio-gateway", "public-cert")["data"]["tls.crt"] == "bmV3"
+    assert not run(cluster, state="refreshed")["changed"]
+
+
 def test_ports_are_mapped(cluster):
     run(cluster, {**PAIR, "ports": {"8080": 80, 8443: "443"}})
     assert [s["port"]["number"] for s in cluster.peek(*GREEN)["spec"]["servers"]] == [80, 443]

@@ -27,7 +27,7 @@ def check(inventory: Inventory) -> list[Finding]:
             copy = inventory.find("secrets", (green_namespace, credential.name))
             renewer = _renewer(inventory, source) if source else ""
             ours = bool(copy) and annotations_of(copy).get(COPY_OF) == f"{blue_namespace}/{credential.name}"
-            to_come = not copy and inventory.certificates == "copy"
+            to_come = not copy and inventory.certificates in _to_be_copied(inventory, source)
             if not source or not renewer or not (ours or to_come):
                 continue
             if _issued(inventory, (green_namespace, credential.name)):
@@ -38,11 +38,18 @@ def check(inventory: Inventory) -> list[Finding]:
                 Finding(
                     CODE, ERROR if stale else WARNING, f"Secret {title(ref_of(source))}", "data[tls.crt]",
                     f"{renewer} renews it; its copy in {green_namespace} {words}",
-                    f"Give namespace {green_namespace} a Certificate of its own for {credential.name} and set"
-                    " mesh_certificates: require; or run deploy again after each renewal until then.",
+                    f"Give namespace {green_namespace} a Certificate of its own for {credential.name}: set"
+                    " mesh_certificates: certificate, which makes one from blue's, or make it yourself and set"
+                    " mesh_certificates: require. Cutover and soak copy again after a renewal; between these, run deploy"
+                    " again.",
                 )
             )  # fmt: skip
     return found
+
+
+def _to_be_copied(inventory: Inventory, source: Object | None) -> tuple[str, ...]:
+    """The settings of certificates with which this Secret will be copied."""
+    return ("copy",) if source and _issued(inventory, ref_of(source)) else ("copy", "certificate")
 
 
 def _renewer(inventory: Inventory, secret: Object) -> str:

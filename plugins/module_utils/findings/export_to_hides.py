@@ -13,6 +13,8 @@ import typing as t
 from .._inventory import (
     ERROR, WARNING, Finding, Inventory, full_host, host_covers, named, namespaces_of, ref_of, service_of, visible,
 )  # fmt: skip
+from .._policies import POLICY_OF
+from .._twin import is_ours
 
 CODE = "export_to_hides"
 
@@ -28,7 +30,8 @@ def check(inventory: Inventory) -> list[Finding]:
         spec = rule.get("spec") or {}
         pattern = full_host(spec.get("host", ""), ref_of(rule)[0])
         sides = {s for host, reached in inventory.routed_hosts.items() if host_covers(pattern, host) for s in reached}
-        found += _hidden(rule, spec.get("exportTo"), sides, "spec.exportTo", WARNING)
+        copied = {ref_of(r)[0] for r in inventory["destination_rules"] if is_ours(r, POLICY_OF) == named(rule)}
+        found += _hidden(rule, spec.get("exportTo"), {s for s in sides if s[1] not in copied}, "spec.exportTo", WARNING)
     for entry in inventory["service_entries"]:
         spec = entry.get("spec") or {}
         sides = {s for h, reached in inventory.routed_hosts.items() if h in (spec.get("hosts") or ()) for s in reached}

@@ -5,43 +5,26 @@
 
 from __future__ import annotations
 
-from .._inventory import WARNING, Finding, Inventory, Object, Workload, labels_of, named, ref_of
-from .._objects import picks
+from .._inventory import WARNING, Finding, Inventory, Object, Workload, named
+from .._policies import lacking
 
 CODE = "monitor_on_blue"
 
 
 def check(inventory: Inventory) -> list[Finding]:
-    found = []
-    for workload in inventory.workloads:
-        service = inventory.find("services", workload.blue)
-        green = inventory.find("services", workload.green)
-        sides = {  # kind -> labels on blue, labels on green
-            "service_monitors": ([labels_of(service)] if service else [], labels_of(green) if green else None),
-            "pod_monitors": (inventory.blue_labels(workload), workload.green_labels),
-        }
-        for kind, (at_blue, at_green) in sides.items():
-            if any(_takes(m, workload.green[0], at_green) for m in inventory[kind]):
-                continue
-            found += [
-                _finding(monitor, workload) for monitor in inventory[kind]
-                if any(_takes(monitor, workload.blue[0], labels) for labels in at_blue)
-            ]  # fmt: skip
-    return found
+    return [
+        _finding(inventory, monitor, workload)
+        for workload in inventory.workloads
+        for kind in ("ServiceMonitor", "PodMonitor")
+        for monitor in lacking(inventory, workload, kind)
+    ]
 
 
-def _finding(monitor: Object, workload: Workload) -> Finding:
+def _finding(inventory: Inventory, monitor: Object, workload: Workload) -> Finding:
+    why = inventory.not_copied.get(named(monitor))
     return Finding(
         CODE, WARNING, named(monitor), "spec.selector",
         f"it selects blue of {workload.name}, and nothing of its kind selects green",
         f"Add one for green (pods labelled {workload.green_labels}, namespace {workload.green[0]}), or widen selector"
-        " and namespaceSelector.",
+        f" and namespaceSelector. {why or 'With mesh_policies: copy, deploy adds it.'}",
     )  # fmt: skip
-
-
-def _takes(monitor: Object, namespace: str, labels: dict[str, str] | None) -> bool:
-    """labels None: those of a Service that is still to be made; then its namespace decides."""
-    spec = monitor.get("spec") or {}
-    where = spec.get("namespaceSelector") or {}
-    there = where.get("any") or namespace in (where.get("matchNames") or [ref_of(monitor)[0]])
-    return bool(there) and (labels is None or picks(spec.get("selector") or {}, labels))

@@ -24,6 +24,7 @@ from . import (
     elb_listener_weights,
     elb_target_group_twin,
     gateway_clone,
+    gateway_namespace,
     gateway_selector,
     gateway_twin,
     git_commit,
@@ -36,6 +37,7 @@ from . import (
     route53_weights,
     service_endpoints,
     service_node_ports,
+    tasks,
     virtual_service_gateways,
 )
 from ._command import Book, Command
@@ -48,6 +50,7 @@ RENDERED = {
     "elb_listener_weights": elb_listener_weights,
     "elb_target_group_twin": elb_target_group_twin,
     "gateway_clone": gateway_clone,
+    "gateway_namespace": gateway_namespace,
     "gateway_selector": gateway_selector,
     "gateway_twin": gateway_twin,
     "git_commit": git_commit,
@@ -60,13 +63,14 @@ RENDERED = {
     "route53_weights": route53_weights,
     "service_endpoints": service_endpoints,
     "service_node_ports": service_node_ports,
+    "tasks": tasks,
     "virtual_service_gateways": virtual_service_gateways,
 }
 # By mesh_balancer.type. Such a file also says how all traffic goes back to blue, all_to_blue(servers), and how to look at
 # the shares in force, show(servers).
 BALANCERS = {
     "aws_alb": elb_listener_weights, "aws_nlb": elb_listener_weights, "dns": dns_records, "haproxy": haproxy_weights,
-    "route53": route53_weights, "service": service_endpoints,
+    "route53": route53_weights, "service": service_endpoints, "tasks": tasks,
 }  # fmt: skip
 TITLES = {
     "cleanup": "Make blue again (undo of cleanup)",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Undoes what gateway_twin has made: green's Gateways and copies of certificates."""
+"""Undoes what gateway_twin has made: green's Gateways and copies of certificates, or Certificates."""
 
 from __future__ import annotations
 
@@ -33,4 +33,10 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
                 f"k delete {on('secret', namespace, name)} --ignore-not-found",
             )
         )
+    for issued in params.get("issued") or []:
+        namespace, _slash, name = issued.partition("/")
+        where = on("certificates.cert-manager.io", namespace, name)
+        secret = f"$(k get {where} -o jsonpath='{{.spec.secretName}}')"
+        run = f'secret="{secret}" && k delete {where} && k delete secret "$secret" -n {shlex.quote(namespace)}'
+        found.append(Command(f"remove Certificate {issued}, and the Secret that it wrote", run))
     return found

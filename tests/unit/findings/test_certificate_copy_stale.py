@@ -19,6 +19,7 @@ def test_a_copy_that_is_to_come():
     assert finding.severity == "warning" and finding.object == "Secret edge/cert"
     assert "Certificate edge/site renews it" in finding.found and "mesh_certificates: require" in finding.fix
     assert trap.check(mesh(SOURCE, ISSUED, certificates="require")) == []
+    assert trap.check(mesh(SOURCE, ISSUED, certificates="certificate")) == []
 
 
 def test_a_copy_that_has_gone_stale_is_an_error():
@@ -31,6 +32,7 @@ def test_others_that_renew():
     owner = {"kind": "ExternalSecret", "name": "site", "controller": True}
     owned = ("secrets", tls_secret("edge/cert", "*.test", ownerReferences=[owner]))
     assert "ExternalSecret edge/site" in only(trap, mesh(owned)).found
+    assert only(trap, mesh(owned, certificates="certificate")), "is copied all the same"
     noted = ("secrets", tls_secret("edge/cert", "*.test", annotations={"cert-manager.io/certificate-name": "site"}))
     assert "Certificate edge/site" in only(trap, mesh(noted)).found
 

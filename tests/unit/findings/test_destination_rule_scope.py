@@ -24,6 +24,11 @@ def test_in_the_root_namespace_it_comes_after_the_one_beside_the_service():
     assert trap.check(mesh(("destination_rules", RULE), root_namespace="edge")) == []
 
 
+def test_a_rule_in_greens_namespace_decides_there():
+    own = thing("DestinationRule", "gw/web", {"host": "*.shop.svc.cluster.local"})
+    assert trap.check(mesh(("destination_rules", RULE), ("destination_rules", own))) == []
+
+
 def test_rules_beside_the_service_are_fine():
     assert trap.check(mesh(("destination_rules", BESIDE))) == []
     unrelated = thing("DestinationRule", "edge/x", {"host": "x.shop.svc.cluster.local"})

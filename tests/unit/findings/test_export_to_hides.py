@@ -65,3 +65,12 @@ def test_a_delegates_destinations_count():
     hidden = service("shop/deep", annotations={"networking.istio.io/exportTo": "edge"})
     inventory = mesh(("virtual_services", root), ("virtual_services", leaf), ("services", hidden))
     assert only(trap, inventory).object == "Service shop/deep"
+
+
+def test_a_destination_rule_with_a_copy_of_ours_is_not_missed():
+    hidden = thing("DestinationRule", "edge/web", {"host": "web.shop.svc.cluster.local", "exportTo": ["."]})
+    assert only(trap, mesh(("destination_rules", hidden))).object == "DestinationRule edge/web"
+    ours = {"annotations": {"bluegreen.mesh/policy-of": "DestinationRule edge/web"},
+            "labels": {"app.kubernetes.io/managed-by": "bluegreen.mesh"}}  # fmt: skip
+    copied = thing("DestinationRule", "gw/web-new", {"host": "web.shop.svc.cluster.local", "exportTo": ["."]}, **ours)
+    assert trap.check(mesh(("destination_rules", hidden), ("destination_rules", copied))) == []

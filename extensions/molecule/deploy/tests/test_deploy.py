@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import subprocess
+import typing as t
 
 import lab
 import yaml
@@ -110,5 +112,66 @@ def test_rolling_back_leaves_what_was_there(cluster: Cluster) -> None:
         vs["metadata"]["name"] for vs in cluster.list(path_of(ISTIO, "virtualservices"))
         if any("mesh-clone" in g or "mesh-bigbang" in g for g in vs["spec"].get("gateways", []))
     ]  # fmt: skip
-    # Big Bang's own is Big Bang's to remove.
+    # Deploy made this one, and nothing is in it any more. Big Bang's own is Big Bang's to remove.
+    assert cluster.find(path_of("v1", "namespaces", name="mesh-clone")) is None
     assert cluster.find(path_of("v1", "services", "mesh-bigbang", "public-ingressgateway"))
+
+
+# -- a release that was there before ---------------------------------------------------------------------------------
+PLACE = ("mesh-helm", "passthrough-helm")
+RELEASE = {
+    "mesh_migration": "release",
+    "mesh_journal_namespace": "mesh-deploy",
+    "mesh_deploy_timeout": 60,
+    "mesh_deploy_method": "helm",
+    "mesh_workloads": [
+        {
+            "name": "passthrough",
+            "blue": {"namespace": "istio-system", "service": "passthrough-ingressgateway"},
+            "green": {
+                "namespace": PLACE[0], "release": PLACE[1], "labels": {"app": "passthrough-helm"},
+                "node_ports": {"status-port": 31322, "http2": 31381, "https": 31644},
+            },
+        }
+    ],
+}  # fmt: skip
+
+
+def release(undo: bool, **more: t.Any) -> subprocess.CompletedProcess[str]:
+    command, options = lab.playing({**RELEASE, "release_undo": undo, **more})
+    command[command.index("playbooks/migrate.yml")] = str(HERE / "files" / "release.yml")
+    return subprocess.run(command, capture_output=True, timeout=200, check=False, **options)
+
+
+def helm(*argv: str) -> str:
+    command = ["helm", "--kube-context", "lab", "--namespace", PLACE[0], *argv]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def revision() -> int:
+    return json.loads(helm("status", PLACE[1], "--output", "json"))["version"]
+
+
+def test_a_release_that_was_there_is_journalled_and_fenced_and_goes_back_to_its_revision(cluster: Cluster) -> None:
+    service = path_of("v1", "services", *PLACE)
+    chart = f"{os.environ['ISTIO_CHARTS']}/gateway"
+    given = ["--set", "service.type=ClusterIP", "--set", "replicaCount=0", "--set", "autoscaling.enabled=false"]
+    helm("install", PLACE[1], chart, "--create-namespace", *given)
+    try:
+        done = release(undo=False)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert revision() == 2
+        ports = {p["name"]: p["nodePort"] for p in cluster.get(service)["spec"]["ports"]}
+        assert ports == RELEASE["mesh_workloads"][0]["green"]["node_ports"]
+        # A run that another one has taken over from installs nothing, and takes nothing back.
+        for undo in (False, True):
+            late = release(undo=undo, _mesh_epoch=0, mesh_gateway_chart={"ref": "/nowhere"})
+            assert late.returncode != 0 and "stale_epoch" in late.stdout, late.stdout[-3000:]
+        assert revision() == 2
+        done = release(undo=True)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert revision() == 3 and cluster.get(service)["spec"]["type"] == "ClusterIP"
+        again = release(undo=True)
+        assert again.returncode == 0 and revision() == 3
+    finally:
+        helm("uninstall", PLACE[1])

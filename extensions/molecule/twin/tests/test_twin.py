@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import pathlib
+import time
 import typing as t
 
 import lab
@@ -106,6 +107,58 @@ def test_the_journals_inverses_undo_it_all(cluster: Cluster, tmp_path: pathlib.P
     assert list(gateways(cluster)) == ["foreign"] and list(secrets(cluster)) == ["taken"]
 
 
+# -- Certificates of green's own ---------------------------------------------------------------------------------------
+CERTIFICATES = "cert-manager.io/v1"
+CRDS = path_of("apiextensions.k8s.io/v1", "customresourcedefinitions")
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+    "metadata": {"name": "certificates.cert-manager.io"},
+    "spec": {
+        "group": "cert-manager.io", "scope": "Namespaced",
+        "names": {"kind": "Certificate", "listKind": "CertificateList", "plural": "certificates", "singular": "certificate"},
+        "versions": [
+            {
+                "name": "v1", "served": True, "storage": True, "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}  # fmt: skip
+
+
+def await_(what: str, look: t.Callable[[], t.Any]) -> t.Any:
+    deadline = time.monotonic() + 30
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"{what}: not within 30 s"
+        time.sleep(0.1)
+    return found
+
+
+def test_green_gets_a_certificate_of_its_own_and_its_gateway_waits_for_it(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    """cert-manager is played: what it would say is written here."""
+    cluster.create(CRDS, CRD)
+    kinds = path_of(CERTIFICATES, "certificates", OLD)
+    try:
+        await_("the kind", lambda: cluster.raw("GET", kinds, retry=False)[0] == 200)
+        spec = {"secretName": "site", "dnsNames": ["own.twin.test"], "issuerRef": {"kind": "ClusterIssuer", "name": "ca"}}
+        blue = {"apiVersion": CERTIFICATES, "kind": "Certificate", "metadata": {"name": "tls", "namespace": OLD}, "spec": spec}
+        cluster.create(kinds, blue)
+        waiting = lab.start("gateway_twin", tmp_path, pairs=[PAIR], certificates="certificate", timeout=30)
+        own = path_of(CERTIFICATES, "certificates", NEW, "tls")
+        assert await_("green's Certificate", lambda: cluster.find(own))["spec"] == spec
+        assert "site" not in gateways(cluster) and waiting.poll() is None
+        ready = {"type": "Ready", "status": "True", "observedGeneration": 1}
+        cluster.patch(f"{own}/status", {"status": {"conditions": [ready]}})
+        done = json.loads(waiting.communicate(timeout=60)[0])
+        assert [entry["state"] for entry in done["issued"]] == ["created"] and "site" in gateways(cluster)
+        assert run(tmp_path, pairs=[PAIR], certificates="certificate")["changed"] is False
+        copied = [f"{NEW}/mutual", f"{NEW}/mutual-cacert"]
+        run(tmp_path, state="absent", pairs=[PAIR], copies=copied)
+        assert run(tmp_path, state="absent", issued=[f"{NEW}/tls"])["changed"] and cluster.find(own) is None
+    finally:
+        cluster.delete(f"{CRDS}/{CRD['metadata']['name']}")
+
+
 # -- policies ----------------------------------------------------------------------------------------------------------
 COPIES = {
     "AuthorizationPolicy": ("security.istio.io/v1", "authorizationpolicies", "edge-site"),
@@ -114,6 +167,7 @@ COPIES = {
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", "guard-site"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets", "site-site"),
     "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers", "site-site"),
+    "DestinationRule": ("networking.istio.io/v1", "destinationrules", "far-site"),
 }
 
 
@@ -135,6 +189,10 @@ def test_copies_are_for_greens_pods_and_ports(cluster: Cluster) -> None:
     (rule,) = specs["NetworkPolicy"]["ingress"]
     assert rule["from"][0]["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": OLD}}
     assert rule["ports"] == [{"port": 443, "protocol": "TCP"}]
+    assert specs["DestinationRule"] == {
+        "host": "web.mesh-twin-far.svc.cluster.local", "exportTo": ["."],
+        "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 7}}},
+    }  # fmt: skip
     scaled = specs["HorizontalPodAutoscaler"]
     assert (scaled["minReplicas"], scaled["maxReplicas"]) == (3, 5) and scaled["scaleTargetRef"]["name"] == "site"
     labels = copies(cluster)["AuthorizationPolicy"]["metadata"]["labels"]
