@@ -269,7 +269,7 @@ NEVER_RECORDED = {
     "elb_target_group_twin": {
         "kubeconfig", "context", "balancer", "listeners", "target_groups", "missing", "security_groups"
     },
-    "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
+    "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "reloaded_since"},
     "bigbang_values": {"gateways", "backup"},
     "gateway_clone": {"service", "namespace", "name", "labels", "node_ports", "annotations"},
     "gateway_selector": {"gateways", "service", "labels"},
