@@ -33,6 +33,7 @@ _DRAIN = 0x08 | 0x10
 # srv_op_state: 0 stopped, 1 starting (slow start), 2 running, 3 stopping
 _TAKES_TRAFFIC = (1, 2)
 _CHECK_ENABLED = 0x04  # bit of srv_check_state and srv_agent_state
+UPTIME = re.compile(r"^Uptime_sec: (\d+)$", re.MULTILINE)  # in `show info`: seconds since this process began
 _COUNTERS = ("scur", "stot", "rate", "econ", "eresp")
 
 
@@ -168,6 +169,11 @@ class RuntimeApi:
     def level(self) -> str:
         """admin, operator or user: what this socket may do."""
         return self.ask(["show cli level"])[0].strip()
+
+    def uptime(self) -> int | None:
+        """Seconds since this process began; None if it does not say."""
+        found = UPTIME.search(self.ask(["show info"])[0])
+        return int(found[1]) if found else None
 
     def set_weights(self, wanted: t.Sequence[tuple[str, str, int]]) -> list[str]:
         """Sets (backend, server, weight) in this order; returns HAProxy's complaints, [] when there is none.
@@ -449,6 +455,11 @@ def check_expected(servers: t.Sequence[Server], expected: float, wanted: dict[st
     return f"{where}: expected {expected:g} % on green, found {found} % ({weights})"
 
 
+def as_configured(servers: t.Iterable[Server]) -> bool:
+    """Whether every server of either colour has the weight that a start or a reload gives it."""
+    return all(s.weight == s.configured_weight for s in servers if s.colour)
+
+
 def ordered(servers: t.Sequence[Server], wanted: dict[str, int]) -> list[tuple[str, str, int]]:
     """The changes in the order in which green's share never exceeds the higher of before and after, and in which a
     backend that has weight never has none in between: blue up, green down, green up, blue down."""
@@ -510,6 +521,17 @@ class Balancer:
                             instance=address, backend=backend,
                         )  # fmt: skip
         return groups
+
+    def reloaded(self, groups: dict[Key, list[Server]], since: float, now: float) -> list[str]:
+        """The instances that have lost what was set by `since` (seconds since 1970, as `now`): the process is younger,
+        and all weights are its configuration's. Whoever has set one of them since is not overruled."""
+        found = []
+        for address, api in self._apis.items():
+            if as_configured(s for key, servers in groups.items() if key[0] == address for s in servers):
+                uptime = api.uptime()
+                if uptime is not None and now - uptime - 1 > since:  # it tells whole seconds
+                    found.append(address)
+        return found
 
     def plan(self, groups: dict[Key, list[Server]], percent: float | None, weights: dict[str, t.Any] | None) -> Plan:
         """What every server's weight is to be. Raises Refusal(bad_option), or as check_shape() and the plans do."""

@@ -21,7 +21,12 @@ from ._servers import narrower
 from ._sizes import floor
 from ._twin import credentials, title
 
-KINDS = ("gateways", "virtual_services", "services", "pods", "secrets", "deployments", "hpas")
+# What is looked at, each by the kinds that it needs.
+ASPECTS = {
+    "pods": ("services", "pods", "deployments", "hpas"),
+    "certificates": ("services", "pods", "gateways", "secrets"),
+    "routes": ("services", "pods", "gateways", "virtual_services"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +43,22 @@ class OneSided:
         return f"{self.object} {self.field}: {self.found}"
 
 
-def reasons(inventory: Inventory, now: datetime.datetime) -> list[str]:
-    """Why blue is not good to go back to; empty when it is."""
-    unread = [f"{where} can't be read: {why}" for where, why in sorted(inventory.unreadable.items())]
-    pods = [text for workload in inventory.workloads for text in _pods(inventory, workload)]
-    certificates = [text for pair in inventory.pairs for text in _certificates(inventory, pair, now)]
-    lost = [
-        f"going back would lose a route: {route.text}" for route in one_sided(inventory) if route.side == "green"
-    ]
-    return list(dict.fromkeys(unread + pods + certificates + lost))
+def kinds(aspects: t.Collection[str]) -> tuple[str, ...]:
+    """What has to be read for these of ASPECTS."""
+    return tuple(dict.fromkeys(kind for aspect in ASPECTS if aspect in aspects for kind in ASPECTS[aspect]))
+
+
+def reasons(inventory: Inventory, now: datetime.datetime, aspects: t.Collection[str] = tuple(ASPECTS)) -> list[str]:
+    """Why blue is not good to go back to, as far as these of ASPECTS tell; empty when it is."""
+    found = [f"{where} can't be read: {why}" for where, why in sorted(inventory.unreadable.items())]
+    if "pods" in aspects:
+        found += [text for workload in inventory.workloads for text in _pods(inventory, workload)]
+    if "certificates" in aspects:
+        found += [text for pair in inventory.pairs for text in _certificates(inventory, pair, now)]
+    if "routes" in aspects:
+        green = [route for route in one_sided(inventory) if route.side == "green"]
+        found += [f"going back would lose a route: {route.text}" for route in green]
+    return list(dict.fromkeys(found))
 
 
 # -- pods --------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ description:
     would miss by more than half a percentage point is refused. RV(green_percent) is the share that results.
   - A server that an operator has put into MAINT or DRAIN stays there. It gets its colour's weight, and is not counted.
   - Weight 0 ends no connection. Sessions that are open stay; see RV(backends[].scur).
-  - HAProxy forgets these weights when it reloads. Use O(expect_green_percent) to notice.
+  - HAProxy forgets these weights when it reloads. Use O(expect_green_percent) to notice, and O(reloaded_since) to set
+    them again.
 options:
   runtime_apis:
     description:
@@ -59,6 +60,12 @@ options:
       - The share that is there if nobody else changed it. If another one is found, by more than half a percentage
         point, the module fails with V(foreign_change) and changes nothing. V(0) and V(100) are taken exactly.
       - A backend that is at the wanted weights already is accepted, so that a run that was killed can be repeated.
+    type: float
+  reloaded_since:
+    description:
+      - When the expected share was set, in seconds since 1970. A process that began after that, and whose servers all
+        have their configuration's weights, has lost the share by a reload. It then counts as having it, so that it is
+        set again. RV(reloaded) names it.
     type: float
   require_health:
     description:
@@ -106,6 +113,16 @@ EXAMPLES = r"""
     green_servers: "-green$"
     green_percent: 10
     expect_green_percent: 1
+
+- name: Have a tenth set again, should HAProxy have been reloaded since it was set
+  bluegreen.mesh.haproxy_weights:
+    runtime_apis: ["unix:/run/haproxy/admin.sock"]
+    backends: [public-http, public-https]
+    blue_servers: "-blue$"
+    green_servers: "-green$"
+    green_percent: 10
+    expect_green_percent: 10
+    reloaded_since: 1767225600
 """
 
 RETURN = r"""
@@ -186,11 +203,18 @@ backends:
     last_chk:
       description: What the last health check said.
       type: str
+reloaded:
+  description: The instances that had lost the expected share by a reload.
+  returned: success
+  type: list
+  elements: str
 weights_set:
   description: Number of weights set; in check mode, number that would be set.
   returned: success
   type: int
 """
+
+import time
 
 from ansible.module_utils.basic import env_fallback
 
@@ -212,6 +236,25 @@ def record(journal, params, groups, wanted):
     return journal.record_all(steps)
 
 
+def check_expected(params, balancer, groups, wanted):
+    """The instances that are where a reload has put them. Raises Refusal(foreign_change) for any that is elsewhere."""
+    checked = {k: _haproxy.check_expected(s, params["expect_green_percent"], wanted.get(k)) for k, s in groups.items()}
+    wrong = {key: text for key, text in checked.items() if text}
+    reloaded = []
+    if wrong and params["reloaded_since"] is not None:
+        reloaded = balancer.reloaded(groups, params["reloaded_since"], time.time())
+        reloaded = [address for address in reloaded if any(key[0] == address for key in wrong)]
+    left = [text for key, text in wrong.items() if key[0] not in reloaded]
+    if left:
+        raise _module.Refusal(
+            "foreign_change",
+            f"Somebody else changed the weights, or HAProxy was reloaded: {'; '.join(left)}. Nothing was changed."
+            " Find out who, then go on from the share that is there, or set the expected one first.",
+            shares=_haproxy.shares(groups),
+        )
+    return reloaded
+
+
 def operation(module, _cluster):
     params = module.params
     for name in ("green_percent", "expect_green_percent"):
@@ -222,16 +265,9 @@ def operation(module, _cluster):
     )
     groups = balancer.read()
     wanted = balancer.plan(groups, params["green_percent"], params["weights"])
+    reloaded = []
     if params["expect_green_percent"] is not None:
-        checked = [_haproxy.check_expected(s, params["expect_green_percent"], wanted.get(k)) for k, s in groups.items()]
-        wrong = [text for text in checked if text]
-        if wrong:
-            raise _module.Refusal(
-                "foreign_change",
-                f"Somebody else changed the weights, or HAProxy was reloaded: {'; '.join(wrong)}. Nothing was changed."
-                " Find out who, then go on from the share that is there, or set the expected one first.",
-                shares=_haproxy.shares(groups),
-            )
+        reloaded = check_expected(params, balancer, groups, wanted)
     count = sum(len(_haproxy.ordered(groups[key], plan)) for key, plan in wanted.items())
     before = _haproxy.weights_of(groups)
     planned = _haproxy.weights_of(groups, wanted)
@@ -252,6 +288,7 @@ def operation(module, _cluster):
         "green_percent": _haproxy.common_share(groups),
         "shares": _haproxy.shares(groups),
         "backends": [server.result() for servers in groups.values() for server in servers],
+        "reloaded": reloaded,
         "weights_set": count,
         "diff": {"before": before, "after": planned},
     }
@@ -268,6 +305,7 @@ def main():
             "green_percent": {"type": "float"},
             "weights": {"type": "dict"},
             "expect_green_percent": {"type": "float"},
+            "reloaded_since": {"type": "float"},
             "require_health": {"type": "bool", "default": True},
             "timeout": {"type": "float", "default": 5.0},
             "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},

@@ -54,12 +54,20 @@ options:
         description: Green's C(namespace) and C(release).
         type: dict
         required: true
+  aspects:
+    description:
+      - What is looked at. V(pods) needs no permission to read Secrets, certificates or routes.
+    type: list
+    elements: str
+    choices: [pods, certificates, routes]
+    default: [pods, certificates, routes]
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.info
 notes:
   - Needs C(list) on C(gateways) and C(virtualservices) of C(networking.istio.io) and on C(services) in all namespaces,
-    and in the namespaces of both sides' pods on C(pods), C(secrets), C(deployments) and C(horizontalpodautoscalers).
+    and in the namespaces of both sides' pods on C(pods), C(secrets), C(deployments) and C(horizontalpodautoscalers); as
+    far as O(aspects) asks for it.
 seealso:
   - module: bluegreen.mesh.mesh_findings_info
   - module: bluegreen.mesh.replicas_pin
@@ -96,7 +104,7 @@ reasons:
   elements: str
   returned: success
 one_sided:
-  description: Routes that only one side serves.
+  description: Routes that only one side serves. Empty if O(aspects) does not ask for them.
   type: list
   elements: dict
   returned: success
@@ -126,14 +134,16 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, 
 
 def operation(module, cluster):
     check(module.params["workloads"])
+    aspects = module.params["aspects"]
     pairs, workloads = _inventory.parse(module.params["pairs"], module.params["workloads"])
-    inventory = _inventory.read(cluster, _inventory.Inventory(pairs, workloads), only=_way_back.KINDS)
-    reasons = _way_back.reasons(inventory, datetime.datetime.now(datetime.timezone.utc))
+    inventory = _inventory.read(cluster, _inventory.Inventory(pairs, workloads), only=_way_back.kinds(aspects))
+    reasons = _way_back.reasons(inventory, datetime.datetime.now(datetime.timezone.utc), aspects)
+    one_sided = _way_back.one_sided(inventory) if "routes" in aspects else []
     return {
         "changed": False,
         "good": not reasons,
         "reasons": reasons,
-        "one_sided": [{**dataclasses.asdict(route), "text": route.text} for route in _way_back.one_sided(inventory)],
+        "one_sided": [{**dataclasses.asdict(route), "text": route.text} for route in one_sided],
     }
 
 
@@ -150,12 +160,14 @@ def main():
     text = {"type": "str", "required": True}
     side = {"type": "dict", "required": True}
     pair = {"blue": text, "green": text, "workload": {"type": "str"}}
+    aspects = list(_way_back.ASPECTS)
     workload = {"name": text, "method": {"type": "str"}, "blue": side, "green": side}
     _module.run(
         operation,
         {
             "pairs": {"type": "list", "elements": "dict", "required": True, "options": pair},
             "workloads": {"type": "list", "elements": "dict", "required": True, "options": workload},
+            "aspects": {"type": "list", "elements": "str", "choices": aspects, "default": aspects},
         },
     )
 

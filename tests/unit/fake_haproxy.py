@@ -53,6 +53,7 @@ class FakeHaproxy(socketserver.ThreadingUnixStreamServer):
         self.refuse: dict[str, str] = {}
         self.ignore: set[str] = set()
         self.close_on = ""
+        self.uptime = 1000  # seconds
         self.log: list[str] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -71,6 +72,8 @@ class FakeHaproxy(socketserver.ThreadingUnixStreamServer):
         self.log.append(command)
         if command == "show cli level":
             return self.level + "\n"
+        if command == "show info":
+            return f"Name: HAProxy\nUptime: 0d 0h00m{self.uptime}s\nUptime_sec: {self.uptime}\n"
         if command.startswith("show stat"):
             return self._stat()
         if command == "show servers state":

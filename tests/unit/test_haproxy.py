@@ -20,7 +20,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Sta
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
 from ansible_collections.bluegreen.mesh.plugins.modules import haproxy_weights, migration_journal
 from fake_cluster import CONNECTION, FakeCluster, run_module
-from fake_haproxy import FakeHaproxy, FakeServer, pair
+from fake_haproxy import FakeHaproxy, FakeServer, pair, real_haproxy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -389,6 +389,49 @@ def test_a_reload_that_lost_the_weights_is_a_foreign_change(fakes):
     assert run(fake, green_percent=10, expect_green_percent=1)["failure"]["code"] == "foreign_change"
 
 
+def reload(fake, uptime):
+    """What a reload leaves: the weights of the configuration, and a young process."""
+    fake.set_all({f"{s.backend}/{s.name}": s.configured for s in fake.servers})
+    fake.uptime = uptime
+
+
+def test_weights_that_a_reload_took_are_set_again(fakes):
+    one, two = fakes(pair()), fakes(pair())
+    run(one, two, green_percent=10)
+    at = time.time() - 100
+    reload(two, 60)
+    again = {"green_percent": 10, "expect_green_percent": 10, "reloaded_since": at}
+    checked = run(one, two, check=True, **again)
+    assert checked["changed"] and checked["reloaded"] == [two.address_text] and two.weights() != one.weights()
+    result = run(one, two, **again)
+    assert result["green_percent"] == 10 and result["reloaded"] == [two.address_text] and two.weights() == one.weights()
+    once_more = run(one, two, **again)
+    assert once_more["changed"] is False and once_more["reloaded"] == []
+
+
+@pytest.mark.parametrize("what", ["older than the share", "one of its weights was set since", "does not say how old it is"])
+def test_what_a_reload_did_not_do_stays_a_foreign_change(fakes, what):
+    fake = fakes(pair())
+    run(fake, green_percent=10)
+    reload(fake, 101 if what == "older than the share" else 60)
+    if what == "one of its weights was set since":
+        fake.set_all({"http/node-1-green": 1})
+    if what == "does not say how old it is":
+        fake.uptime = "?"
+    before = fake.weights()
+    refused = run(fake, green_percent=10, expect_green_percent=10, reloaded_since=time.time() - 100)
+    assert refused["failure"]["code"] == "foreign_change" and fake.weights() == before
+
+
+def test_a_reload_does_not_hide_what_somebody_else_set_at_another_instance(fakes):
+    one, two = fakes(pair()), fakes(pair())
+    run(one, two, green_percent=10)
+    reload(one, 60)
+    two.set_all({"http/node-1-green": 77})
+    refused = run(one, two, green_percent=10, expect_green_percent=10, reloaded_since=time.time() - 100)
+    assert refused["failure"]["code"] == "foreign_change" and one.address_text not in refused["msg"]
+
+
 def test_the_expected_share_is_fine_and_so_is_a_repeat_of_a_run_that_was_killed_between_instances(fakes):
     one, two = fakes(pair()), fakes(pair())
     run(one, two, green_percent=1)
@@ -640,6 +683,22 @@ def haproxy(tmp_path):
     process.wait(10)
     for colour in colours.values():
         colour.close()
+
+
+def test_real_weights_that_a_restart_took_are_set_again(tmp_path):
+    lines = ["mode tcp", "timeout connect 1s", "timeout client 1s", "timeout server 1s", "backend http"]
+    lines += [f"server {colour} 127.0.0.1:1 weight {weight}" for colour, weight in (("blue", 100), ("green", 0))]
+    options = {"backends": ["http"], "blue_servers": "blue", "green_servers": "green", "require_health": False}
+    at = time.time() - 5  # before either process
+    with real_haproxy(tmp_path, [f"    {line}" for line in lines]) as api:
+        assert run(api, green_percent=30, **options)["green_percent"] == 30
+    (tmp_path / "api.sock").unlink()
+    again = {"green_percent": 30, "expect_green_percent": 30, **options}
+    with real_haproxy(tmp_path, [f"    {line}" for line in lines]) as api:
+        late = run(api, reloaded_since=time.time() + 5, **again)
+        assert late["failure"]["code"] == "foreign_change" and run(api, **options)["green_percent"] == 0
+        result = run(api, reloaded_since=at, **again)
+        assert result["reloaded"] == [api] and run(api, **options)["green_percent"] == 30
 
 
 def count(folder: pathlib.Path, connections: int):

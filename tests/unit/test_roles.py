@@ -205,6 +205,17 @@ def writes(module: str, options: dict[str, t.Any]) -> bool:
     return module not in reading or bool(reading[module] & options.keys())
 
 
+def test_findings_are_looked_for_with_the_same_settings_wherever_that_is() -> None:
+    """One that is left out where it is looked again lets a trap through that preflight would have named."""
+    given = {
+        str(path.relative_to(ROOT)): task["bluegreen.mesh.mesh_findings_info"].keys()
+        for path in FILES if "tasks" in path.parts
+        for task in tasks_in(path) if "bluegreen.mesh.mesh_findings_info" in task
+    }  # fmt: skip
+    first = given["roles/preflight/tasks/main.yml"]
+    assert len(given) > 1 and given == dict.fromkeys(given, first)
+
+
 def test_a_role_asks_for_check_mode_by_our_own_word() -> None:
     """While a plan is made, every module runs in check mode, and ansible_check_mode does not say so: _mesh_check does."""
     asking = [path for path in FILES if re.search(r"\bansible_check_mode\b", without_comments(path))]
@@ -259,7 +270,7 @@ NEVER_RECORDED = {
         "kubeconfig", "context", "balancer", "listeners", "target_groups", "missing", "security_groups",
         "ignore_changes",
     },
-    "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
+    "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "reloaded_since"},
     "bigbang_values": {"gateways", "backup"},
     "gateway_clone": {"service", "namespace", "name", "labels", "node_ports", "annotations"},
     "gateway_selector": {"gateways", "service", "labels"},

@@ -133,6 +133,26 @@ def test_what_may_not_be_read_is_not_good():
     assert not result["good"] and "secrets in edge (core) can't be read" in result["reasons"][0]
 
 
+def test_pods_alone_need_nothing_else_to_be_readable():
+    fake = cluster()
+    for plural in ("secrets", "gateways", "virtualservices"):
+        fake.fail("GET", f"*/{plural}", 403, "Forbidden", "no")
+    result = run(fake, aspects=["pods"])
+    assert (result["good"], result["one_sided"]) == (True, []) and fake.total == 1 + 2 * 3
+    assert not run(fake, aspects=["pods", "routes"])["good"]
+
+
+@pytest.mark.parametrize("aspect", _way_back.ASPECTS)
+def test_an_aspect_tells_what_is_its_own(aspect):
+    inventory = mesh(
+        ("secrets", tls_secret("edge/cert", "web.test", days=-1)), GREEN, ("deployments", deployment("edge/old", {"app": "old"}, replicas=9)),
+        ("virtual_services", virtual_service(gateways=["gw/public"])),
+    )  # fmt: skip
+    words = {"pods": "9 are to be", "certificates": "expired", "routes": "lose a route"}
+    (text,) = _way_back.reasons(inventory, NOW, [aspect])
+    assert words[aspect] in text and len(_way_back.reasons(inventory, NOW)) == 3
+
+
 @pytest.mark.parametrize(
     ("workload", "words"), [({"blue": {"namespace": "x"}}, "workloads[0].blue: lacks service"), ({"green": {}}, "release")]
 )

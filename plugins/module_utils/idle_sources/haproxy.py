@@ -27,7 +27,6 @@ OPTIONS: dict[str, t.Any] = {
     "servers": {"type": "str", "required": True},
     "timeout": {"type": "float", "default": 5.0},
 }
-_UPTIME = re.compile(r"^Uptime_sec: (\d+)$", re.M)
 _SESSION = re.compile(r"\bbe=(\S+) srv=(\S+) .*?\bage=((?:\d+[dhms])+)")
 _PARTS = re.compile(r"(\d+)([dhms])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -57,7 +56,7 @@ def parse(instance: str, stat: str, info: str, backends: t.Sequence[str], server
     if not rows or "svname" not in rows[0]:
         raise Refusal("unexpected_answer", f"{instance}: `show stat` did not answer with a table: {stat[:200]!r}")
     known = {row["pxname"] for row in rows}
-    uptime = _UPTIME.search(info)
+    uptime = _haproxy.UPTIME.search(info)
     found = []
     for backend in backends:
         if backend not in known:
