@@ -86,7 +86,7 @@ def difference(before: Counters, now: Counters, servers: re.Pattern[str]) -> Tal
             raise Refusal(
                 "reloaded",
                 f"{title}: its counters began anew, so HAProxy was reloaded, and its weights may be those of the"
-                " configuration again. Look at -t report, set them if so, and run the step again",
+                " configuration again. Run the step again",
             )
         http = any(name in counters for name in ANSWERS)
         bad = sum(delta.get(name, 0) for name in (FAILURES if http else GIVEN_UP))

@@ -51,7 +51,8 @@ def before(cluster: Cluster) -> dict[str, t.Any]:
 
 def journal(cluster: Cluster) -> dict[str, t.Any]:
     body = cluster.find(path_of("v1", "configmaps", "mesh-resume", "resume"))
-    return {name: json.loads(body["data"][name]) for name in ("phases", "steps", "run")} if body else {"steps": []}
+    names = ("phases", "steps", "run", "facts")
+    return {name: json.loads(body["data"][name]) for name in names} if body else {"steps": []}
 
 
 def kill_in(cluster: Cluster, phase: str) -> None:
@@ -66,6 +67,22 @@ def kill_in(cluster: Cluster, phase: str) -> None:
     process.wait(10)
     found = journal(cluster)
     assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
+
+
+def kill_in_the_gate(percent: int, **more: t.Any) -> None:
+    """Makes a step to this share under a gate whose samples never come, and kills the run in it."""
+    gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
+    command, options = lab.playing({**SETTINGS, **more, "mesh_gate": gate}, "--tags", "cutover")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    until(lambda: set(lab.weights().values()) == {percent, 100 - percent} or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+
+
+def share(cluster: Cluster) -> tuple[float, float, bool]:
+    """Green's share by the journal: asked for, judged good last, and whether the former was judged."""
+    found = journal(cluster)["facts"]["share"]
+    return found["asked"], found["settled"], found["judged"]
 
 
 def until(condition: t.Callable[[], bool], seconds: float = 300) -> None:
@@ -105,17 +122,66 @@ def test_the_share_is_the_one_that_was_asked_for() -> None:
 
 def test_a_step_whose_run_was_killed_is_taken_back(cluster: Cluster) -> None:
     """By what the run has started beside itself. Nobody runs anything."""
-    watched = {**SETTINGS, "mesh_cutover_steps": [75], "mesh_watchdog": {"deadline": 30}}
-    # Samples that never come: the run is in the gate until it is killed.
-    watched["mesh_gate"] = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
-    command, options = lab.playing(watched, "--tags", "cutover")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    until(lambda: set(lab.weights().values()) == {75, 25} or process.poll() is not None)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
+    kill_in_the_gate(75, mesh_cutover_steps=[75], mesh_watchdog={"deadline": 30})
+    assert share(cluster) == (75, 50, False)
     until(lambda: set(lab.weights().values()) == {50})
     until(lambda: journal(cluster)["run"]["state"] == "closed")
     assert journal(cluster)["run"]["operator"] == "watchdog"
+    assert share(cluster) == (50, 50, True)
+
+
+def test_a_share_that_nobody_has_judged_is_no_good_one(cluster: Cluster) -> None:
+    """The last step, killed before it was judged, and between two listeners: it is completed, and judged."""
+    last = {"mesh_cutover_steps": [50, 100], "mesh_watchdog": {"deadline": 0}}
+    kill_in_the_gate(100, **last)
+    for server in ("blue-node-1", "blue-node-2", "green-node-1", "green-node-2"):
+        lab.ask(f"set server passthrough_http/{server} weight 50")
+    assert share(cluster) == (100, 50, False) and journal(cluster)["phases"]["cutover"]["state"] == "started"
+    done = lab.play({**SETTINGS, **last, "mesh_takeover": True}, "--tags", "cutover")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "Green was to have 100 %, and that was never judged: it is set where it is not" in done.stdout
+    assert "Judge the live traffic since the step" in done.stdout
+    assert {weight for server, weight in lab.weights().items() if "/green-" in server} == {100}
+    assert {weight for server, weight in lab.weights().items() if "/blue-" in server} == {0}
+    assert share(cluster) == (100, 100, True) and journal(cluster)["phases"]["cutover"]["state"] == "done"
+
+
+def test_what_somebody_else_has_set_is_no_share_to_go_on_from(cluster: Cluster) -> None:
+    lab.ask("set server passthrough_http/blue-node-1 weight 30")
+    refused = lab.play({**SETTINGS, "mesh_cutover_steps": [100]}, "--tags", "cutover")
+    assert refused.returncode != 0 and "By the journal 100 % was judged good last." in refused.stdout, refused.stdout[-3000:]
+    assert "-t cutover -e mesh_cutover_to=green:PERCENT goes on from what is there" in refused.stdout
+    assert lab.weights()["passthrough_http/blue-node-1"] == 30 and share(cluster) == (100, 100, True)
+    lab.ask("set server passthrough_http/blue-node-1 weight 0")
+
+
+def at_blue(column: int) -> list[str]:
+    """One column of what HAProxy has of each of blue's servers."""
+    rows = [line.split(",") for line in lab.ask("show stat").splitlines()]
+    return [row[column] for row in rows if row[1:2] and row[1].startswith("blue-node-")]
+
+
+def test_no_traffic_goes_back_to_a_blue_without_pods(cluster: Cluster) -> None:
+    """Soak does not begin on it either."""
+    blue = path_of("apps/v1", "deployments", "istio-system", "public-ingressgateway")
+    until(lambda: set(at_blue(4)) == {"0"}, 120)  # open sessions
+    replicas = cluster.get(blue)["spec"]["replicas"]
+    cluster.patch(blue, {"spec": {"replicas": 0}})
+    try:
+        until(lambda: not cluster.get(blue)["status"].get("readyReplicas"), 60)
+        missing = "Service istio-system/public-ingressgateway: 0 of its pods are ready, 1 are to be"
+        for tag, words in (
+            ("rollback", f"Blue is not good to go back to: {missing}"),
+            ("soak", f"Blue is not ready to take all traffic back: {missing}"),
+        ):
+            refused = lab.play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", tag)
+            assert refused.returncode != 0 and words in refused.stdout, refused.stdout[-3000:]
+        assert {weight for server, weight in lab.weights().items() if "/green-" in server} == {100}
+        assert share(cluster) == (100, 100, True)
+    finally:
+        cluster.patch(blue, {"spec": {"replicas": replicas}})
+        until(lambda: cluster.get(blue)["status"].get("readyReplicas") == replicas, 60)
+        until(lambda: all(status.startswith("UP") for status in at_blue(17)), 60)
 
 
 def test_all_of_it_is_undone(cluster: Cluster, before: dict[str, t.Any]) -> None:

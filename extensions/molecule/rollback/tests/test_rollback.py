@@ -120,9 +120,26 @@ def breached(halfway: Seen) -> tuple[subprocess.CompletedProcess[str], dict[str,
 
 
 @pytest.fixture(scope="module")
-def back(cluster: Cluster, breached: tuple[subprocess.CompletedProcess[str], dict[str, int]]) -> Seen:
+def lossy(
+    cluster: Cluster, breached: tuple[subprocess.CompletedProcess[str], dict[str, int]]
+) -> t.Iterator[tuple[subprocess.CompletedProcess[str], dict[str, int]]]:
+    """A rollback while one route, that no client asks for, is green's alone. It stays so until green has gone."""
+    spec = {
+        "hosts": ["late.lab.test"], "gateways": ["istio-gateway/public-ingressgateway"],
+        "http": [{"directResponse": {"status": 200}}],
+    }  # fmt: skip
+    routes = path_of(ISTIO, "virtualservices", "shop")
+    cluster.create(routes, {"apiVersion": ISTIO, "kind": "VirtualService", "metadata": {"name": "late"}, "spec": spec})
     done = lab.play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    yield done, lab.weights()
+    cluster.delete(f"{routes}/late")
+
+
+@pytest.fixture(scope="module")
+def back(cluster: Cluster, lossy: tuple[subprocess.CompletedProcess[str], dict[str, int]]) -> Seen:
+    done = lab.play({**OURS, "mesh_rollback_to": "keep", "mesh_rollback_anyway": True}, "--tags", "rollback")
     assert done.returncode == 0, done.stdout[-4000:]
+    assert "By your leave, traffic goes to a blue that is not good: going back would lose a route" in done.stdout
     return look(cluster)
 
 
@@ -158,6 +175,15 @@ def test_a_step_that_does_not_hold_is_taken_back_and_says_why(
     assert after == halfway.weights
 
 
+def test_no_traffic_goes_back_to_a_blue_that_lacks_a_route(
+    halfway: Seen, lossy: tuple[subprocess.CompletedProcess[str], dict[str, int]]
+) -> None:
+    done, after = lossy
+    assert done.returncode != 0
+    assert "Blue is not good to go back to: going back would lose a route: VirtualService shop/late" in done.stdout
+    assert "mesh_rollback_anyway=true" in done.stdout and after == halfway.weights
+
+
 def test_everything_that_was_there_is_as_it_was(before: Seen, back: Seen) -> None:
     assert before.objects.keys() <= back.objects.keys()
     differing = {name: back.objects[name] for name, body in before.objects.items() if back.objects[name] != body}
@@ -169,7 +195,8 @@ def test_helm_has_its_record_back_byte_for_byte(before: Seen, back: Seen) -> Non
 
 
 def test_nothing_of_green_is_left(before: Seen, back: Seen) -> None:
-    given = {"istio-ca-crl", "istio-ca-root-cert", "kube-root-ca.crt", "default"}  # to every namespace, by controllers
+    # What controllers give to every namespace, and the route that was made here.
+    given = {"istio-ca-crl", "istio-ca-root-cert", "kube-root-ca.crt", "default", "late"}
     left = {name for name in back.objects.keys() - before.objects.keys() if name.rpartition("/")[2] not in given}
     assert {name for name in left if "mesh-rollback/there-and-back" not in name} == set()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pathlib
 import socket
+import time
 import typing as t
 
 import lab
@@ -87,3 +88,13 @@ def test_clients_are_served_by_blue_while_green_is_down(tmp_path: pathlib.Path) 
 def test_back_to_blue(tmp_path: pathlib.Path) -> None:
     assert run(tmp_path, green_percent=0, expect_green_percent=50)["changed"]
     assert weights() == expected(100, 0)
+
+
+def test_what_a_reload_took_is_set_again_and_what_somebody_took_is_not(tmp_path: pathlib.Path) -> None:
+    """All weights are the configuration's. Whether a reload did that is told by the age of HAProxy's process."""
+    again = {"green_percent": 50, "expect_green_percent": 50}
+    refused = run(tmp_path, reloaded_since=time.time(), **again)
+    assert refused["failure"]["code"] == "foreign_change" and weights() == expected(100, 0)
+    result = run(tmp_path, reloaded_since=1, **again)
+    assert result["reloaded"] == ["tcp:172.30.0.20:9999"] and weights() == expected(50, 50)
+    assert run(tmp_path, green_percent=0)["changed"] and weights() == expected(100, 0)
