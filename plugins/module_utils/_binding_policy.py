@@ -278,11 +278,16 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
         gone = []
     result = {
         "changed": bool(todo or gone), "strategy": strategy.NAME if strategy else None, "reason": reason,
-        "objects": [{"kind": body["kind"], "name": policy.name} for body in wanted], "proven": [],
+        "objects": [{"kind": body["kind"], "name": policy.name} for body in wanted], "manifests": wanted, "proven": [],
         "reports": policy.reports(strategy), "diff": _diff(policy.stored, wanted, todo, gone),
     }  # fmt: skip
     if check_mode:
         return result
+    if params["written_by"] == "others":
+        _refuse_unlike(policy.name, todo, gone)
+        removed = vs.Bound(pairs, params["both_ways"]) if pairs and params["state"] == "absent" else None
+        asked = rule if wanted else removed
+        return {**result, "proven": policy.prove(asked, bool(wanted), api, bodies) if asked else []}
     step = ""
     if journal and (todo or gone):
         step = journal.record("binding_policy", policy.name, _inverse(migration, current))
@@ -295,6 +300,17 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
     if journal and step:
         journal.done(step)
     return result
+
+
+def _refuse_unlike(name: str, todo: list[tuple[Object | None, Object]], gone: list[Object]) -> None:
+    """Raises Refusal not_as_written: others are to write the policy, and it is not what we would make of it."""
+    wrong = [f"{body['kind']} {'is not as it should be' if found else 'is not there'}" for found, body in todo]
+    wrong += [f"{body['kind']} is still there" for body in gone]
+    if wrong:
+        raise Refusal(
+            "not_as_written",
+            f"{name}: {', '.join(wrong)}, and others write it (written_by). See what applies it; nothing was changed.",
+        )
 
 
 def _inverse(migration: str, current: tuple[types.ModuleType, vs.Bound] | None) -> dict[str, t.Any]:

@@ -70,8 +70,9 @@ class WorkingCopy:
             path = (self.path / given).resolve()
             if not path.is_relative_to(top):
                 raise Refusal("bad_option", f"paths: {given} is not in {top}; expected a path in the working copy.")
-            if path.exists():  # what is not there yet has nothing to commit
-                found.append(path.relative_to(top).as_posix() or ".")
+            name = path.relative_to(top).as_posix()
+            if path.exists() or self._git("ls-files", "--", name):  # what never was there has nothing to commit
+                found.append(name)
         return found
 
     def marked(self, marker: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from ._module import Refusal
 
 FORMAT = 1  # of the JSON file
 # What these write is no change of the cluster's.
-UNSEEN = frozenset({"git_commit", "infrastructure_files", "migration_journal", "override_files"})
+UNSEEN = frozenset({"git_commit", "infrastructure_files", "manifest_files", "migration_journal", "override_files"})
 # Settings that say how a run is made, not what it does to the cluster.
 RUN_ONLY = frozenset(
     {

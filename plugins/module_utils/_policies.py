@@ -319,7 +319,8 @@ REWRITE: dict[str, t.Callable[[Inventory, Workload, Object, Ports], None]] = {
 # -- plans -------------------------------------------------------------------------------------------------------------
 @dataclasses.dataclass
 class Step:
-    """One copy, and what is to be done about it. state: created, updated, unchanged; removed, absent, foreign."""
+    """One copy, and what is to be done about it. state: created, updated, unchanged; removed, absent, foreign.
+    wanted: the copy as it is to be, without what the cluster and others have added."""
 
     state: str
     kind: str
@@ -328,6 +329,7 @@ class Step:
     source: str
     before: Object | None
     after: Object | None
+    wanted: Object | None = None
 
     @property
     def acts(self) -> bool:
@@ -368,12 +370,12 @@ def _step(inventory: Inventory, workload: Workload, source: Object) -> Step:
     plural = VERSIONS[COPIED[kind].name][0][1]
     path = path_of(source["apiVersion"], plural, *target)
     if found is None:
-        return Step("created", kind, path, target, named(source), None, wanted)
+        return Step("created", kind, path, target, named(source), None, wanted, wanted)
     if is_ours(found, POLICY_OF) != named(source):
         refuse(source, "metadata.name", f"{kind} {title(target)} exists and is no copy of it; rename or remove that.")
     after = with_meta(found, wanted)
     state = "unchanged" if after == found else "updated"
-    return Step(state, kind, path, target, named(source), found, after)
+    return Step(state, kind, path, target, named(source), found, after, wanted)
 
 
 def foresee(inventory: Inventory, waive: t.Collection[str]) -> None:

@@ -380,7 +380,8 @@ def _differing_keys(one: Object, other: Object) -> list[str]:
 # -- plans over a cluster ----------------------------------------------------------------------------------------------
 @dataclasses.dataclass
 class Step:
-    """One object and what is to be done with it. pair is None for a Secret, and for a Certificate (issued)."""
+    """One object and what is to be done with it. pair is None for a Secret, and for a Certificate (issued). wanted: a
+    Gateway of ours as it is to be, without what the cluster and others have added."""
 
     state: str
     ref: Ref
@@ -390,6 +391,7 @@ class Step:
     source: Ref | None = None
     differences: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
     issued: bool = False
+    wanted: Object | None = None
 
     @property
     def kind(self) -> str:
@@ -541,7 +543,7 @@ class Plans:
             return Step("orphan", pair.green, green, green, pair)
         wanted = twin(pair, blue or {}, self._labels, self._annotations)
         if green is None:
-            return Step("created", pair.green, None, wanted, pair)
+            return Step("created", pair.green, None, wanted, pair, wanted=wanted)
         differing = differences(wanted["spec"], green.get("spec"))
         source = is_ours(green, TWIN_OF)
         if source is None:
@@ -554,8 +556,8 @@ class Plans:
             )
         after = with_meta(green, wanted)
         if after == green:
-            return Step("unchanged", pair.green, green, green, pair)
-        return Step("updated", pair.green, green, after, pair, differences=differing)
+            return Step("unchanged", pair.green, green, green, pair, wanted=wanted)
+        return Step("updated", pair.green, green, after, pair, differences=differing, wanted=wanted)
 
     def _plan_certificates(
         self, wanted: t.Sequence[Certificate], gateways: t.Sequence[Step], issued: t.Collection[Ref] = ()

@@ -63,6 +63,14 @@ options:
     description: With V(state=present), also add blue to what names green only.
     type: bool
     default: true
+  written_by:
+    description:
+      - Who writes and removes the policy. V(others) is for one that comes from Git, and is applied by Argo CD or Flux. The
+        module then writes nothing. It refuses where the policy is not what it would have made of it, and else waits until
+        it is seen to work, or with V(state=absent) and O(pairs) not to work any more.
+    type: str
+    choices: [module, others]
+    default: module
   timeout:
     description: Seconds to wait until the policy is seen to work, or not to work any more.
     type: int
@@ -115,6 +123,11 @@ objects:
   type: list
   elements: dict
   returned: success
+manifests:
+  description: The same as a whole, as they are to be, for M(bluegreen.mesh.manifest_files).
+  type: list
+  elements: dict
+  returned: O(state) is not V(chosen)
 proven:
   description:
     - The verbs, V(create) and V(update), whose dry runs came out as they should. Without V(update), there was no
@@ -151,6 +164,7 @@ SPEC = {
         "options": {"blue": {"type": "str", "required": True}, "green": {"type": "str", "required": True}},
     },
     "both_ways": {"type": "bool", "default": True},
+    "written_by": {"type": "str", "choices": ["module", "others"], "default": "module"},
     "timeout": {"type": "int", "default": 60},
 }
 

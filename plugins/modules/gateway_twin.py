@@ -176,6 +176,12 @@ gateways:
         - field: spec.servers[0].hosts[0]
           expected: "*.example.com"
           found: "www.example.com"
+manifests:
+  description:
+    - The twins as they are to be, for M(bluegreen.mesh.manifest_files). Without those that this module did not make.
+  returned: success
+  type: list
+  elements: dict
 secrets:
   description: What became of each TLS Secret that the twins name.
   returned: success
@@ -295,6 +301,7 @@ def operation(module, cluster):
             for s in done
             if s.issued
         ],
+        "manifests": [s.wanted for s in done if s.wanted],
         "diff": {
             "before": {s.object: _twin.masked(s.before) for s in acting},
             "after": {s.object: _twin.masked(s.after) for s in acting},

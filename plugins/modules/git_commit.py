@@ -40,6 +40,31 @@ options:
     description: A line of the message, by which these commits are known again.
     type: str
     required: true
+  awaited:
+    description:
+      - What going back waits for, once the commits are taken back and the cluster has made it so. It is kept in the journal
+        with them, and not used here.
+    type: dict
+    suboptions:
+      dir:
+        description: Folder of manifests that the cluster must agree with.
+        type: path
+      objects:
+        description: Objects that must be gone, unless that folder has them, as RV(bluegreen.mesh.manifest_files#module:objects).
+        type: list
+        elements: dict
+      pairs:
+        description: Those of M(bluegreen.mesh.binding_policy), where that folder has the policy.
+        type: list
+        elements: dict
+      wishes:
+        description: What sources of VirtualServices want, one line for each.
+        type: list
+        elements: str
+  first:
+    description: Whether going back begins with these commits, before all else of their phase.
+    type: bool
+    default: false
   command:
     description:
       - Run in O(repo) after a commit, such as C(git push). Where it fails, the next run begins with it.
@@ -79,6 +104,8 @@ files:
   elements: str
 """
 
+import hashlib
+import json
 import os
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _git, _module
@@ -88,6 +115,18 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Jou
 def ref_of(marker):
     """A name for a ref of git's."""
     return "".join(c if c.isalnum() or c in "-/" else "-" for c in marker).strip("-/")
+
+
+def inverse_of(params):
+    """(key of the step, inverse). What is awaited is a part of the key: a later run may have more of it."""
+    kept = {key: params[key] for key in ("branch", "marker", "command") if params[key] is not None}
+    repo, key = os.path.abspath(params["repo"]), params["marker"]
+    awaited = {name: value for name, value in (params["awaited"] or {}).items() if value}
+    if awaited:
+        kept["awaited"] = awaited
+        key += f" {hashlib.sha256(json.dumps(awaited, sort_keys=True).encode()).hexdigest()[:8]}"
+    first = {"first": True} if params["first"] else {}
+    return f"{repo} {key}", {"module": "git_commit", "params": {"state": "reverted", "repo": repo, **kept}, **first}
 
 
 def operation(module, cluster):
@@ -112,9 +151,7 @@ def operation(module, cluster):
     step = None
     if journal:
         journal.check()
-        kept = {key: params[key] for key in ("branch", "marker", "command") if params[key] is not None}
-        inverse = {"state": "reverted", "repo": os.path.abspath(params["repo"]), **kept}
-        step = journal.record("git_commit", inverse["repo"], {"module": "git_commit", "params": inverse})
+        step = journal.record("git_commit", *inverse_of(params))
     if params["state"] == "reverted":
         commits = [copy.revert(commit, marker) for commit in before]
     elif files:
@@ -127,6 +164,10 @@ def operation(module, cluster):
 
 
 def main():
+    several = {"type": "list", "elements": "dict"}
+    awaited = {
+        "dir": {"type": "path"}, "objects": several, "pairs": several, "wishes": {"type": "list", "elements": "str"},
+    }  # fmt: skip
     _module.run(
         operation,
         {
@@ -136,6 +177,8 @@ def main():
             "paths": {"type": "list", "elements": "path"},
             "subject": {"type": "str"},
             "marker": {"type": "str", "required": True},
+            "awaited": {"type": "dict", "options": awaited},
+            "first": {"type": "bool", "default": False},
             "command": {"type": "list", "elements": "str"},
         },
         journal=True,

@@ -130,6 +130,11 @@ copies:
     state:
       description: V(created), V(updated), V(unchanged), V(removed), V(absent), or V(foreign) if it is no copy of ours.
       type: str
+manifests:
+  description: The copies as they are to be, for M(bluegreen.mesh.manifest_files).
+  returned: success
+  type: list
+  elements: dict
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, _module, _policies, _twin
@@ -225,6 +230,7 @@ def operation(module, cluster):
     return {
         "changed": bool(acting),
         "copies": [{"object": s.object, "source": s.source, "state": s.state} for s in done],
+        "manifests": [s.wanted for s in done if s.wanted],
         "diff": {
             "before": {s.object: _policies.shown(s.before) for s in acting},
             "after": {s.object: _policies.shown(s.after) for s in acting},

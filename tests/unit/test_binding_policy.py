@@ -236,6 +236,50 @@ def test_something_else_that_binds_is_an_error(cluster):
     assert result["failure"]["code"] == "policy_still_active" and "something else" in result["msg"]
 
 
+# -- written by others -----------------------------------------------------------------------------------------------
+def apply(cluster, manifests):
+    """What a controller does."""
+    for plural in (POLICIES, BINDINGS):
+        for name in cluster.names(plural):
+            cluster.delete(f"/apis/{ADMISSION[0][0]}/{plural}/{name}")
+    cluster.add(*({**body, "metadata": {**body["metadata"], "generation": 1}} for body in manifests))
+
+
+def test_a_policy_of_others_is_proven_and_never_written(cluster):
+    serve_policies(cluster, *ADMISSION, after=2)
+    planned = run(cluster, check=True)
+    result = run(cluster, written_by="others")
+    assert result["failure"]["code"] == "not_as_written" and "MutatingAdmissionPolicy is not there" in result["msg"]
+    assert not any(policies(cluster).values())
+    apply(cluster, planned["manifests"])
+    stored = cluster.peek(POLICIES, "", NAME)
+    result = run(cluster, written_by="others", timeout=20, journal=open_journal(cluster))
+    assert result["proven"] == ["create", "update"] and not result["changed"]
+    assert cluster.peek(POLICIES, "", NAME) == stored
+    assert not run_module(migration_journal, {"name": "demo", "undo_from": "bind"}, cluster)["undo"]
+
+
+def test_one_that_others_are_to_reduce_and_to_remove_is_waited_for(cluster):
+    serve_policies(cluster, *ADMISSION)
+    apply(cluster, run(cluster, check=True)["manifests"])
+    reduced = run(cluster, check=True, state="reduced")["manifests"]
+    assert "is not as it should be" in run(cluster, state="reduced", written_by="others")["msg"]
+    apply(cluster, reduced)
+    assert run(cluster, state="reduced", written_by="others")["proven"] == ["create", "update"]
+    assert "is still there" in run(cluster, state="absent", written_by="others")["msg"]
+    assert run(cluster, check=True, state="absent")["manifests"] == []
+    apply(cluster, [])
+    assert run(cluster, state="absent", written_by="others")["proven"] == []
+    assert run(cluster, state="absent", written_by="others", pairs=PAIRS)["proven"] == ["create", "update"]
+
+
+def test_one_that_is_gone_and_binds_all_the_same_is_an_error(cluster):
+    serve_policies(cluster, *ADMISSION)
+    cluster.on("POST", "*/virtualservices", lambda request: request.body["spec"]["gateways"].append(GREEN))
+    result = run(cluster, state="absent", written_by="others", pairs=PAIRS, timeout=0)
+    assert result["failure"]["code"] == "policy_still_active"
+
+
 # -- reducing --------------------------------------------------------------------------------------------------------
 def test_reduced_adds_no_blue_any_more_and_still_green(cluster):
     serve_policies(cluster, *ADMISSION)

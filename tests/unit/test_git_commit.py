@@ -215,3 +215,26 @@ def test_what_is_no_working_copy_is_refused(repo, cluster, tmp_path):
 
 def test_a_folder_that_is_not_there_yet_has_nothing_to_commit(repo, cluster):
     assert not run(repo, cluster, paths=["later"])["changed"]
+
+
+def test_a_folder_that_has_gone_is_committed_as_gone(repo, cluster):
+    change(repo)
+    run(repo, cluster)
+    for file in (repo / "overrides").iterdir():
+        file.unlink()
+    (repo / "overrides").rmdir()
+    assert run(repo, cluster)["files"] == ["overrides/a.yaml", "overrides/ü b.yaml"]
+    assert git(repo, "ls-files").split() == ["other"]
+
+
+def test_what_going_back_waits_for_is_in_the_journal_and_more_of_it_is_a_step_of_its_own(repo, cluster):
+    fenced, awaited = journal(cluster), {"dir": str(repo / "overrides"), "objects": [{"name": "a"}], "pairs": []}
+    change(repo)
+    run(repo, cluster, journal=fenced, awaited=awaited, first=True)
+    for name in ("a", "b"):
+        (repo / "overrides/a.yaml").write_text(f"{name}: more\n")
+        run(repo, cluster, journal=fenced, awaited={**awaited, "objects": [{"name": name}]})
+    steps = undo(cluster)
+    found = [step["inverse"]["params"]["awaited"] for step in steps]
+    assert [one["objects"] for one in found] == [[{"name": "a"}], [{"name": "b"}]]
+    assert all("pairs" not in one and one["dir"] == str(repo / "overrides") for one in found)

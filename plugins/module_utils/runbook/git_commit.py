@@ -14,9 +14,10 @@ from ._command import Book, Command
 def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> list[Command]:
     repo = shlex.quote(params["repo"])
     log = f"git -C {repo} log --format=%H --fixed-strings --grep={shlex.quote(params['marker'])}"
+    follow = "; go on once the cluster has followed" if params.get("awaited") else ""
     found = [
         Command(
-            f"take the commits back in {params['repo']}, branch {params['branch']}",
+            f"take the commits back in {params['repo']}, branch {params['branch']}{follow}",
             f"git -C {repo} revert --no-edit $({log} {shlex.quote(params['branch'])})",
         )
     ]
