@@ -16,8 +16,10 @@ from . import _virtual_services as vs
 from . import sources
 from ._client import ApiError, Cluster, path_of
 from ._helm_storage import Record, Storage, read_storage
+from ._inventory import KINDS, SOURCES, Inventory
 from ._module import Refusal
 from ._resources import Resources
+from ._twin import title
 
 
 class ClusterEvidence:
@@ -67,6 +69,26 @@ class ClusterEvidence:
         if isinstance(self._known[key], ApiError):
             raise sources.Unreadable(str(self._known[key]))
         return self._known[key]
+
+
+class InventoryEvidence:
+    """sources.Evidence of what was listed already: Argo CD's and Flux's objects (_inventory.SOURCES) and no others."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+
+    def objects(self, group: str, _versions: t.Sequence[str], plural: str) -> dict[str, sources.Object]:
+        names = (k.name for k in KINDS if k.name in SOURCES and k.versions[0] == (f"{group}/{_versions[0]}", plural))
+        name = next(names, "")
+        if not name or name in self._inventory.unread:
+            raise sources.Unreadable(f"{plural}.{group} were not read")
+        return {_key(item): item for item in self._inventory[name]}
+
+    def owner(self, _api_version: str, kind: str, key: str) -> sources.Object | None:
+        raise sources.Unreadable(f"{kind} {key} was not read")
+
+    def release(self, namespace: str, name: str) -> Record | None:
+        raise sources.Unreadable(f"Helm release {namespace}/{name} was not read")
 
 
 def _key(body: sources.Object) -> str:
@@ -124,6 +146,17 @@ def judge(
             insists, fights = kind.puts_back(source, body, evidence), kind.fights(source, body, evidence)
             found.append(Judgement(body, source, desired, green, insists, fights))
     return found
+
+
+def foreseen(inventory: Inventory) -> list[Judgement]:
+    """The sources of what binding is going to touch, as far as the inventory tells."""
+    evidence = InventoryEvidence(inventory)
+    return [
+        judgement
+        for body, pairs in inventory.routed
+        if not vs.left_alone(body)
+        for judgement in judge([body], [vs.Pair(title(p.blue), title(p.green)) for p in pairs], evidence)
+    ]
 
 
 def served(bodies: t.Iterable[sources.Object], pairs: t.Sequence[vs.Pair]) -> list[sources.Object]:

@@ -105,6 +105,9 @@ KINDS = (
     _gateway_api("grpc_routes", "grpcroutes", "v1"),
     _gateway_api("tls_routes", "tlsroutes", "v1", "v1alpha3", "v1alpha2"),
     _gateway_api("tcp_routes", "tcproutes", "v1alpha2"),
+    Kind("applications", (("argoproj.io/v1alpha1", "applications"),)),
+    Kind("helm_releases", tuple((f"helm.toolkit.fluxcd.io/{v}", "helmreleases") for v in ("v2", "v2beta2"))),
+    Kind("kustomizations", tuple((f"kustomize.toolkit.fluxcd.io/{v}", "kustomizations") for v in ("v1", "v1beta2"))),
     Kind("ingresses", (("networking.k8s.io/v1", "ingresses"),)),
     Kind("ingress_classes", (("networking.k8s.io/v1", "ingressclasses"),)),
     Kind("network_policies", (("networking.k8s.io/v1", "networkpolicies"),)),
@@ -126,6 +129,8 @@ KINDS = (
     Kind("pdbs", (("policy/v1", "poddisruptionbudgets"),), everywhere=False),
     Kind("certificates", (("cert-manager.io/v1", "certificates"),), everywhere=False),
 )
+# What makes VirtualServices: needed where it is known how these will be bound (Inventory.binding).
+SOURCES = ("applications", "helm_releases", "kustomizations")
 # Of a Secret's annotations these may be kept: they say whose copy or certificate it is, and hold no value.
 SECRET_ANNOTATIONS = ("bluegreen.mesh/", "cert-manager.io/")
 CERTIFICATE_KEYS = ("tls.crt", "cert")
@@ -167,6 +172,7 @@ class Inventory:
     root_namespace: str = "istio-system"
     certificates: str = "copy"
     balancer: str = ""  # mesh_balancer.type
+    binding: str = ""  # what mesh_bind_strategy comes to in this cluster; '' where that is not known
 
     def __getitem__(self, kind: str) -> list[Object]:
         return self.objects.get(kind, [])

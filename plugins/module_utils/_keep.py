@@ -57,6 +57,7 @@ class Wish:
     guard: str = "none"
     guard_timeout: int = 0
     owner_timeout: int = 0
+    owner_deletes: str = "refuse"
     backup_dir: str | None = None
     frozen: tuple[tuple[Ref, Former], ...] = ()
 
@@ -74,10 +75,9 @@ def wish_of(params: dict[str, t.Any]) -> Wish:
     if backup_dir and not os.path.isdir(backup_dir):
         raise Refusal("no_backup_dir", f"backup_dir: {backup_dir} is not a directory. Create it (mode 0700) first.")
     frozen = tuple((_ref_of(item), _former_of(item)) for item in params.get("frozen") or [])
-    same = ("helm_record", "flux_method", "live_annotation", "guard", "guard_timeout", "owner_timeout", "backup_dir")
-    return Wish(
-        *references(params), migration=migration, frozen=frozen, **{name: params[name] for name in same}
-    )  # fmt: skip
+    same = ("helm_record", "flux_method", "live_annotation", "guard", "guard_timeout", "owner_timeout", "owner_deletes")
+    given = {name: params[name] for name in same}
+    return Wish(*references(params), migration=migration, frozen=frozen, backup_dir=backup_dir, **given)
 
 
 def references(params: dict[str, t.Any]) -> tuple[tuple[tuple[str, str], ...], str | None, tuple[Ref, ...], bool]:
@@ -165,8 +165,8 @@ class Run:
             wish.needs,
         )  # fmt: skip
         targets = [target for target in targets if not self._of_other_migration(target)]
-        find_claims(self.cluster, targets, wish, self._note)
-        return self._keep(targets) if self.keep else self._release(targets)
+        look = find_claims(self.cluster, targets, wish, self._note)
+        return self._keep(targets) if self.keep else self._release(targets, look)
 
     def _note(self, text: str) -> None:
         self.warnings[text] = None
@@ -287,8 +287,9 @@ class Run:
             )
         return unread
 
-    def _thaw(self, targets: t.Sequence[Target]) -> None:
-        """Sets in motion again what was held for none but these."""
+    def _thaw(self, targets: t.Sequence[Target]) -> bool:
+        """Sets in motion again what was held for none but these. Returns whether everything has to be read anew."""
+        thawed = False
         former: dict[Ref, Former] = {}
         if self.journal is not None:
             state = self.journal.store.read()
@@ -307,7 +308,7 @@ class Run:
             if not patch:
                 continue
             self.cluster.patch(self.resources.path(ref), patch, dry_run=self.check)
-            self.changed = True
+            self.changed = thawed = True
             name = f"{ref}: metadata.annotations.{FROZEN}"
             self.before[name] = (body["metadata"].get("annotations") or {}).get(FROZEN)
             self.after[name] = patch["metadata"].get("annotations", {}).get(FROZEN)
@@ -316,18 +317,23 @@ class Run:
                     flux_helm_release.await_ready(self.cluster, ref, self.wish.owner_timeout)
                 except Refusal as exc:  # that it goes on being its own is all that is asked for
                     self._note(str(exc))
+        return thawed and not self.check
 
     # -- releasing ---------------------------------------------------------------------------------------------------
-    def _release(self, targets: list[Target]) -> dict[str, t.Any]:
+    def _release(self, targets: list[Target], look: Look) -> dict[str, t.Any]:
+        """The guard holds for as long as an object carries our mark. So owners are set in motion while all marks are
+        on, and asked what they are about to delete, and only then the marks come off, and last the policy."""
         ours = [target for target in targets if target.annotations.get(KEPT_BY) == self.wish.migration]
         edits = self._record_edits([t for t in ours if "record" in t.undo and t.why == "kept"], keep=False)
         marks = [(target, release_mark(target)) for target in ours]
+        self._refuse_deletion(marks, look)
         self._record_steps(edits, marks, [])
         self._write_records(edits)
+        if self._thaw(targets):
+            return self._once()  # from what is there now that they move, and asked again
         self._write_marks(marks)
         if self.wish.guard != "none":
             self.changed |= self.guard.withdraw([target.ref for target in targets], self.check)
-        self._thaw(targets)
         if self.journal and not self.check:
             self.journal.done(*self.steps)
         released = {target.ref for _record, of_record, _payload in edits for target in of_record}
@@ -348,6 +354,31 @@ class Run:
         }  # fmt: skip
 
     # -- refusals ----------------------------------------------------------------------------------------------------
+    def _refuse_deletion(self, marks: t.Sequence[tuple[Target, Mark]], look: Look) -> None:
+        """Refuses to release what an owner would delete then without being asked."""
+        if self.wish.owner_deletes == "accept":
+            return
+        after = []
+        for target, mark in marks:
+            metadata = {**target.meta, "annotations": mark.annotations, "labels": mark.labels}
+            why = "not_kept" if "record" in target.undo and target.why == "kept" else target.why
+            body = {**(target.body or {}), "metadata": metadata}
+            after.append(dataclasses.replace(target, body=body, why=why, claims=[]))
+        owners.find(after, look.without_storage())
+        doomed = owners.would_delete(after, unasked=True)
+        if doomed:
+            names = "; ".join(
+                f"{entry['name']} would delete {', '.join(o['kind'] + ' ' + o['name'] for o in entry['objects'])}"
+                for entry in doomed
+            )
+            raise Refusal(
+                "owner_deletes",
+                f"Once these are released, {names}: it is being deleted itself, or its source has them no more. They"
+                " stay kept, and the guard stays. Make the owner leave them (its source, its finalizer, its prune"
+                " setting), or give owner_deletes: accept if they are to go.",
+                would_delete=doomed,
+            )  # fmt: skip
+
     def _of_other_migration(self, target: Target) -> bool:
         """Whether another migration keeps it already, and this one may leave it to that. Raises Refusal kept_by_other
         for what only one of them can have."""
@@ -539,10 +570,12 @@ def kept_by_journal(store: Store, resources: Resources) -> list[Ref]:
     return list(dict.fromkeys(ref for ref in refs if resources.find(ref.api_version, ref.kind)))
 
 
-def find_claims(cluster: Cluster, targets: t.Sequence[Target], wish: Wish, note: t.Callable[[str], None]) -> None:
-    """Fills in who claims each target. Raises Refusal as owners.find() says."""
+def find_claims(cluster: Cluster, targets: t.Sequence[Target], wish: Wish, note: t.Callable[[str], None]) -> Look:
+    """Fills in who claims each target; returns what it was seen by. Raises Refusal as owners.find() says."""
     storage = read_storage(cluster, [t.claim[0] for t in targets if t.claim]) if wish.helm_record else None
-    owners.find(targets, Look(cluster, storage, wish.flux_method, note))
+    look = Look(cluster, storage, wish.flux_method, note)
+    owners.find(targets, look)
+    return look
 
 
 # -- the modules' operations -----------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ class Claim:
     owner: name of its file in owners; name: the owner in words. safe: whether the object outlives the owner's removal
     as things are; reason: why. annotations, labels, freezes: what makes it safe where it is not, namely annotations
     that the object must carry, labels that it must not, and other objects to hold still first. mendable: whether all
-    that makes it safe. source: whether the owner is there, so that it would make the object again.
+    that makes it safe. source: whether the owner is there, so that it would make the object again. going:
+    whether it is on its way out or has the object no more, so that it deletes what is not safe without being asked.
     """
 
     owner: str
@@ -69,6 +70,7 @@ class Claim:
     freezes: tuple[Freeze, ...] = ()
     mendable: bool = True
     source: bool = False
+    going: bool = False
 
     def as_dict(self) -> dict[str, t.Any]:
         return {"owner": self.owner, "name": self.name, "safe": self.safe, "source": self.source}

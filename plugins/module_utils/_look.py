@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import typing as t
 
 from ._client import ApiError, Cluster, path_of
@@ -26,6 +27,12 @@ class Look:
         self._found: dict[tuple[str, ...], dict[str, t.Any] | None] = {}
         self._lists: dict[tuple[str, ...], list[dict[str, t.Any]]] = {}
         self.refused: set[str] = set()  # plurals that may not be listed: there may be some
+
+    def without_storage(self) -> Look:
+        """The same, for targets of which is known already what Helm's records say. What was read is not read again."""
+        other = copy.copy(self)
+        other.storage = None
+        return other
 
     def find(self, versions: t.Sequence[str], plural: str, namespace: str | None, name: str) -> dict[str, t.Any] | None:
         """An object by the first of these versions that the API server has it in; None where it is not."""

@@ -76,6 +76,13 @@ options:
     description: What shifts the traffic, as in the role's C(mesh_balancer.type).
     type: str
     default: ''
+  binding:
+    description:
+      - What keeps VirtualServices bound, as M(bluegreen.mesh.binding_policy) returns it with its O(bluegreen.mesh.binding_policy#module:state=chosen).
+      - With V(direct), each VirtualService that a source would put back is a finding. With any other, each Argo CD
+        Application that takes for a difference what admission adds is one. Not looked for if not given.
+    type: str
+    default: ''
   certificates:
     description:
       - V(require) if TLS Secrets are not to be copied, and so must be in green's namespace already. V(certificate) if
@@ -107,7 +114,8 @@ notes:
     C(istio.io), on C(gateway.networking.k8s.io), on C(servicemonitors), C(podmonitors) and C(prometheusrules), on
     C(networkpolicies), C(ingresses), C(ingressclasses), C(services), C(configmaps), C(namespaces) and C(nodes); and in
     the namespaces of both sides' pods on C(pods), C(secrets), C(deployments), C(horizontalpodautoscalers),
-    C(poddisruptionbudgets) and cert-manager's C(certificates). Kinds that the cluster does not have are passed over.
+    C(poddisruptionbudgets) and cert-manager's C(certificates). With O(binding), also on Argo CD's C(applications) and
+    Flux's C(helmreleases) and C(kustomizations). Kinds that the cluster does not have are passed over.
   - Of ConfigMaps only those labelled C(grafana_dashboard) and C(kube-system/coredns) are asked for. Of Secrets, values
     are dropped as soon as they are read, except for the certificate of those that a Gateway names.
 seealso:
@@ -201,7 +209,13 @@ examined:
 
 import dataclasses
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, _module, _policies, findings
+from ansible_collections.bluegreen.mesh.plugins.module_utils import (
+    _inventory,
+    _module,
+    _policies,
+    binding_policies,
+    findings,
+)
 
 
 def check_waivers(waive):
@@ -210,6 +224,13 @@ def check_waivers(waive):
         raise _module.Refusal(
             "bad_option",
             f"waive: no finding is called {', '.join(unknown)}. There are: {', '.join(sorted(findings.CODES))}.",
+        )
+
+
+def check_binding(binding):
+    if binding and binding not in binding_policies.NAMES:
+        raise _module.Refusal(
+            "bad_option", f"binding: {binding!r} is none of {', '.join(binding_policies.NAMES)}."
         )
 
 
@@ -225,12 +246,14 @@ def shown(finding):
 def operation(module, cluster):
     params = module.params
     check_waivers(params["waive"])
+    check_binding(params["binding"])
     pairs, workloads = _inventory.parse(params["pairs"], params["workloads"])
     inventory = _inventory.Inventory(
         pairs, workloads, root_namespace=params["root_namespace"], certificates=params["certificates"],
-        balancer=params["balancer"],
+        balancer=params["balancer"], binding=params["binding"],
     )  # fmt: skip
-    _inventory.read(cluster, inventory)
+    unwanted = () if params["binding"] else _inventory.SOURCES
+    _inventory.read(cluster, inventory, only={kind.name for kind in _inventory.KINDS}.difference(unwanted))
     if params["policies"] == "copy":
         _policies.foresee(inventory, params["waive"])
     standing, waived, unused = findings.examine(inventory, params["waive"])
@@ -265,6 +288,7 @@ def main():
             "pairs": {"type": "list", "elements": "dict", "required": True, "options": _inventory.PAIR},
             "workloads": {"type": "list", "elements": "dict", "required": True, "options": workload},
             "balancer": {"type": "str", "default": ""},
+            "binding": {"type": "str", "default": ""},
             "certificates": {"type": "str", "choices": ["copy", "certificate", "require"], "default": "copy"},
             "policies": {"type": "str", "choices": ["copy", "require"], "default": "require"},
             "root_namespace": {"type": "str", "default": "istio-system"},

@@ -32,7 +32,8 @@ description:
 notes:
   - It does not protect from edits, nor from scaling to zero.
   - What is suspended or scaled on account of a kept object carries the annotation C(bluegreen.mesh/frozen), with what
-    was there before, and is set in motion again when the last object that it was held still for is released.
+    was there before, and is set in motion again when the last object that it was held still for is released, before
+    that object is let go. The guard is the last that goes.
   - What it needs is in C(docs/rbac/keep.yml). On what is kept C(get), C(patch) and C(delete), the last for dry runs only.
 options:
   state:
@@ -104,6 +105,14 @@ options:
     description: Seconds to wait for an owner, for a new revision of a HelmRelease or the end of an operator's pods.
     type: int
     default: 300
+  owner_deletes:
+    description:
+      - What to do with O(state=released) where an owner would then delete one of these without being asked, because it
+        is being deleted itself or its source has them no more.
+      - V(refuse) leaves all of them kept, with the code V(owner_deletes). V(accept) is for what is to go.
+    type: str
+    choices: [refuse, accept]
+    default: refuse
   guard:
     description:
       - V(auto) sets up the admission policy where the API server has it (Kubernetes 1.30 and later), and warns where
@@ -298,6 +307,7 @@ SPEC = {
     "helm_record": {"type": "bool", "default": True},
     "flux_method": {"type": "str", "choices": ["suspend", "post_renderers", "none"], "default": "suspend"},
     "owner_timeout": {"type": "int", "default": 300},
+    "owner_deletes": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
     "guard": {"type": "str", "choices": ["auto", "required", "none"], "default": "auto"},
     "guard_timeout": {"type": "int", "default": 60},
     "backup_dir": {"type": "path"},

@@ -89,7 +89,11 @@ def test_a_fixed_number_of_lists_whatever_the_cluster_holds():
     many = cluster(virtual_services=[virtual_service(f"shop/v{n}") for n in range(300)])
     run(many)
     assert many.requests == few.requests and set(many.requests) == {"GET"} and many.writes == 0
-    assert few.total == sum(1 if kind.everywhere else 2 for kind in _inventory.KINDS)
+    wanted = [kind for kind in _inventory.KINDS if kind.name not in _inventory.SOURCES]
+    assert few.total == sum(1 if kind.everywhere else 2 for kind in wanted)
+    more = cluster()
+    run(more, binding="direct")
+    assert more.total == few.total + len(_inventory.SOURCES)
 
 
 def test_an_older_version_of_a_kind_is_used_where_the_newest_is_not_served():
@@ -164,6 +168,7 @@ def test_errors_come_first_and_the_text_says_it_all():
     ("options", "code", "words"),
     [
         ({"waive": ["nope"]}, "bad_option", "no finding is called nope"),
+        ({"binding": "derect"}, "bad_option", "admission_policy"),
         ({"waive": ["hpa_on_blu:edge/h"]}, "bad_option", "hpa_on_blue"),
         ({"pairs": [{**PAIR, "blue": "public"}]}, "malformed_reference", "pairs[0].blue"),
         ({"pairs": [{**PAIR, "workload": "none"}]}, "bad_option", "none of workloads (main)"),

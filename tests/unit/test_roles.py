@@ -280,7 +280,7 @@ NEVER_RECORDED = {
     "replicas_pin": {"service", "minimum", "timeout"},
     "route53_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "finish"},
     "resource_archive": {"resources", "releases", "archive", "wait"},
-    "resource_keep": {"guard_timeout", "owner_timeout", "backup_dir", "needs"},
+    "resource_keep": {"owner_deletes", "guard_timeout", "owner_timeout", "backup_dir", "needs"},
     "service_endpoints": {
         "state", "expect_green_percent", "steps", "require_ready", "timeout", "for_seconds", "interval"
     },

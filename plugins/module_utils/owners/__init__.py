@@ -29,12 +29,13 @@ def find(targets: t.Sequence[Target], look: Look) -> None:
         owner.find(there, look)
 
 
-def would_delete(targets: t.Iterable[Target]) -> list[dict[str, t.Any]]:
-    """What each owner would delete now if it was removed, of these objects: the gate before anything is."""
+def would_delete(targets: t.Iterable[Target], unasked: bool = False) -> list[dict[str, t.Any]]:
+    """What each owner would delete now if it was removed, of these objects: the gate before anything is. unasked: only
+    what it deletes as things are, without anybody removing it: the gate before anything is released."""
     found: dict[tuple[str, str], dict[str, t.Any]] = {}
     for target in targets:
         for claim in target.claims:
-            if not claim.safe:
+            if not claim.safe and (claim.going or not unasked):
                 entry = found.setdefault(
                     (claim.owner, claim.name), {"owner": claim.owner, "name": claim.name, "objects": []}
                 )

@@ -19,6 +19,7 @@ OPTIONS = "argocd.argoproj.io/sync-options"
 TRACKING = "argocd.argoproj.io/tracking-id"
 LABELS = ("argocd.argoproj.io/instance", "app.kubernetes.io/instance")
 VERSIONS = ("argoproj.io/v1alpha1",)
+FINALIZER = "resources-finalizer.argocd.argoproj.io"  # with /background or /foreground after it, or nothing
 WANTED = ("Prune=false", "Delete=false")
 
 
@@ -66,4 +67,20 @@ def _claim(target: Target, title: str, application: dict[str, t.Any] | None) -> 
     missing = [wanted for wanted in WANTED if wanted not in options]
     annotations = {OPTIONS: merged(target.annotations.get(OPTIONS))} if missing else {}
     reason = f"{OPTIONS} has not {' and '.join(missing)}" if missing else f"{OPTIONS} has {' and '.join(WANTED)}"
-    return Claim(NAME, name, not missing, reason, annotations=annotations, source=True)
+    going = _going(target, application)
+    return Claim(NAME, name, not missing, reason, annotations=annotations, source=True, going=going)
+
+
+def _going(target: Target, application: dict[str, t.Any]) -> bool:
+    """Whether it deletes the object by itself: it is being deleted with all it has, which takes its finalizer, or it
+    prunes by itself, and its status says that its source has the object no more (requiresPruning)."""
+    meta, spec = application.get("metadata") or {}, application.get("spec") or {}
+    if meta.get("deletionTimestamp"):
+        return any(str(name).startswith(FINALIZER) for name in meta.get("finalizers") or [])
+    if not ((spec.get("syncPolicy") or {}).get("automated") or {}).get("prune"):
+        return False
+    this = (target.ref.group, target.ref.kind, target.ref.namespace, target.ref.name)
+    return any(
+        item.get("requiresPruning") and this == tuple(item.get(k) or "" for k in ("group", "kind", "namespace", "name"))
+        for item in (application.get("status") or {}).get("resources") or []
+    )

@@ -90,6 +90,7 @@ def _by_record(record: Record | None, look: Look) -> Object | None:
 def _claim(body: Object, targets: t.Sequence[Target], look: Look) -> None:
     ref = Ref(body["apiVersion"], "HelmRelease", body["metadata"]["namespace"], body["metadata"]["name"])
     suspended = bool(value_at(body, SUSPEND))
+    leaving = bool(body["metadata"].get("deletionTimestamp"))
     rendered = renderers(body, targets) if look.flux_method == "post_renderers" and not suspended else None
     freezes = [*_above(body, ref, look)]
     if rendered is not None:
@@ -112,7 +113,7 @@ def _claim(body: Object, targets: t.Sequence[Target], look: Look) -> None:
         target.claims.append(
             Claim(
                 NAME, f"HelmRelease {title(body)}", safe, reason, freezes=tuple(freezes) if needed else (),
-                mendable=bool(freezes), source=not body["metadata"].get("deletionTimestamp"),
+                mendable=bool(freezes), source=not leaving, going=leaving,
             )
         )  # fmt: skip
 

@@ -52,4 +52,6 @@ def _claim(target: Target, owner: tuple[str, str], body: dict[str, t.Any] | None
         if disabled(target, PRUNE)
         else "kustomize-controller prunes what leaves its source, or all of it when it goes"
     )
-    return Claim(NAME, name, False, reason, annotations=wanted, source=True)
+    spec = body.get("spec") or {}
+    going = bool(body["metadata"].get("deletionTimestamp") and spec.get("prune") and not spec.get("suspend"))
+    return Claim(NAME, name, False, reason, annotations=wanted, source=True, going=going)

@@ -74,7 +74,7 @@ def _claim(target: Target, name: str, body: dict[str, t.Any] | None, operators: 
         reason = f"the operator prunes what has the label {OWNER}"
     return Claim(
         NAME, name, safe and not awake, reason, labels=(OWNER, OWNER_NAMESPACE), freezes=freezes,
-        source=bool(freezes),
+        source=bool(freezes), going=bool(freezes and body["metadata"].get("deletionTimestamp")),
     )  # fmt: skip
 
 

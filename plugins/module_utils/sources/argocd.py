@@ -42,7 +42,7 @@ def desired(
 ) -> base.Desired:
     """Inline kustomize patches win over all; else it is what was applied last."""
     try:
-        _key, application = _application(source, body, evidence)
+        _key, application = find_application(source, body, evidence)
     except base.Unreadable as exc:
         return base.Desired(None, str(exc))
     for _pointer, item in _inputs(application):
@@ -56,7 +56,7 @@ def desired(
 
 def puts_back(source: base.Source, body: base.Object, evidence: base.Evidence) -> str:
     try:
-        _key, application = _application(source, body, evidence)
+        _key, application = find_application(source, body, evidence)
     except base.Unreadable as exc:
         return f"whether it heals itself is not known: {exc}"
     if not heals_itself(application) or ignored(application, body):
@@ -66,10 +66,10 @@ def puts_back(source: base.Source, body: base.Object, evidence: base.Evidence) -
 
 def fights(source: base.Source, body: base.Object, evidence: base.Evidence) -> str:
     try:
-        _key, application = _application(source, body, evidence)
+        _key, application = find_application(source, body, evidence)
     except base.Unreadable as exc:
         return f"whether it heals itself is not known: {exc}"
-    if not heals_itself(application) or ignored(application, body) or foresees_admission(application):
+    if not heals_itself(application) or not sees_admission(application, body):
         return ""
     return (
         "with selfHeal it applies again and again what the policy changes; give it ignoreDifferences for the gateways, or"
@@ -80,6 +80,11 @@ def fights(source: base.Source, body: base.Object, evidence: base.Evidence) -> s
 def heals_itself(application: base.Object) -> bool:
     automated = ((application.get("spec") or {}).get("syncPolicy") or {}).get("automated")
     return bool(automated and automated.get("enabled", True) and automated.get("selfHeal"))
+
+
+def sees_admission(application: base.Object, body: base.Object) -> bool:
+    """Whether what an admission policy adds to the object is a difference to it."""
+    return not ignored(application, body) and not foresees_admission(application)
 
 
 def foresees_admission(application: base.Object) -> bool:
@@ -100,7 +105,8 @@ def ignored(application: base.Object, body: base.Object) -> bool:
     return bool(paths) and base.covered(body, paths)
 
 
-def _application(source: base.Source, body: base.Object, evidence: base.Evidence) -> tuple[str, base.Object]:
+def find_application(source: base.Source, body: base.Object, evidence: base.Evidence) -> tuple[str, base.Object]:
+    """(NAMESPACE/NAME, body). Raises Unreadable."""
     every = evidence.objects(GROUP, VERSIONS, PLURAL)
     found = {key: item for key, item in every.items() if source.name in (key, key.partition("/")[2])}
     several = len(found) > 1
@@ -133,7 +139,7 @@ def overrides(
     """A JSON patch of the Application: Helm parameters where its values name blue, else kustomize patches; a component
     for what is rendered in another way."""
     try:
-        key, application = _application(source, wishes[0].body, evidence)
+        key, application = find_application(source, wishes[0].body, evidence)
     except base.Unreadable:
         return base.component(wishes, f"{source.title} is not known here. Build what it renders with this component.")
     content: list[base.Object] = []

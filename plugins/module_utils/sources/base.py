@@ -157,7 +157,8 @@ def covered(body: Object, paths: t.Sequence[str]) -> bool:
 
 def _words(path: str) -> list[str]:
     words = re.sub(r"\[[^\]]*\]", "", path).replace('"', "").replace(".", "/").split("/")
-    return [word for word in words if word and not word.isdigit() and word not in ("?", "*")]
+    words = [word.rstrip("?") for word in words]
+    return [word for word in words if word and not word.isdigit() and word != "*"]
 
 
 def patched(patches: t.Any, body: Object, pairs: t.Sequence[vs.Pair]) -> vs.Lists | None:

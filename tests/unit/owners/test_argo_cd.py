@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import argo_cd
-from fake_blue import annotations_of, blue, gateway, info, kept
+from fake_blue import annotations_of, blue, gateway, info, kept, refused
 
 OWN = "networking.istio.io/Gateway:istio-system/public"
 APPLICATION = {
@@ -80,3 +80,28 @@ def test_who_may_not_list_applications_is_told():
     assert [e["owner"] for e in asked["would_delete"]] == ["argo_cd"]
     kept(cluster)
     assert "Prune=false" in annotations_of(cluster)[argo_cd.OPTIONS]
+
+
+PRUNES = {"syncPolicy": {"automated": {"prune": True}}}
+LEFT = {"group": "networking.istio.io", "kind": "Gateway", "namespace": "istio-system", "name": "public"}
+
+
+@pytest.mark.parametrize(
+    ("meta", "spec", "status", "deletes"),
+    [
+        ({}, PRUNES, {"resources": [{**LEFT, "requiresPruning": True}]}, True),
+        ({}, {}, {"resources": [{**LEFT, "requiresPruning": True}]}, False),
+        ({}, PRUNES, {"resources": [LEFT]}, False),
+        ({}, PRUNES, {"resources": [{**LEFT, "name": "other", "requiresPruning": True}]}, False),
+        ({"deletionTimestamp": "x", "finalizers": [f"{argo_cd.FINALIZER}/background"]}, {}, {}, True),
+        ({"deletionTimestamp": "x", "finalizers": ["other"]}, {}, {}, False),
+    ],
+)
+def test_one_that_would_delete_it_unasked_is_no_reason_to_let_go(meta, spec, status, deletes):
+    going = {**APPLICATION, "metadata": {**APPLICATION["metadata"], **meta}, "spec": spec, "status": status}
+    cluster = blue(going, objects=[tracked()], records=[])
+    kept(cluster)
+    if deletes:
+        assert "Application argocd/mesh" in refused(cluster, "owner_deletes", state="released")
+    else:
+        kept(cluster, state="released")

@@ -122,6 +122,19 @@ def test_released_sets_it_in_motion_again_byte_for_byte():
     assert annotations_of(cluster) == HELM
 
 
+def test_one_that_turns_out_to_be_going_when_it_moves_meets_the_guard():
+    cluster = fluxed()
+    kept(cluster)
+    cluster.on("PATCH", "*/helmreleases/istio", lambda _request: cluster.edit(
+        "helmreleases", "bigbang", "istio",
+        lambda b: b["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x"])), times=1)  # fmt: skip
+    result = act(cluster, state="released")
+    assert result["failure"]["code"] == "owner_deletes" and "HelmRelease bigbang/istio would delete" in result["msg"]
+    assert "bluegreen.mesh/kept-by" in annotations_of(cluster)
+    kept(cluster, state="released", owner_deletes="accept")
+    assert annotations_of(cluster) == HELM
+
+
 def test_it_stays_suspended_for_as_long_as_something_is_kept_of_it():
     cluster = fluxed()
     kept(cluster)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import flux_kustomization as flux
-from fake_blue import annotations_of, blue, gateway, info, kept, secret
+from fake_blue import annotations_of, blue, gateway, info, kept, refused, secret
 
 LABELS = {f"{flux.GROUP}/name": "apps", f"{flux.GROUP}/namespace": "flux-system"}
 KUSTOMIZATION = {
@@ -61,3 +61,16 @@ def test_beside_helm():
     assert doomed(cluster) == ["helm", "flux_kustomization"]
     kept(cluster)
     assert doomed(cluster) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "deletes"), [({"prune": True}, True), ({"prune": False}, False), ({"prune": True, "suspend": True}, False)]
+)
+def test_one_that_is_being_deleted_is_no_reason_to_let_go(spec, deletes):
+    meta = {**KUSTOMIZATION["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}
+    cluster = blue({**KUSTOMIZATION, "metadata": meta, "spec": spec}, objects=[bare()], records=[])
+    kept(cluster)
+    if deletes:
+        assert "Kustomization flux-system/apps" in refused(cluster, "owner_deletes", state="released")
+    else:
+        kept(cluster, state="released")

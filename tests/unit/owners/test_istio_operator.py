@@ -8,7 +8,7 @@ import json
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import istio_operator as operator
-from fake_blue import act, blue, gateway, info, kept, obj
+from fake_blue import act, blue, gateway, info, kept, obj, refused
 
 LABELS = {operator.OWNER: "istiocontrolplane", operator.OWNER_NAMESPACE: "istio-system", "app": "public"}
 IOP = {
@@ -124,3 +124,52 @@ def test_the_operator_by_its_command():
     assert operator.is_operator(deployment(labels={"a": "b"}, command=["operator", "server"]))
     assert not operator.is_operator(deployment(labels={"a": "b"}, command=["server"]))
     assert not operator.is_operator(deployment(labels={"a": "b"}))
+
+
+# -- released: the guard goes last -------------------------------------------------------------------------------------
+def test_owners_move_and_are_asked_before_marks_and_guard_go():
+    cluster = pruned(IOP, deployment())
+    keep(cluster)
+    first = len(cluster.log)
+    seen = []
+
+    def moves(_request):
+        seen.append(cluster.raw("DELETE", "/api/v1/namespaces/istio-system/services/public")[0])
+
+    cluster.on("PATCH", "*/istio-operator-1-23", moves)
+    keep(cluster, state="released")
+    assert seen == [403], "as soon as it moves it meets the guard"
+    order = [
+        (request.method, request.path.rsplit("/", 1)[1])
+        for request in cluster.log[first:]
+        if request.method in ("PATCH", "DELETE") and request.path.startswith(("/api/v1/namespaces/istio-system", "/apis"))
+    ]
+    guards = [("DELETE", "bluegreen-mesh-keep-night")] * 2
+    assert order == [("PATCH", "istio-operator-1-23"), ("DELETE", "public"), ("PATCH", "public"), *guards]
+    reads = [request.path for request in cluster.log[first:] if "istiooperators" in request.path]
+    assert len(reads) == 2, "asked again, since it moves"
+
+
+def test_what_it_would_delete_at_once_stays_kept():
+    """An IstioOperator that was deleted while its operator was held still waits for that to take its finalizer off."""
+    cluster = pruned(IOP, deployment())
+    keep(cluster)
+    cluster.edit("istiooperators", "istio-system", "istiocontrolplane",
+                 lambda b: b["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x"]))  # fmt: skip
+    text = refused(cluster, "owner_deletes", state="released", gateways=None, resources=SERVICE)
+    assert "IstioOperator istio-system/istiocontrolplane would delete Service public" in text
+    assert replicas(cluster) == 0 and "bluegreen.mesh/kept-by" in cluster.peek(
+        "services", "istio-system", "public")["metadata"]["annotations"]  # fmt: skip
+    keep(cluster, state="released", owner_deletes="accept")
+    assert replicas(cluster) == 2 and labels_of(cluster) == LABELS
+
+
+def test_it_turns_out_only_when_it_moves():
+    cluster = pruned(IOP, deployment())
+    keep(cluster)
+    cluster.on("PATCH", "*/istio-operator-1-23", lambda _request: cluster.edit(
+        "istiooperators", "istio-system", "istiocontrolplane",
+        lambda b: b["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["x"])))  # fmt: skip
+    result = act(cluster, state="released", gateways=None, resources=SERVICE)
+    assert result["failure"]["code"] == "owner_deletes"
+    assert cluster.raw("DELETE", "/api/v1/namespaces/istio-system/services/public")[0] == 403

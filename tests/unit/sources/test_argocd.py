@@ -42,6 +42,14 @@ def test_self_heal_and_what_it_overlooks(spec, annotations, puts_back, fights):
     assert (bool(found.puts_back), bool(found.fights)) == (puts_back, fights)
 
 
+def test_jq_paths_with_question_marks_are_understood():
+    body = make((BLUE, GREEN), match=[BLUE], annotations=made()["metadata"]["annotations"])
+    paths = {"group": "networking.istio.io", "kind": "VirtualService"}
+    for given, covers in (([".spec.gateways"], False), ([".spec.gateways", ".spec.http[]?.match[]?.gateways"], True)):
+        found = judge(body, Known(application(syncPolicy=HEAL, ignoreDifferences=[{**paths, "jqPathExpressions": given}])))
+        assert bool(found.fights) is not covers
+
+
 def test_what_it_applied_last_tells():
     known = Known(application())
     assert judge(made(**last_applied([BLUE])), known).green is False
