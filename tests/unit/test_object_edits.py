@@ -196,10 +196,9 @@ def test_by_hand_it_is_kubectl_with_tests_of_what_is_there():
     ref = {"api_version": "networking.k8s.io/v1", "kind": "Ingress", "namespace": "a", "name": "b"}
     fields = {"/spec/x": {"from": 1, "to": None}, "/spec/y": {"from": None, "to": 2}}
     found = rendered.commands({}, {"edits": [{**ref, "fields": fields}], "remove": [ref], "create": [config_map()]}, None)
-    assert [command.run.split()[1:3] for command in found] == [
-        [json.dumps(config_map()).split()[0].join(["'", ""]), found[0].run.split()[2]],
-        ["patch", "ingress.networking.k8s.io"], ["delete", "ingress.networking.k8s.io"],
-    ]  # fmt: skip
+    assert found[0].run == f"echo '{json.dumps(config_map())}' | k create -f -"
+    assert found[1].run.startswith("k patch ingress.networking.k8s.io b -n a --type=json")
+    assert found[2].run == "k delete ingress.networking.k8s.io b -n a --ignore-not-found"
     patch = json.loads(found[1].run.partition("-p ")[2].strip("'"))
     assert patch == [
         {"op": "test", "path": "/spec/x", "value": 1}, {"op": "remove", "path": "/spec/x"},
