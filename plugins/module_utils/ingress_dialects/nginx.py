@@ -91,6 +91,11 @@ class Nginx(Dialect):
         code = target.get("code") or 301
         scheme, host = target.get("scheme") or "$scheme", target.get("authority") or "$host"
         url = f"{scheme}://{host}{target.get('uri') or '$request_uri'}"
+        if "$" in url and not self.snippets:
+            raise Cannot(
+                f"{url} has nginx' variables, which its validation of annotations may refuse. Write the whole URL, or"
+                " allow them (snippets: true)."
+            )
         if code == 302:
             return Words({A + "temporal-redirect": url})
         return Words({A + "permanent-redirect": url, A + "permanent-redirect-code": str(code)})
