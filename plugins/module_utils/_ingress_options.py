@@ -32,6 +32,7 @@ VERSIONS = {  # plural -> group and version, newest first
     "serviceentries": ("networking.istio.io/v1", "networking.istio.io/v1beta1"),
     "sidecars": ("networking.istio.io/v1", "networking.istio.io/v1beta1"),
     "envoyfilters": ("networking.istio.io/v1alpha3",),
+    "wasmplugins": ("extensions.istio.io/v1alpha1",),
     "peerauthentications": ("security.istio.io/v1", "security.istio.io/v1beta1"),
     "requestauthentications": ("security.istio.io/v1", "security.istio.io/v1beta1"),
     "authorizationpolicies": ("security.istio.io/v1", "security.istio.io/v1beta1"),
