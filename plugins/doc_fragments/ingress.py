@@ -25,14 +25,15 @@ options:
   dialect:
     description:
       - How the controller wants to be told what an Ingress has no field for; C(docs/ingress_dialects.md) has each.
-      - V(traefik) is Traefik's own provider with its ServersTransports and Middlewares, V(traefik_nginx) its provider for
-        Ingresses written for ingress-nginx. V(haproxy) is HAProxy Technologies' controller, V(haproxy_ingress) the
+      - V(traefik) is Traefik's own provider with its ServersTransports and Middlewares, V(traefik_nginx) its provider
+        for Ingresses written for ingress-nginx. V(haproxy) is HAProxy Technologies' controller, V(haproxy_ingress) the
         community's. V(nginx) is ingress-nginx, which was retired in March 2026.
     type: str
     choices: [haproxy, haproxy_ingress, nginx, traefik, traefik_nginx]
     required: true
   snippets:
-    description: Whether the controller lets Ingresses carry raw configuration. Some things take that with some dialects.
+    description: Whether the controller lets Ingresses carry raw configuration. Some things take that with some
+      dialects.
     type: bool
     default: false
   waive:

@@ -70,8 +70,8 @@ def marked(item: Object, part: str) -> Object:
 
 
 def made(ref: Ref, path: str, found: Object | None, wanted: Object) -> Write:
-    """An object of ours as it is to be; wanted: from marked(). Annotations and labels under prefixes that it does not use
-    itself are others' and stay. Raises Refusal foreign_object: what others have made is never overwritten."""
+    """An object of ours as it is to be; wanted: from marked(). Annotations and labels under prefixes that it does not
+    use itself are others' and stay. Raises Refusal foreign_object: what others have made is never overwritten."""
     if found is None:
         return Write("created", ref, path, None, wanted)
     part = annotations_of(wanted)[PART]
@@ -111,8 +111,8 @@ def removed(ref: Ref, path: str, found: Object | None, part: str | None = None) 
 
 
 def restored(ref: Ref, path: str, found: Object | None, fields: dict[str, Fields]) -> Write:
-    """An object with fields given back; fields: {pointer: {"from": what we left there, "to": what was there}}. What others
-    have changed since is left."""
+    """An object with fields given back; fields: {pointer: {"from": what we left there, "to": what was there}}. What
+    others have changed since is left."""
     if found is None:
         return Write("absent", ref, path, None, None)
     wanted = {}
@@ -214,8 +214,8 @@ def inverse(write: Write) -> Object:
 
 # -- carrying out ----------------------------------------------------------------------------------------------------
 def apply(cluster: Cluster, write: Write, dry_run: bool) -> None:
-    """Writes one object if it is still what was read, and gives field owners back what was theirs. Raises ApiError, with
-    409 where it is not."""
+    """Writes one object if it is still what was read, and gives field owners back what was theirs. Raises ApiError,
+    with 409 where it is not."""
     if write.state == "created":
         cluster.create(write.path.rpartition("/")[0], write.after or {}, dry_run=dry_run)
     elif write.state == "removed":
@@ -233,9 +233,11 @@ def apply(cluster: Cluster, write: Write, dry_run: bool) -> None:
             cluster.patch(write.path, [guard, restore], "json")
 
 
-def write_all(cluster: Cluster, writes: t.Sequence[Write], journal: t.Any, recorded: list[str], module: t.Any) -> str | None:
-    """Carries writes out in their order, recorded before they are made; for _module.settled(). Returns the object that has
-    changed since it was read, if one has."""
+def write_all(
+    cluster: Cluster, writes: t.Sequence[Write], journal: t.Any, recorded: list[str], module: t.Any
+) -> str | None:
+    """Carries writes out in their order, recorded before they are made; for _module.settled(). Returns the object that
+    has changed since it was read, if one has."""
     acting = [write for write in writes if write.acts]
     if journal and acting and not module.check_mode:
         journal.check()
@@ -250,7 +252,8 @@ def write_all(cluster: Cluster, writes: t.Sequence[Write], journal: t.Any, recor
                 continue  # its namespace or its kind is still to come
             if exc.status == 404 and write.state == "created":
                 raise Refusal(
-                    "nowhere_to_put", f"{write.object} can't be made: {exc.text}. Its namespace, or its kind, is missing."
+                    "nowhere_to_put",
+                    f"{write.object} can't be made: {exc.text}. Its namespace, or its kind, is missing.",
                 ) from exc
             if exc.status not in (404, 409):
                 raise

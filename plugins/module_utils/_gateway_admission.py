@@ -1,12 +1,12 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Policies that let in the old gateway alone: they let in the new controller too, before it sends anything, and forget the
-old one afterwards. Pure.
+"""Policies that let in the old gateway alone: they let in the new controller too, before it sends anything, and forget
+the old one afterwards. Pure.
 
-A NetworkPolicy knows a gateway by labels of its pods and namespace, an AuthorizationPolicy by its identity. A controller
-outside Istio's mesh has no identity, so policies by identity can let it in by its address alone, and only if that is said.
-A list is never emptied: an empty `from` lets everybody in.
+A NetworkPolicy knows a gateway by labels of its pods and namespace, an AuthorizationPolicy by its identity. A
+controller outside Istio's mesh has no identity, so policies by identity can let it in by its address alone, and only if
+that is said. A list is never emptied: an empty `from` lets everybody in.
 """
 
 from __future__ import annotations
@@ -57,13 +57,16 @@ class Edit:
 
 
 def admitted(inventory: Inventory, sides: Sides) -> tuple[list[Edit], list[Finding]]:
-    """What lets the new one in wherever the old one is. Inventory: namespaces, network_policies, authorization_policies."""
+    """What lets the new one in wherever the old one is. Inventory: namespaces, network_policies,
+    authorization_policies."""
     edits, findings = [], []
     for policy in inventory["network_policies"]:
         fields = {}
         if "Ingress" in types_of(policy):
             for number, rule in enumerate((policy.get("spec") or {}).get("ingress") or ()):
-                if _lets(inventory, policy, rule or {}, sides.old) and not _lets(inventory, policy, rule or {}, sides.new):
+                if _lets(inventory, policy, rule or {}, sides.old) and not _lets(
+                    inventory, policy, rule or {}, sides.new
+                ):
                     fields[pointer("spec", "ingress", number, "from")] = [*rule["from"], peer_of(sides.new)]
         edits.append(Edit(policy, fields))
     for policy in inventory["authorization_policies"]:
@@ -153,8 +156,8 @@ def _shared(policy: Object, field: str, pods: t.Sequence[str]) -> Finding:
 
 # -- AuthorizationPolicies ---------------------------------------------------------------------------------------------
 def _identities(policy: Object, sides: Sides) -> t.Iterator[tuple[str, list[str], t.Any]]:
-    """(pointer, values, what is to be added) of every list that names the old one and not the new one. A dict is added to
-    the rule's `from`; None: there is nothing that would let it in."""
+    """(pointer, values, what is to be added) of every list that names the old one and not the new one. A dict is added
+    to the rule's `from`; None: there is nothing that would let it in."""
     old, new = sides.old.identity, sides.new.identity
     for i, rule in enumerate((policy.get("spec") or {}).get("rules") or ()):
         for field, key, values in _lists(rule or {}):

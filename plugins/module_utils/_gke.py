@@ -31,7 +31,8 @@ TIMEOUT = 3600  # seconds; without it a WebSocket ends after 30
 
 @dataclasses.dataclass(frozen=True)
 class Front:
-    """name: of all objects. port: number of the controller's Service; port_name: its name there. protocol: to the controller.
+    """name: of all objects. port: number of the controller's Service; port_name: its name there. protocol: to the
+    controller.
     secrets: of the certificates, in the namespace. health: path that the controller answers with 200. rules: of the
     security policy, each with priority, action, and ranges or expression. grpc, websockets: whether clients use them.
     """
@@ -57,14 +58,15 @@ class Front:
 
 
 def check(front: Front, old_policy: str, ports: t.Mapping[str, int] | None) -> list[Finding]:
-    """old_policy: the security policy of the old load balancer, '' for none. ports: of the controller's Service, None where
-    it is not there yet."""
+    """old_policy: the security policy of the old load balancer, '' for none. ports: of the controller's Service, None
+    where it is not there yet."""
     where = f"Service {front.namespace}/{front.service}"
     found = []
     if old_policy and not front.security_policy:
         found.append(
             Finding(
-                "gke_security_policy", ERROR, where, "security_policy", f"the old load balancer has {old_policy}, and the new one none",
+                "gke_security_policy", ERROR, where, "security_policy",
+                f"the old load balancer has {old_policy}, and the new one none",
                 "Whoever was kept out would come in. Name the policy (security_policy), with the same rules.",
             )
         )  # fmt: skip
@@ -105,7 +107,9 @@ def checked(front: Front) -> None:
     for field in ("name", "security_policy", "ssl_policy"):
         value = getattr(front, field)
         if (value or field == "name") and not NAME.fullmatch(value):
-            raise Refusal("bad_option", f"{field}: {value!r}; expected lower-case letters, digits and dashes, at most 63.")
+            raise Refusal(
+                "bad_option", f"{field}: {value!r}; expected lower-case letters, digits and dashes, at most 63."
+            )
     if not front.secrets:
         raise Refusal("bad_option", "secrets: name at least one Secret with a certificate; the load balancer ends TLS.")
     if front.internal and not front.region:
@@ -115,7 +119,10 @@ def checked(front: Front) -> None:
         if bool(rule.get("ranges")) == bool(rule.get("expression")):
             raise Refusal("bad_option", f"rules[{number}]: give either ranges or expression.")
         if rule["priority"] in seen or not 0 <= rule["priority"] < DEFAULT_RULE:
-            raise Refusal("bad_option", f"rules[{number}].priority: {rule['priority']} is given twice, or not from 0 to {DEFAULT_RULE - 1}.")
+            raise Refusal(
+                "bad_option",
+                f"rules[{number}].priority: {rule['priority']} is given twice, or not from 0 to {DEFAULT_RULE - 1}.",
+            )
         seen.add(rule["priority"])
 
 
@@ -188,7 +195,11 @@ def terraform(front: Front) -> str:
     address = "google_compute_address" if front.internal else "google_compute_global_address"
     lines = [f'resource "{address}" "{word}" {{', f'  name = "{front.name}"', *project]
     if front.internal:
-        lines += ['  address_type = "INTERNAL"', '  purpose = "SHARED_LOADBALANCER_VIP"', f'  region = "{front.region}"']
+        lines += [
+            '  address_type = "INTERNAL"',
+            '  purpose = "SHARED_LOADBALANCER_VIP"',
+            f'  region = "{front.region}"',
+        ]
     lines += ["}", ""]
     if front.ssl_policy:
         lines += [
@@ -204,7 +215,12 @@ def _policy(front: Front, project: list[str]) -> list[str]:
     """Without rules the policy is only looked up: somebody else writes it."""
     word = re.sub(r"[^a-z0-9_]", "_", front.security_policy)
     if not front.rules:
-        return [f'data "google_compute_security_policy" "{word}" {{', f'  name = "{front.security_policy}"', *project, "}"]
+        return [
+            f'data "google_compute_security_policy" "{word}" {{',
+            f'  name = "{front.security_policy}"',
+            *project,
+            "}",
+        ]
     lines = [f'resource "google_compute_security_policy" "{word}" {{', f'  name = "{front.security_policy}"', *project]
     for rule in sorted(front.rules, key=lambda one: one["priority"]):
         lines += ["", "  rule {", f"    priority = {rule['priority']}", f'    action = "{_text(rule["action"])}"']
@@ -212,12 +228,17 @@ def _policy(front: Front, project: list[str]) -> list[str]:
             lines.append(f'    description = "{_text(rule["description"])}"')
         if rule.get("ranges"):
             ranges = ", ".join(f'"{_text(one)}"' for one in rule["ranges"])
-            lines += ["    match {", '      versioned_expr = "SRC_IPS_V1"', f"      config {{ src_ip_ranges = [{ranges}] }}", "    }"]
+            lines += [
+                "    match {",
+                '      versioned_expr = "SRC_IPS_V1"',
+                f"      config {{ src_ip_ranges = [{ranges}] }}",
+                "    }",
+            ]
         else:
             lines += ["    match {", f'      expr {{ expression = "{_text(rule["expression"])}" }}', "    }"]
         lines.append("  }")
     lines += [
-        "", "  rule {", f"    priority = {DEFAULT_RULE}", '    action = "deny(403)"' if _allows(front) else '    action = "allow"',
+        "", "  rule {", f"    priority = {DEFAULT_RULE}", f'    action = "{"deny(403)" if _allows(front) else "allow"}"',
         "    match {", '      versioned_expr = "SRC_IPS_V1"', '      config { src_ip_ranges = ["*"] }', "    }", "  }", "}",
     ]  # fmt: skip
     return lines

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules that write Ingresses have in common: options, reading, findings that stop, and what is no longer wanted."""
+"""What the modules that write Ingresses have in common: options, reading, findings that stop, and what is no longer
+wanted."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ def gateways(cluster: Cluster, names: t.Sequence[str]) -> list[Object]:
 
 
 def lists(cluster: Cluster, plurals: t.Sequence[str], namespace: str | None = None) -> dict[str, list[Object]]:
-    """Everything of these kinds, in one namespace or all; a kind that the API server does not have has no objects. Raises
+    """Everything of these kinds, in one namespace or all; a kind that the API server does not have has no objects.
+    Raises
     ApiError: what may not be listed is not known to be absent."""
     answers = cluster.parallel(lambda plural: _list(cluster, plural, namespace), plurals)
     for answer in answers:

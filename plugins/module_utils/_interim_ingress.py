@@ -6,8 +6,8 @@
 While it stands, DNS or the balancer can move to the new controller before any route is there. What decides whether that
 goes unnoticed:
 
-- The gateway picks certificate and routes by server name and Host, so both go through as the client sent them, over TLS to
-  the gateway's TLS port. Its plain port often only redirects to HTTPS: a bridge to that would redirect for ever.
+- The gateway picks certificate and routes by server name and Host, so both go through as the client sent them, over TLS
+  to the gateway's TLS port. Its plain port often only redirects to HTTPS: a bridge to that would redirect for ever.
 - An Ingress has one protocol for its backend, so gRPC has Ingresses of its own.
 - TLS that the gateway does not end (PASSTHROUGH), or that asks clients for certificates, can't be bridged by an
   Ingress: such hosts are refused by name, and moved first.
@@ -93,7 +93,9 @@ def plan(
     _classes(cluster, dialect, class_name, done)
     _trusted_proxies(cluster, hops, done)
     hosts = _hosts(cluster, except_hosts, done)
-    moved = {h for i in cluster.ingresses if annotations_of(i).get("bluegreen.mesh/part") == ROUTE for h in _hosts_in(i)}
+    moved = {
+        h for i in cluster.ingresses if annotations_of(i).get("bluegreen.mesh/part") == ROUTE for h in _hosts_in(i)
+    }
     for host in hosts:
         if host.name in except_hosts:
             done.left_out[host.name] = "it is in except_hosts"
@@ -108,7 +110,7 @@ def _hosts_in(ingress: Object) -> set[str]:
     return {host or "*" for host in _ingresses.hosts_of(ingress)}
 
 
-# -- hosts ---------------------------------------------------------------------------------------------------------------
+# -- hosts -----------------------------------------------------------------------------------------------------------
 def _hosts(cluster: Cluster, except_hosts: t.Collection[str], done: Plan) -> list[Host]:
     """Every host that has a route on the old gateways, in the order of servers; TLS before plain HTTP."""
     workload = _routes.Workload(cluster.service[0])
@@ -122,7 +124,9 @@ def _hosts(cluster: Cluster, except_hosts: t.Collection[str], done: Plan) -> lis
         for table in sorted(tables, key=lambda one: one.scheme != "https"):
             for name, entries in table.hosts.items():
                 server = _server(gateway, table, name)
-                host = Host(name, gateway, table.port, server if table.scheme == "https" else None, False, False, [], entries)
+                host = Host(
+                    name, gateway, table.port, server if table.scheme == "https" else None, False, False, [], entries
+                )
                 if table.redirect:
                     redirected.setdefault(name, host)
                 elif entries and name not in found:
@@ -178,8 +182,8 @@ def _not_http(gateway: Object, except_hosts: t.Collection[str], done: Plan) -> N
                 done.left_out.setdefault(host, f"its TLS is not ended at the old gateway ({mode or 'PASSTHROUGH'})")
             code, what = "interim_passthrough", f"{', '.join(hosts)}: TLS {mode or 'PASSTHROUGH'}"
             fix = (
-                "An Ingress ends TLS. Move these hosts first, by the controller's own way to pass TLS through, or give them"
-                " an address of their own that stays on the old gateway."
+                "An Ingress ends TLS. Move these hosts first, by the controller's own way to pass TLS through, or give"
+                " them an address of their own that stays on the old gateway."
             )
         elif protocol not in ("HTTPS", *_routes.PLAIN):
             code, what = "interim_tcp", f"{protocol} on port {(server.get('port') or {}).get('number')}"
@@ -189,11 +193,12 @@ def _not_http(gateway: Object, except_hosts: t.Collection[str], done: Plan) -> N
         done.findings.append(Finding(code, ERROR, named(gateway), f"spec.servers[{number}]", what, fix))
 
 
-# -- one host ------------------------------------------------------------------------------------------------------------
+# -- one host --------------------------------------------------------------------------------------------------------
 def _one(
     cluster: Cluster, dialect: Dialect, class_name: str, host: Host, everyone: t.Sequence[str], certificates: str,
     done: Plan,
 ) -> None:  # fmt: skip
+
     def refuse(code: str, field: str, found: str, fix: str) -> None:
         done.findings.append(Finding(code, ERROR, named(host.gateway), field, found, fix))
         done.left_out[host.name] = found
@@ -225,7 +230,9 @@ def _one(
     if len([f for f in done.findings if f.severity == ERROR]) > before:
         return
     try:
-        made = [_render(cluster, dialect, class_name, host, port or 0, secret or "", grpc, done) for grpc in _parts(host)]
+        made = [
+            _render(cluster, dialect, class_name, host, port or 0, secret or "", grpc, done) for grpc in _parts(host)
+        ]
     except Cannot as exc:
         refuse("interim_dialect", "", f"{host.name}: {dialect.title} can't carry it", str(exc))
         return
@@ -342,7 +349,7 @@ def _taken(cluster: Cluster, class_name: str, host: Host, refuse: t.Callable[...
             return
 
 
-# -- the cluster ---------------------------------------------------------------------------------------------------------
+# -- the cluster -----------------------------------------------------------------------------------------------------
 def _classes(cluster: Cluster, dialect: Dialect, class_name: str, done: Plan) -> None:
     found = next((c for c in cluster.ingress_classes if ref_of(c)[1] == class_name), None)
     controller = ((found or {}).get("spec") or {}).get("controller") or ""
@@ -387,8 +394,10 @@ def _trusted_proxies(cluster: Cluster, hops: int, done: Plan) -> None:
             Finding(
                 "interim_trusted_proxies", ERROR, f"Service {'/'.join(cluster.service)}", "numTrustedProxies",
                 f"the old gateway trusts {found} proxies in front of it, and there will be {hops}",
-                "Applications, logs and policies (remoteIpBlocks) would see the new controller's address as the client's."
-                f" Set gatewayTopology.numTrustedProxies: {hops} in the pods' annotation proxy.istio.io/config or the mesh"
+                "Applications, logs and policies (remoteIpBlocks) would see the new controller's address as the"
+                " client's."
+                f" Set gatewayTopology.numTrustedProxies: {hops} in the pods' annotation proxy.istio.io/config or the"
+                " mesh"
                 " config and restart them, just before traffic moves: a client that still comes directly could then"
                 " forge its address.",
             )

@@ -29,7 +29,13 @@ OPERATOR, COMPONENT = "install.operator.istio.io/owning-resource", "operator.ist
 RELEASE, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 GATEWAY_COMPONENTS = ("IngressGateways", "EgressGateways")
 APPS = {"istiod", "sidecar-injector", "ztunnel", "istio-cni", "istio-reader"}
-WEBHOOK_NAMES = ("istio-sidecar-injector", "istio-revision-tag-", "istio-validator-", "istiod-default-validator", "istiod-")
+WEBHOOK_NAMES = (
+    "istio-sidecar-injector",
+    "istio-revision-tag-",
+    "istio-validator-",
+    "istiod-default-validator",
+    "istiod-",
+)
 CONFIG_MAPS = ("istio", "istio-sidecar-injector", "istio-ca-root-cert", "istio-leader", "istio-gateway-", "values")
 CRD_GROUPS = ("istio.io",)
 CONTROLLER = "istio.io/ingress-controller"
@@ -47,8 +53,8 @@ KINDS = {  # kind -> stage; of a Deployment and the like, see stage_of
 
 @dataclasses.dataclass
 class Cluster:
-    """objects: of any kind, by plural. root: Istio's namespace. gateways: labels of the gateways' pods and their namespace,
-    (namespace, labels). configuration: objects of Istio's own kinds."""
+    """objects: of any kind, by plural. root: Istio's namespace. gateways: labels of the gateways' pods and their
+    namespace, (namespace, labels). configuration: objects of Istio's own kinds."""
 
     objects: dict[str, list[Object]]
     root: str
@@ -61,8 +67,8 @@ class Cluster:
 
 @dataclasses.dataclass
 class Plan:
-    """stages: name -> {"resources": [refs], "releases": [{name, namespace}]}, in order. balancers: what is released with the
-    gateways, by Service. kept: what stays, with why."""
+    """stages: name -> {"resources": [refs], "releases": [{name, namespace}]}, in order. balancers: what is released
+    with the gateways, by Service. kept: what stays, with why."""
 
     stages: dict[str, Object]
     findings: list[Finding]
@@ -71,7 +77,8 @@ class Plan:
 
 
 def plan(cluster: Cluster, crds: bool = False, configuration: bool = False) -> Plan:
-    """crds: also Istio's CRDs, and so all that is configured. configuration: also what is configured, without its CRDs."""
+    """crds: also Istio's CRDs, and so all that is configured. configuration: also what is configured, without its
+    CRDs."""
     stages: dict[str, Object] = {name: {"resources": [], "releases": []} for name in STAGES}
     balancers: dict[str, list[str]] = {}
     kept: dict[str, str] = {}
@@ -99,7 +106,9 @@ def plan(cluster: Cluster, crds: bool = False, configuration: bool = False) -> P
             _finalizers(item, findings)
             stages["configuration"]["resources"].append(Ref.of(item).as_dict())
     if cluster.configuration and not (configuration or crds):
-        kept["configuration"] = f"{len(cluster.configuration)} objects of Istio's kinds stay: they do nothing without istiod"
+        kept["configuration"] = (
+            f"{len(cluster.configuration)} objects of Istio's kinds stay: they do nothing without istiod"
+        )
     for stage, part in stages.items():
         part["resources"].sort(key=lambda r: (_rank(stage, r["kind"]), r["namespace"], r["name"]))
     return Plan(stages, findings, balancers, kept)
@@ -175,7 +184,7 @@ def addresses(service: Object) -> list[str]:
     return [entry.get("ip") or entry.get("hostname") for entry in found if entry]
 
 
-# -- who still needs it --------------------------------------------------------------------------------------------------
+# -- who still needs it ----------------------------------------------------------------------------------------------
 def _blockers(cluster: Cluster) -> list[Finding]:
     found: list[Finding] = []
     for pod in cluster["pods"]:
@@ -187,17 +196,23 @@ def _blockers(cluster: Cluster) -> list[Finding]:
         found.append(
             Finding(
                 "removal_pod", ERROR, named(pod), "spec.containers", "it has Istio's proxy",
-                "Without istiod it gets no certificates and no configuration any more. Swap its workload (mesh_wave), or take"
+                "Without istiod it gets no certificates and no configuration any more. Swap its workload"
+                " (mesh_wave), or take"
                 " the containers out of its manifest. If it is a gateway of its own, name it in gateways.",
             )
         )  # fmt: skip
     for item in cluster["namespaces"]:
         labels = labels_of(item)
-        if labels.get(_mesh_swap.INJECTION) == "enabled" or labels.get(_mesh_swap.REVISION) or labels.get(_mesh_swap.AMBIENT) == "ambient":
+        if (
+            labels.get(_mesh_swap.INJECTION) == "enabled"
+            or labels.get(_mesh_swap.REVISION)
+            or labels.get(_mesh_swap.AMBIENT) == "ambient"
+        ):
             found.append(
                 Finding(
                     "removal_injection", ERROR, named(item), "metadata.labels", "Istio's injection is on",
-                    "Its next pods would come without a proxy, or not at all. Turn it off (mesh_wave), or label it disabled.",
+                    "Its next pods would come without a proxy, or not at all. Turn it off (mesh_wave), or label it"
+                    " disabled.",
                 )
             )  # fmt: skip
     for item in cluster["ingresses"]:
@@ -210,7 +225,9 @@ def _blockers(cluster: Cluster) -> list[Finding]:
             )  # fmt: skip
     classes = {ref_of(c)[1] for c in cluster["ingressclasses"] if (c.get("spec") or {}).get("controller") == CONTROLLER}
     for item in cluster["ingresses"]:
-        own = (item.get("spec") or {}).get("ingressClassName") or annotations_of(item).get("kubernetes.io/ingress.class")
+        own = (item.get("spec") or {}).get("ingressClassName") or annotations_of(item).get(
+            "kubernetes.io/ingress.class"
+        )
         if own in classes | {"istio"}:
             found.append(
                 Finding(
@@ -239,7 +256,8 @@ def _blockers(cluster: Cluster) -> list[Finding]:
             found.append(
                 Finding(
                     "removal_ca", WARNING, named(item), "", "it is the mesh's certificate authority, and stays",
-                    "Keep it until you are sure that you will not come back: a new one would be a new root of trust. Then"
+                    "Keep it until you are sure that you will not come back: a new one would be a new root of trust."
+                    " Then"
                     " delete it by hand.",
                 )
             )  # fmt: skip
@@ -254,7 +272,8 @@ def _finalizers(item: Object, findings: list[Finding]) -> None:
         findings.append(
             Finding(
                 "removal_finalizer", WARNING, named(item), "metadata.finalizers", f"it waits for {', '.join(foreign)}",
-                "It stays until that has let go. See that who set it still runs; take a finalizer away by hand only if its"
+                "It stays until that has let go. See that who set it still runs; take a finalizer away by hand only"
+                " if its"
                 " work is surely done.",
             )
         )  # fmt: skip
@@ -266,7 +285,8 @@ def _static(item: Object, findings: list[Finding]) -> None:
     if spec.get("loadBalancerIP") or reserved:
         findings.append(
             Finding(
-                "removal_static_address", WARNING, named(item), "spec.loadBalancerIP" if spec.get("loadBalancerIP") else reserved[0],
+                "removal_static_address", WARNING, named(item),
+                "spec.loadBalancerIP" if spec.get("loadBalancerIP") else reserved[0],
                 "its address is reserved",
                 "The balancer goes with the Service; the address stays reserved, and paid for. Release it in the"
                 " infrastructure code, once no DNS record names it.",

@@ -1,12 +1,12 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Linkerd's charts: their values, the certificates that all identities stand on, and what is needed of the Gateway API. Pure,
-but for the making of keys.
+"""Linkerd's charts: their values, the certificates that all identities stand on, and what is needed of the Gateway API.
+Pure, but for the making of keys.
 
-The charts (linkerd-crds, linkerd-control-plane) take certificates as values, which Helm keeps with the release and shows to
-whoever may read it. Here they are objects beside the release: a ConfigMap with the trust anchors and a Secret with the
-issuer, as the chart takes them with identity.externalCA and the scheme kubernetes.io/tls (linkerd2,
+The charts (linkerd-crds, linkerd-control-plane) take certificates as values, which Helm keeps with the release and
+shows to whoever may read it. Here they are objects beside the release: a ConfigMap with the trust anchors and a Secret
+with the issuer, as the chart takes them with identity.externalCA and the scheme kubernetes.io/tls (linkerd2,
 charts/linkerd-control-plane). So no key is in values, on a command line or in Helm's records.
 """
 
@@ -41,7 +41,7 @@ BUNDLE = "gateway.networking.k8s.io/bundle-version"
 EDGE = re.compile(r"edge-\d\d\.\d{1,2}\.\d{1,2}|\d{4}\.\d{1,2}\.\d{1,2}")
 
 
-# -- certificates --------------------------------------------------------------------------------------------------------
+# -- certificates ----------------------------------------------------------------------------------------------------
 class Made(t.NamedTuple):
     """PEM. anchor_key: of the trust anchor, to be kept off the cluster; None where the anchor was given."""
 
@@ -57,7 +57,9 @@ def make(domain: str, anchor_days: int, issuer_days: int, now: datetime.datetime
     root_key, issuer_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root_name = _name(f"root.linkerd.{domain}")
     root = _sign(root_name, root_name, root_key.public_key(), root_key, now, anchor_days, None)
-    issuer = _sign(_name(f"identity.linkerd.{domain}"), root_name, issuer_key.public_key(), root_key, now, issuer_days, 0)
+    issuer = _sign(
+        _name(f"identity.linkerd.{domain}"), root_name, issuer_key.public_key(), root_key, now, issuer_days, 0
+    )
     return Made(_pem(root), _key(root_key), _pem(issuer), _key(issuer_key))
 
 
@@ -66,7 +68,13 @@ def _name(text: str) -> x509.Name:
 
 
 def _sign(
-    subject: x509.Name, issuer: x509.Name, public: t.Any, key: t.Any, now: datetime.datetime, days: int, path: int | None
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: t.Any,
+    key: t.Any,
+    now: datetime.datetime,
+    days: int,
+    path: int | None,
 ) -> x509.Certificate:
     usage = x509.KeyUsage(
         digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
@@ -99,15 +107,17 @@ def _key(key: t.Any) -> str:
 
 
 def check(made: Made, domain: str, least_days: int, now: datetime.datetime | None = None) -> list[str]:
-    """Raises Refusal bad_certificate for what Linkerd would not start with; returns what will be a matter soon. domain: the
-    trust domain."""
+    """Raises Refusal bad_certificate for what Linkerd would not start with; returns what will be a matter soon. domain:
+    the trust domain."""
     now = now or datetime.datetime.now(datetime.timezone.utc)
     try:
         anchors = x509.load_pem_x509_certificates(made.anchor.encode())
         issuer = x509.load_pem_x509_certificate(made.issuer.encode())
         key = serialization.load_pem_private_key(made.issuer_key.encode(), None)
     except (ValueError, TypeError) as exc:
-        raise Refusal("bad_certificate", "The trust anchor, the issuer or its key is no PEM that can be read without a password.") from exc
+        raise Refusal(
+            "bad_certificate", "The trust anchor, the issuer or its key is no PEM that can be read without a password."
+        ) from exc
     if key.public_key() != issuer.public_key():
         raise Refusal("bad_certificate", "The issuer's key is not that of its certificate.")
     if not isinstance(issuer.public_key(), ec.EllipticCurvePublicKey):
@@ -163,7 +173,7 @@ def objects(made: Made, namespace: str) -> list[Object]:
     ]  # fmt: skip
 
 
-# -- values --------------------------------------------------------------------------------------------------------------
+# -- values ----------------------------------------------------------------------------------------------------------
 def values(
     domain: str, cluster_networks: t.Sequence[str], high_availability: bool, inbound: str, install_gateway_api: bool,
     more: Object,
@@ -201,9 +211,10 @@ def combined(first: Object, second: Object) -> Object:
     return found
 
 
-# -- the Gateway API -----------------------------------------------------------------------------------------------------
+# -- the Gateway API -------------------------------------------------------------------------------------------------
 def gateway_api(crds: t.Sequence[Object], release: str) -> tuple[bool, list[Finding]]:
-    """(whether the chart shall install it, findings). crds: of the cluster. release: the Helm release of linkerd-crds."""
+    """(whether the chart shall install it, findings). crds: of the cluster. release: the Helm release of
+    linkerd-crds."""
     own = [c for c in crds if (c.get("spec") or {}).get("group") == "gateway.networking.k8s.io"]
     if not own:
         return True, []
@@ -225,11 +236,16 @@ def gateway_api(crds: t.Sequence[Object], release: str) -> tuple[bool, list[Find
         served = [v["name"] for v in ((item or {}).get("spec") or {}).get("versions") or () if v.get("served")]
         name = f"CustomResourceDefinition {plural}.gateway.networking.k8s.io"
         if version not in served:
-            text = f"it serves {', '.join(served) or 'nothing'}, and Linkerd asks for {version}" if item else "it is not there, and others of its group are"
+            text = (
+                f"it serves {', '.join(served) or 'nothing'}, and Linkerd asks for {version}"
+                if item
+                else "it is not there, and others of its group are"
+            )
             findings.append(
                 Finding(
                     "linkerd_gateway_api", ERROR, name, "spec.versions", text,
-                    "Bring the Gateway API to 1.1.1 or later, at whoever has installed it; see first that they can live with it.",
+                    "Bring the Gateway API to 1.1.1 or later, at whoever has installed it; see first that they can"
+                    " live with it.",
                 )
             )  # fmt: skip
             continue

@@ -3,21 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an AuthorizationPolicy of Istio's allows, as policies of Linkerd's, where that means the same. Pure.
 
-Linkerd's words (policy.linkerd.io): a Server is a port of pods, and what no AuthorizationPolicy allows to it is refused; an
-HTTPRoute is a part of a Server; an AuthorizationPolicy allows to one of them who meets all that it names, a
+Linkerd's words (policy.linkerd.io): a Server is a port of pods, and what no AuthorizationPolicy allows to it is
+refused; an HTTPRoute is a part of a Server; an AuthorizationPolicy allows to one of them who meets all that it names, a
 MeshTLSAuthentication (any of its identities) or a NetworkAuthentication (any of its networks).
 
-- A rule's sources are alternatives, so each is a policy of its own; within one source all must hold, which is what naming
-  several authentications means.
+- A rule's sources are alternatives, so each is a policy of its own; within one source all must hold, which is what
+  naming several authentications means.
 - Istio's paths are strings with a `*` at one end; Linkerd's prefixes are of whole elements. So they become regular
   expressions, which Linkerd's proxy matches against the whole path (linkerd2-proxy, http/route/src/http/match/path.rs).
 - Once a Server has routes, only what one of them takes gets in: probes of the kubelet need a route too.
-- A port without a Server is open to all unless the pod's default says otherwise. So a policy that names no ports is written
-  for every port that is known of its pods, and listed if none is.
-- Two Servers must not select one port of one pod. So there is one for each port of each workload, and policies for the whole
-  namespace and for one workload meet at it.
-- What a Server's own policy means for the Server's routes is not relied upon: a policy by path beside one for the whole port
-  is listed.
+- A port without a Server is open to all unless the pod's default says otherwise. So a policy that names no ports is
+  written for every port that is known of its pods, and listed if none is.
+- Two Servers must not select one port of one pod. So there is one for each port of each workload, and policies for the
+  whole namespace and for one workload meet at it.
+- What a Server's own policy means for the Server's routes is not relied upon: a policy by path beside one for the whole
+  port is listed.
 - What is not sure to mean the same, or would allow more, is listed and not written.
 """
 
@@ -58,8 +58,8 @@ class Listed:
 
 @dataclasses.dataclass
 class Converted:
-    """objects: in the order in which they are to be made: who may come before what is closed. from_: by name of an object,
-    the policy that it comes from."""
+    """objects: in the order in which they are to be made: who may come before what is closed. from_: by name of an
+    object, the policy that it comes from."""
 
     objects: list[Object] = dataclasses.field(default_factory=list)
     listed: list[Listed] = dataclasses.field(default_factory=list)
@@ -88,7 +88,9 @@ def convert(mesh: Mesh, identities: t.Mapping[str, str] | None = None) -> Conver
         mixed = sorted(name for name in _routed(made) if ("Server", ref_of(policy)[0], name) in whole)
         if mixed:
             fix = "Say by path for all callers of this port, or for none."
-            done.listed.append(Listed(named(policy), "spec.rules", f"it goes by path where another policy opens {mixed[0]} whole", fix))
+            done.listed.append(
+                Listed(named(policy), "spec.rules", f"it goes by path where another policy opens {mixed[0]} whole", fix)
+            )
             made = [item for item in made if item["kind"] == "Server"]
         for item in made:
             parts.setdefault((item["kind"], *ref_of(item)), item)
@@ -125,19 +127,25 @@ def _routed(made: t.Sequence[Object]) -> set[str]:
     return {item["spec"]["parentRefs"][0]["name"] for item in made if item["kind"] == "HTTPRoute"}
 
 
-# -- one policy ----------------------------------------------------------------------------------------------------------
+# -- one policy ------------------------------------------------------------------------------------------------------
 def _policy(mesh: Mesh, policy: Object, identities: t.Mapping[str, str]) -> list[Object]:
     namespace = ref_of(policy)[0]
     spec = policy.get("spec") or {}
     if spec.get("targetRef") or spec.get("targetRefs"):
-        raise _NotSaid("spec.targetRefs", "it is bound to a Gateway, Service or waypoint", "Write a Linkerd policy for the pods behind it.")
+        raise _NotSaid(
+            "spec.targetRefs",
+            "it is bound to a Gateway, Service or waypoint",
+            "Write a Linkerd policy for the pods behind it.",
+        )
     own = (spec.get("selector") or {}).get("matchLabels") or {}
     workloads = [
         w for w in mesh.workloads()
         if ref_of(w)[0] == namespace and own.items() <= ((template(w).get("metadata") or {}).get("labels") or {}).items()
     ]  # fmt: skip
     if not workloads:
-        raise _NotSaid("spec.selector", "it selects no workload", "Take it out, or write Linkerd's by hand for what it is for.")
+        raise _NotSaid(
+            "spec.selector", "it selects no workload", "Take it out, or write Linkerd's by hand for what it is for."
+        )
     made: list[Object] = []
     for workload in workloads:
         ports = _ports(mesh, workload)
@@ -166,7 +174,11 @@ def _rule(
     if rule.get("when"):
         keys = ", ".join(str((c or {}).get("key")) for c in rule["when"])
         jwt = all(str((c or {}).get("key", "")).startswith("request.auth.") for c in rule["when"])
-        raise _NotSaid(f"{where}.when", f"it goes by {keys}", "" if jwt else "Linkerd knows callers, ports, methods and paths. Let the application look at it.")
+        raise _NotSaid(
+            f"{where}.when",
+            f"it goes by {keys}",
+            "" if jwt else "Linkerd knows callers, ports, methods and paths. Let the application look at it.",
+        )
     made: list[Object] = []
     sources = rule.get("from") or [None]
     for at, entry in enumerate(sources):
@@ -194,10 +206,18 @@ def _authentications(
     """All of which must hold. None: everyone."""
     namespace = ref_of(policy)[0]
     source = (entry or {}).get("source") or {}
-    unsaid = sorted(key for key, value in source.items() if value and key not in ("principals", "namespaces", "serviceAccounts", "ipBlocks"))
+    unsaid = sorted(
+        key
+        for key, value in source.items()
+        if value and key not in ("principals", "namespaces", "serviceAccounts", "ipBlocks")
+    )
     if unsaid:
         tokens = all("equestPrincipals" in key for key in unsaid)
-        raise _NotSaid(f"{where}.{unsaid[0]}", f"it goes by {', '.join(unsaid)}", "" if tokens else "Linkerd allows who is named, and knows no exceptions. Name who may.")
+        raise _NotSaid(
+            f"{where}.{unsaid[0]}",
+            f"it goes by {', '.join(unsaid)}",
+            "" if tokens else "Linkerd allows who is named, and knows no exceptions. Name who may.",
+        )
     found = []
     if source.get("ipBlocks"):
         networks = [{"cidr": _cidr(block, where)} for block in source["ipBlocks"]]
@@ -207,7 +227,9 @@ def _authentications(
         spec: Object = {**({"identityRefs": refs} if refs else {}), **({"identities": names} if names else {})}
         found.append(_object(API, "MeshTLSAuthentication", namespace, f"{title}-tls", spec))
     if not found:
-        found.append(_object(API, "NetworkAuthentication", namespace, "everyone", {"networks": [{"cidr": c} for c in EVERYONE]}))
+        found.append(
+            _object(API, "NetworkAuthentication", namespace, "everyone", {"networks": [{"cidr": c} for c in EVERYONE]})
+        )
     return found
 
 
@@ -217,9 +239,7 @@ def _cidr(block: str, where: str) -> str:
     return block if "/" in block else f"{block}/{128 if ':' in block else 32}"
 
 
-def _identities(
-    source: Object, where: str, own: str, replaced: t.Mapping[str, str]
-) -> tuple[list[Object], list[str]]:
+def _identities(source: Object, where: str, own: str, replaced: t.Mapping[str, str]) -> tuple[list[Object], list[str]]:
     """(identityRefs, identities). Principals and namespaces of one source must both hold: fine if they say the same."""
     accounts: list[tuple[str, str]] = []
     whole: list[str] = []
@@ -238,7 +258,11 @@ def _identities(
         elif every:
             whole.append(every["namespace"])
         else:
-            raise _NotSaid(f"{where}.principals", f"{principal!r} is a pattern of more than one namespace", "Name the service accounts.")
+            raise _NotSaid(
+                f"{where}.principals",
+                f"{principal!r} is a pattern of more than one namespace",
+                "Name the service accounts.",
+            )
     for text in source.get("serviceAccounts") or ():
         namespace, slash, account = text.partition("/")
         accounts.append((namespace, account) if slash else (own, text))
@@ -249,7 +273,11 @@ def _identities(
     if named_ones and spaces:
         outside = [f"{n}/{a}" for n, a in accounts if n not in spaces] + [n for n in whole if n not in spaces]
         if outside:
-            raise _NotSaid(f"{where}.namespaces", f"{', '.join(outside)} can never be in {', '.join(spaces)}", "Take out what never matches.")
+            raise _NotSaid(
+                f"{where}.namespaces",
+                f"{', '.join(outside)} can never be in {', '.join(spaces)}",
+                "Take out what never matches.",
+            )
     elif spaces:
         whole = spaces
     refs = [{"kind": "ServiceAccount", "name": account, "namespace": namespace} for namespace, account in accounts]
@@ -264,7 +292,11 @@ def _targets(
     own = (operation or {}).get("operation") or operation or {}
     unsaid = sorted(key for key, value in own.items() if value and key not in ("ports", "methods", "paths"))
     if unsaid:
-        raise _NotSaid(f"{where}.{unsaid[0]}", f"it goes by {', '.join(unsaid)}", "Linkerd's routes know methods and paths, and no exceptions. Say who may what.")
+        raise _NotSaid(
+            f"{where}.{unsaid[0]}",
+            f"it goes by {', '.join(unsaid)}",
+            "Linkerd's routes know methods and paths, and no exceptions. Say who may what.",
+        )
     ports = [int(p) for p in own.get("ports") or ()] or sorted(servers)
     for port in ports:
         servers.setdefault(port, _server(workload, port))
@@ -305,12 +337,16 @@ def _path(text: str, where: str) -> Object:
     if text == "*":
         return {"type": "PathPrefix", "value": "/"}
     if text.count("*") > 1 or not (text.startswith("*") or text.endswith("*")):
-        raise _NotSaid(f"{where}.paths", f"{text!r} has a * that is at neither end", "Istio takes that for a character. Write what is meant.")
+        raise _NotSaid(
+            f"{where}.paths",
+            f"{text!r} has a * that is at neither end",
+            "Istio takes that for a character. Write what is meant.",
+        )
     literal = re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", text.strip("*"))
     return {"type": "RegularExpression", "value": f"{literal}.*" if text.endswith("*") else f".*{literal}"}
 
 
-# -- ports, probes, objects ----------------------------------------------------------------------------------------------
+# -- ports, probes, objects ------------------------------------------------------------------------------------------
 def _ports(mesh: Mesh, workload: Object) -> list[int]:
     """Every TCP port of its pods that is known: of their containers, and those that Services send to."""
     pod = template(workload)
@@ -327,7 +363,8 @@ def _ports(mesh: Mesh, workload: Object) -> list[int]:
 
 
 def _probes(workload: Object, server: Object, port: int) -> list[Object]:
-    """A route for the kubelet's HTTP probes on this port, open to all, as Linkerd has by itself where no route is written."""
+    """A route for the kubelet's HTTP probes on this port, open to all, as Linkerd has by itself where no route is
+    written."""
     paths = set()
     namespace = ref_of(workload)[0]
     for container in (template(workload).get("spec") or {}).get("containers") or ():
@@ -344,7 +381,9 @@ def _probes(workload: Object, server: Object, port: int) -> list[Object]:
         {"parentRefs": [{"group": GROUP, "kind": "Server", "name": name}],
          "rules": [{"matches": [{"path": {"type": "Exact", "value": p}, "method": "GET"} for p in sorted(paths)]}]},
     )  # fmt: skip
-    everyone = _object(API, "NetworkAuthentication", namespace, "everyone", {"networks": [{"cidr": c} for c in EVERYONE]})
+    everyone = _object(
+        API, "NetworkAuthentication", namespace, "everyone", {"networks": [{"cidr": c} for c in EVERYONE]}
+    )
     allow = _object(
         API, "AuthorizationPolicy", namespace, f"{name}-{PROBES}",
         {"targetRef": {"group": GROUP, "kind": "HTTPRoute", "name": f"{name}-{PROBES}"},

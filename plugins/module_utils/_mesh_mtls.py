@@ -4,11 +4,13 @@
 """Where Istio's sidecars insist on mutual TLS, on either end, and how both let go of it. Pure.
 
 A client without a sidecar, or with Linkerd's, can't answer a sidecar that takes mutual TLS alone (PeerAuthentication
-STRICT), and a sidecar that is told to send it (DestinationRule ISTIO_MUTUAL) can't reach a pod without one. Left to itself
-a sidecar sends it to those alone who take it, and takes both: so STRICT becomes PERMISSIVE, and ISTIO_MUTUAL goes.
+STRICT), and a sidecar that is told to send it (DestinationRule ISTIO_MUTUAL) can't reach a pod without one. Left to
+itself a sidecar sends it to those alone who take it, and takes both: so STRICT becomes PERMISSIVE, and ISTIO_MUTUAL
+goes.
 
-Rules of Istio (security/v1 PeerAuthentication): a policy with a selector is for these pods, one without for its namespace,
-one without in the root namespace for the mesh; the oldest of its kind wins; UNSET is the parent's; none is PERMISSIVE.
+Rules of Istio (security/v1 PeerAuthentication): a policy with a selector is for these pods, one without for its
+namespace, one without in the root namespace for the mesh; the oldest of its kind wins; UNSET is the parent's; none is
+PERMISSIVE.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Namespaces and workloads on their way from Istio's mesh to Linkerd's. Pure.
 
-Who injects is decided when a pod is made. Istio (its webhook, manifests/charts/istio-control/istio-discovery): a namespace
-labelled `istio-injection: enabled` or with a revision, unless the pod says `sidecar.istio.io/inject: "false"`; elsewhere
-a pod that says "true" or names a revision. A pod's label comes before its annotation. Linkerd: the annotation
-`linkerd.io/inject` of the pod, else of the namespace. Both switches are turned in one patch, so that no pod is made that
-gets both proxies, or between two patches none.
+Who injects is decided when a pod is made. Istio (its webhook, manifests/charts/istio-control/istio-discovery): a
+namespace labelled `istio-injection: enabled` or with a revision, unless the pod says `sidecar.istio.io/inject:
+"false"`; elsewhere a pod that says "true" or names a revision. A pod's label comes before its annotation. Linkerd: the
+annotation `linkerd.io/inject` of the pod, else of the namespace. Both switches are turned in one patch, so that no pod
+is made that gets both proxies, or between two patches none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ from . import _edits
 from ._objects import Object, annotations_of, labels_of, picks, ref_of
 from ._resources import Ref
 
-INJECTION, REVISION, POD_INJECT, AMBIENT = "istio-injection", "istio.io/rev", "sidecar.istio.io/inject", "istio.io/dataplane-mode"
+INJECTION, REVISION, POD_INJECT, AMBIENT = (
+    "istio-injection",
+    "istio.io/rev",
+    "sidecar.istio.io/inject",
+    "istio.io/dataplane-mode",
+)
 LINKERD = "linkerd.io/inject"
 WAS = "bluegreen.mesh/istio-was"  # annotation of a namespace or workload: what switched Istio on, as JSON
 WAVE = "bluegreen.mesh/wave"  # annotation of a pod template: changed, it makes new pods
@@ -244,8 +249,8 @@ def arrived(pods: t.Sequence[Object], to: str) -> str:
 
 
 def waves(mesh: Mesh, size: int, together: t.Sequence[t.Collection[str]] = ()) -> list[list[str]]:
-    """The namespaces in waves of at most `size`, the smallest first; together: sets that come in one wave, however large,
-    since policies tie callers to what they call."""
+    """The namespaces in waves of at most `size`, the smallest first; together: sets that come in one wave, however
+    large, since policies tie callers to what they call."""
     groups: list[set[str]] = [{name} for name in mesh.namespaces]
     for tied in together:
         own = set(tied) & set(mesh.namespaces)
@@ -266,4 +271,3 @@ def waves(mesh: Mesh, size: int, together: t.Sequence[t.Collection[str]] = ()) -
 
 def title(workload: Object) -> str:
     return str(Ref.of(workload))
-

@@ -63,7 +63,10 @@ def chosen(mesh: Mesh, params: Object) -> list[Object]:
     titles = {_mesh_swap.title(w): w for w in mesh.workloads()}
     missing = [name for name in params["workloads"] if name not in titles]
     if missing:
-        raise Refusal("no_such_workload", f"workloads: {', '.join(missing)}: not in {', '.join(mesh.namespaces)}. Expected KIND NAMESPACE/NAME.")
+        raise Refusal(
+            "no_such_workload",
+            f"workloads: {', '.join(missing)}: not in {', '.join(mesh.namespaces)}. Expected KIND NAMESPACE/NAME.",
+        )
     return [titles[name] for name in params["workloads"]]
 
 
@@ -126,7 +129,10 @@ def _await(
         waiting = {}
         for workload in batch:
             namespace, name = ref_of(workload)
-            body = {"kind": workload["kind"], **cluster.get(path_of("apps/v1", PLURALS[workload["kind"]], namespace, name))}
+            body = {
+                "kind": workload["kind"],
+                **cluster.get(path_of("apps/v1", PLURALS[workload["kind"]], namespace, name)),
+            }
             pods = Mesh({"pods": cluster.list(path_of("v1", "pods", namespace))}, [namespace]).pods_of(body)
             why = _mesh_swap.rolled_out(body) or _mesh_swap.arrived(pods, params["state"])
             if why:
@@ -136,7 +142,8 @@ def _await(
         if time.monotonic() >= deadline:
             raise Refusal(
                 "not_arrived",
-                f"After {params['timeout']} s: {'; '.join(f'{name}: {why}' for name, why in waiting.items())}. Look at its"
+                f"After {params['timeout']} s: {'; '.join(f'{name}: {why}' for name, why in waiting.items())}. Look"
+                " at its"
                 " pods' events; then run it again, or take the wave back with state: istio.",
                 stuck=waiting, done=list(done), remaining=list(remaining),
             )  # fmt: skip

@@ -45,7 +45,12 @@ def read(cluster: Cluster, params: Object, plurals: t.Sequence[str] = EVERYTHING
     config = cluster.find(path_of("v1", "configmaps", *_ingress_options.ref(params["mesh_config"], "mesh_config")))
     decoded = yaml.safe_load(((config or {}).get("data") or {}).get("mesh") or "") or {}
     return Mesh(
-        objects, params["namespaces"], params["root_namespace"], decoded, params["max_unavailable"], params["pod_networks"]
+        objects,
+        params["namespaces"],
+        params["root_namespace"],
+        decoded,
+        params["max_unavailable"],
+        params["pod_networks"],
     )
 
 
@@ -69,7 +74,11 @@ def ours(
 
 
 def writes(
-    cluster: Cluster, wanted: t.Sequence[Object], kinds: t.Sequence[tuple[str, str]], namespaces: t.Sequence[str], part: str
+    cluster: Cluster,
+    wanted: t.Sequence[Object],
+    kinds: t.Sequence[tuple[str, str]],
+    namespaces: t.Sequence[str],
+    part: str,
 ) -> list[_edits.Write]:
     """Wanted objects of ours as they are to be, in order, then what is no longer wanted, the last first."""
     found = ours(cluster, kinds, namespaces, part)

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Routes of VirtualServices as Ingresses, a whole host at a time, and a report of every field. Pure.
 
-Istio takes the first route that matches; a controller the longest path, an exact one before a prefix. So a route that an
-earlier one hides is left out, and paths are added where Istio's prefixes of characters and an Ingress's of elements part
-ways. A host moves only if every route of it can be said: half a host would be two truths about one name.
+Istio takes the first route that matches; a controller the longest path, an exact one before a prefix. So a route that
+an earlier one hides is left out, and paths are added where Istio's prefixes of characters and an Ingress's of elements
+part ways. A host moves only if every route of it can be said: half a host would be two truths about one name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ from .sources import of as sources_of
 HOST = "bluegreen.mesh/host"  # annotation of what a host's routes became
 PROXY = "istio-proxy"
 CODES = ("route_certificate", "route_mesh", "route_not_translated", "route_owner", "route_strict_mtls")
-PLAIN = {"uri", "gateways", "port", "name", "sourceNamespace", "sourceLabels", "statPrefix"}  # conditions of a path alone
+PLAIN = {
+    "uri",
+    "gateways",
+    "port",
+    "name",
+    "sourceNamespace",
+    "sourceLabels",
+    "statPrefix",
+}  # conditions of a path alone
 Entry = dict[str, str]
 
 
@@ -47,8 +55,8 @@ class Cluster:
 
 @dataclasses.dataclass
 class Host:
-    """What becomes of one host. copies: TLS Secrets that are to be in another namespace, (source, target). left_out: why
-    it is not moved, or ''."""
+    """What becomes of one host. copies: TLS Secrets that are to be in another namespace, (source, target). left_out:
+    why it is not moved, or ''."""
 
     name: str
     objects: list[Object] = dataclasses.field(default_factory=list)
@@ -60,8 +68,8 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """waive: of findings. owned: whether VirtualServices that a controller makes are taken too. in_mesh: whether the new
-    controller's pods have a sidecar of Istio's. certificates: copy, require or controller."""
+    """waive: of findings. owned: whether VirtualServices that a controller makes are taken too. in_mesh: whether the
+    new controller's pods have a sidecar of Istio's. certificates: copy, require or controller."""
 
     dialect: Dialect
     class_name: str
@@ -104,7 +112,7 @@ def _secret(gateway: Object, table: _routes.Table, host: str) -> str:
     return ""
 
 
-# -- one host ------------------------------------------------------------------------------------------------------------
+# -- one host --------------------------------------------------------------------------------------------------------
 def _host(
     cluster: Cluster, options: Options, by_key: dict[str, Object], name: str, entries: t.Sequence[_routes.Entry],
     secret: str, redirect: bool,
@@ -141,7 +149,14 @@ def _host(
 
 
 def _entry(virtual_service: str, host: str, route: str, field: str, verdict: str, why: str) -> Entry:
-    return {"virtual_service": virtual_service, "host": host, "route": route, "field": field, "verdict": verdict, "why": why}
+    return {
+        "virtual_service": virtual_service,
+        "host": host,
+        "route": route,
+        "field": field,
+        "verdict": verdict,
+        "why": why,
+    }
 
 
 def plain(route: Route) -> bool:
@@ -180,7 +195,10 @@ def _shadows(routes: t.Sequence[Route]) -> tuple[list[Route], Extra]:
         if not by_element(by.path, route.path):  # /ab, which Istio's /a takes and an Ingress's does not
             _add(by, (route.path, KINDS[route.kind]), extra)
         for field in route.fields():
-            route.said[field] = (features.NOT_NEEDED, f"{by.label} of {by.virtual_service} comes first and takes all of it")
+            route.said[field] = (
+                features.NOT_NEEDED,
+                f"{by.label} of {by.virtual_service} comes first and takes all of it",
+            )
     return kept, extra
 
 
@@ -216,7 +234,9 @@ def _beside(kept: t.Sequence[Route]) -> None:
         if not main:
             route.refuse("match.headers", "no route by this path alone comes behind it, which it would stand beside.")
         elif (route.kind, route.path) in seen or len(main[0].targets) > 1:
-            route.refuse("match.headers", "a controller takes one Ingress beside the main one, and there is one already.")
+            route.refuse(
+                "match.headers", "a controller takes one Ingress beside the main one, and there is one already."
+            )
         elif main[0].targets and route.targets and main[0].targets[0].service[0] != route.targets[0].service[0]:
             route.refuse("match.headers", "it leads to another namespace than the route that it would stand beside.")
         seen.add((route.kind, route.path))
@@ -228,7 +248,11 @@ def _backends(kept: t.Sequence[Route]) -> None:
     for route in kept:
         if not route.targets and route.has("redirect") and not route.has("route"):
             if some is None:
-                route.refuse("redirect", "an Ingress has a backend even if it only redirects, and this host has none. Make a Service for it.")
+                route.refuse(
+                    "redirect",
+                    "an Ingress has a backend even if it only redirects, and this host has none. Make a Service"
+                    " for it.",
+                )
             else:
                 route.targets = [some]
 
@@ -255,7 +279,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-# -- what is around the routes -------------------------------------------------------------------------------------------
+# -- what is around the routes ---------------------------------------------------------------------------------------
 def _whole(host: Host, vs: Object, by_key: dict[str, Object], cluster: Cluster) -> None:
     """The fields of a VirtualService beside its HTTP routes."""
     spec = vs.get("spec") or {}
@@ -263,7 +287,10 @@ def _whole(host: Host, vs: Object, by_key: dict[str, Object], cluster: Cluster) 
     old = {key_of(gateway) for gateway in cluster.gateways}
     names = [resolve(name, vs["metadata"]["namespace"]) for name in spec.get("gateways") or [MESH]]
     others = [name or "?" for name in names if name not in old]
-    said: dict[str, tuple[str, str]] = {"hosts": (features.TRANSLATED, ""), "http": (features.TRANSLATED, "see its routes")}
+    said: dict[str, tuple[str, str]] = {
+        "hosts": (features.TRANSLATED, ""),
+        "http": (features.TRANSLATED, "see its routes"),
+    }
     if others:
         why = f"{', '.join(others)}: only the old Gateways are looked at here"
         if MESH in others:
@@ -282,7 +309,10 @@ def _whole(host: Host, vs: Object, by_key: dict[str, Object], cluster: Cluster) 
             said[field] = (features.NOT_NEEDED, "controllers read every namespace that they are told to")
     for field in ("tls", "tcp"):
         if spec.get(field):
-            said[field] = (features.NOT_TRANSLATED, "an Ingress ends TLS and speaks HTTP. Move it by the controller's own way.")
+            said[field] = (
+                features.NOT_TRANSLATED,
+                "an Ingress ends TLS and speaks HTTP. Move it by the controller's own way.",
+            )
     for field in sorted(spec.keys() - {"hosts", "http", "gateways", "exportTo", "tls", "tcp"}):
         said[field] = (features.NOT_TRANSLATED, "this version does not know the field.")
     for field, (verdict, why) in said.items():
@@ -300,7 +330,8 @@ def _owners(host: Host, roots: t.Sequence[Object], options: Options) -> None:
                     Finding(
                         "route_owner", WARNING if options.owned else ERROR, f"VirtualService {key_of(vs)}",
                         "metadata.ownerReferences", f"{host.name}: {source.title} makes it",
-                        "Let its owner make an Ingress, and name the host in no wave; or move a copy that nobody keeps in"
+                        "Let its owner make an Ingress, and name the host in no wave; or move a copy that nobody"
+                        " keeps in"
                         " step (owned: convert).",
                     )
                 )  # fmt: skip
@@ -340,7 +371,7 @@ def containers(pod: Object) -> set[str]:
     return {c["name"] for key in ("containers", "initContainers") for c in spec.get(key) or ()}
 
 
-# -- objects -------------------------------------------------------------------------------------------------------------
+# -- objects ---------------------------------------------------------------------------------------------------------
 def _render(
     host: Host, cluster: Cluster, options: Options, kept: t.Sequence[Route], extra: Extra,
     secret: str, redirect: bool,

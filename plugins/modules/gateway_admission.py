@@ -11,8 +11,8 @@ short_description: Let policies that admit the old gateway admit the new control
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - With O(state=admitted), lets the new controller's pods in wherever a NetworkPolicy or an AuthorizationPolicy names the
-    old gateway's, by their labels, namespace or identity. Nothing is taken away.
+  - With O(state=admitted), lets the new controller's pods in wherever a NetworkPolicy or an AuthorizationPolicy names
+    the old gateway's, by their labels, namespace or identity. Nothing is taken away.
   - With O(state=forgotten), takes the old gateway out of the lists that name the new controller too. A list is never
     emptied, since an empty one lets everybody in; and a peer that also lets other pods in stays, and is told.
   - Both are steps of the journal, so each can be taken back by itself.
@@ -162,7 +162,10 @@ def operation(module, cluster):
     params = module.params
     controller = params["controller"]
     sides = _gateway_admission.Sides(
-        side(params["gateway"], "gateway"), side(controller, "controller"), controller["in_mesh"], controller["networks"]
+        side(params["gateway"], "gateway"),
+        side(controller, "controller"),
+        controller["in_mesh"],
+        controller["networks"],
     )
     journal = Journal.load(cluster, params["journal"])
     seen = {}
@@ -175,7 +178,10 @@ def main():
         "namespace": {"type": "str", "required": True}, "labels": {"type": "dict", "required": True},
         "account": {"type": "str", "required": True},
     }  # fmt: skip
-    more = {"in_mesh": {"type": "bool", "default": False}, "networks": {"type": "list", "elements": "str", "default": []}}
+    more = {
+        "in_mesh": {"type": "bool", "default": False},
+        "networks": {"type": "list", "elements": "str", "default": []},
+    }
     _module.run(
         operation,
         {

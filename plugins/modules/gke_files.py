@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Writes C(load-balancer.yaml) (an Ingress of GKE's with its FrontendConfig and BackendConfig), C(service-patch.yaml)
-    (what the controller's Service must say, NEG and protocols) and C(load-balancer.tf) (the address, the security policy
-    and the TLS policy that these name). Nothing is applied.
+    (what the controller's Service must say, NEG and protocols) and C(load-balancer.tf) (the address, the security
+    policy and the TLS policy that these name). Nothing is applied.
   - Looks at the old Service's BackendConfig. If the old load balancer has a security policy and the new one none, it
     refuses.
 options:
@@ -39,8 +39,8 @@ options:
     default: https
   protocol:
     description:
-      - What the load balancer speaks to the controller. V(HTTP2) carries gRPC and no WebSockets, V(HTTPS) WebSockets and no
-        gRPC.
+      - What the load balancer speaks to the controller. V(HTTP2) carries gRPC and no WebSockets, V(HTTPS) WebSockets
+        and no gRPC.
     type: str
     choices: [HTTP, HTTPS, HTTP2]
     default: HTTPS
@@ -189,7 +189,8 @@ def old_policy(cluster, params):
         names += list((config.get("ports") or {}).values())
     except (ValueError, TypeError, AttributeError) as exc:
         raise _module.Refusal(
-            "unreadable", f"Service {params['old_service']} cloud.google.com/backend-config: {text!r} is no JSON ({exc})."
+            "unreadable",
+            f"Service {params['old_service']} cloud.google.com/backend-config: {text!r} is no JSON ({exc}).",
         ) from exc
     for config_name in dict.fromkeys(names):
         body = cluster.find(path_of("cloud.google.com/v1", "backendconfigs", namespace, config_name)) or {}
@@ -225,7 +226,10 @@ def main():
         "priority": {"type": "int", "required": True}, "action": {"type": "str", "required": True},
         "ranges": {"type": "list", "elements": "str"}, "expression": {"type": "str"}, "description": {"type": "str"},
     }  # fmt: skip
-    words = {name: {"type": "str", "default": ""} for name in ("old_security_policy", "security_policy", "ssl_policy", "project", "region")}
+    words = {
+        name: {"type": "str", "default": ""}
+        for name in ("old_security_policy", "security_policy", "ssl_policy", "project", "region")
+    }
     _module.run(
         operation,
         {

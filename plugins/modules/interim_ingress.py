@@ -59,10 +59,10 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Needs C(list) on VirtualServices, Services, Ingresses and IngressClasses, C(get) on the Gateways and on the ConfigMap
-    of O(mesh_config), and in the namespace of the old gateway C(list) on pods and Secrets and C(get), C(create), C(patch)
-    and C(delete) on Ingresses; for V(traefik) also on Services and on C(serverstransports) and C(middlewares) of
-    C(traefik.io). Of Secrets, types and keys are kept and values dropped as soon as they are read.
+  - Needs C(list) on VirtualServices, Services, Ingresses and IngressClasses, C(get) on the Gateways and on the
+    ConfigMap of O(mesh_config), and in the namespace of the old gateway C(list) on pods and Secrets and C(get),
+    C(create), C(patch) and C(delete) on Ingresses; for V(traefik) also on Services and on C(serverstransports) and
+    C(middlewares) of C(traefik.io). Of Secrets, types and keys are kept and values dropped as soon as they are read.
 seealso:
   - module: bluegreen.mesh.virtual_service_ingress
 """

@@ -11,11 +11,12 @@ short_description: What there is of Istio, in which order it can go, and who sti
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Finds everything of Istio's in the cluster, puts it in the order in which it is removed, and says who still needs it.
-    Changes nothing. A pod that still has Istio's proxy, a namespace where its injection is on, an interim Ingress and a
-    Gateway that istiod runs are errors.
-  - Its RV(stages) are what M(bluegreen.mesh.resource_archive) takes as O(bluegreen.mesh.resource_archive#module:resources)
-    and O(bluegreen.mesh.resource_archive#module:releases). CRDs are the last stage, and there on request only.
+  - Finds everything of Istio's in the cluster, puts it in the order in which it is removed, and says who still needs
+    it. Changes nothing. A pod that still has Istio's proxy, a namespace where its injection is on, an interim Ingress
+    and a Gateway that istiod runs are errors.
+  - Its RV(stages) are what M(bluegreen.mesh.resource_archive) takes as
+    O(bluegreen.mesh.resource_archive#module:resources) and O(bluegreen.mesh.resource_archive#module:releases). CRDs are
+    the last stage, and there on request only.
 options:
   root_namespace:
     description: Istio's namespace.
@@ -52,8 +53,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.info
 notes:
-  - Needs C(list) in the whole cluster on what it looks at, which C(docs/rbac/istio_removal.yml) lists. Of Secrets only those
-    that are called C(cacerts) and C(istio-ca-secret) are asked for.
+  - Needs C(list) in the whole cluster on what it looks at, which C(docs/rbac/istio_removal.yml) lists. Of Secrets only
+    those that are called C(cacerts) and C(istio-ca-secret) are asked for.
   - Whether the old gateway is idle is for M(bluegreen.mesh.traffic_idle_info) to say.
 seealso:
   - module: bluegreen.mesh.resource_archive
@@ -88,8 +89,8 @@ EXAMPLES = r"""
 RETURN = r"""
 stages:
   description:
-    - In the order of removal, C(stage), C(resources) and C(releases). What a Helm release has made goes with its release, by
-      C(helm uninstall).
+    - In the order of removal, C(stage), C(resources) and C(releases). What a Helm release has made goes with its
+      release, by C(helm uninstall).
   returned: success
   type: list
   elements: dict
@@ -144,7 +145,9 @@ def listed(cluster, version, plural, namespace=None):
 def look(cluster, params):
     root = params["root_namespace"]
     within = {"configmaps": root}
-    answers = cluster.parallel(lambda entry: listed(cluster, entry[1], entry[0], within.get(entry[0])), list(LISTED.items()))
+    answers = cluster.parallel(
+        lambda entry: listed(cluster, entry[1], entry[0], within.get(entry[0])), list(LISTED.items())
+    )
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
@@ -176,7 +179,9 @@ def operation(module, cluster):
     if unknown:
         raise _module.Refusal("bad_option", f"waive: no finding is called {', '.join(unknown)}.")
     done = _istio_removal.plan(look(cluster, params), params["crds"], params["configuration"])
-    standing = sorted({f for f in done.findings if not f.waived_by(params["waive"])}, key=lambda f: (f.severity, f.code, f.object))
+    standing = sorted(
+        {f for f in done.findings if not f.waived_by(params["waive"])}, key=lambda f: (f.severity, f.code, f.object)
+    )
     shown = [_ingress_options.shown(finding) for finding in standing]
     return {
         "changed": False, "findings": shown, "balancers": done.balancers, "kept": done.kept,

@@ -11,9 +11,9 @@ short_description: Give Linkerd its trust anchor and its issuer, as objects besi
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Writes the ConfigMap C(linkerd-identity-trust-roots) and the Secret C(linkerd-identity-issuer), from which the chart takes
-    its certificates with the values of M(bluegreen.mesh.linkerd_values_info). No key is in values, on a command line or in
-    Helm's records; of a Secret that is replaced, the journal keeps the old one in a Secret of its own.
+  - Writes the ConfigMap C(linkerd-identity-trust-roots) and the Secret C(linkerd-identity-issuer), from which the chart
+    takes its certificates with the values of M(bluegreen.mesh.linkerd_values_info). No key is in values, on a command
+    line or in Helm's records; of a Secret that is replaced, the journal keeps the old one in a Secret of its own.
   - Makes a trust anchor and an issuer where none are given and none are there. The anchor's key is written to
     O(anchor_key_file), with mode 0600, and nowhere else. It is needed again when the issuer is renewed; keep it off the
     cluster.
@@ -29,8 +29,8 @@ options:
     default: cluster.local
   anchor_key_file:
     description:
-      - Where the key of a trust anchor that is made here is written. Needed where one is made. It must not exist, so that
-        no key is ever lost.
+      - Where the key of a trust anchor that is made here is written. Needed where one is made. It must not exist, so
+        that no key is ever lost.
     type: path
   anchor_file:
     description: A trust anchor of your own, in PEM; several are a bundle. With O(issuer_file) and O(issuer_key_file).
@@ -57,8 +57,8 @@ requirements:
   - cryptography (Python), which ansible-core needs too
 notes:
   - Needs C(get), C(create), C(patch) and C(delete) on C(configmaps) and C(secrets) in O(namespace).
-  - A changed trust anchor takes every proxy down that still has the old one. So what is there is replaced only by what is
-    given in files, and only if the new bundle still has the anchor of the issuer that is there.
+  - A changed trust anchor takes every proxy down that still has the old one. So what is there is replaced only by what
+    is given in files, and only if the new bundle still has the anchor of the issuer that is there.
 seealso:
   - module: bluegreen.mesh.linkerd_values_info
 """
@@ -124,8 +124,8 @@ def present(cluster, namespace):
     if not bundle or not {"tls.crt", "tls.key"} <= data.keys():
         raise _module.Refusal(
             "half_there",
-            f"ConfigMap {namespace}/{_linkerd.ANCHORS} and Secret {namespace}/{_linkerd.ISSUER}: one of them is missing, or has"
-            " not the keys ca-bundle.crt, tls.crt and tls.key. Give both in files.",
+            f"ConfigMap {namespace}/{_linkerd.ANCHORS} and Secret {namespace}/{_linkerd.ISSUER}: one of them is"
+            " missing, or has not the keys ca-bundle.crt, tls.crt and tls.key. Give both in files.",
         )
     return _linkerd.Made(bundle, None, data["tls.crt"], data["tls.key"])
 
@@ -135,25 +135,31 @@ def wanted(params, there):
     files = [params[name] for name in ("anchor_file", "issuer_file", "issuer_key_file")]
     if any(files):
         made = _linkerd.Made(
-            text_of(files[0], "anchor_file"), None, text_of(files[1], "issuer_file"), text_of(files[2], "issuer_key_file")
+            text_of(files[0], "anchor_file"),
+            None,
+            text_of(files[1], "issuer_file"),
+            text_of(files[2], "issuer_key_file"),
         )
         _linkerd.check(made, params["trust_domain"], SOON)
         if there and not _linkerd.anchored(there.issuer, made.anchor):
             raise _module.Refusal(
                 "anchor_lost",
-                "anchor_file: it does not hold the trust anchor of the issuer that is there now, whose certificates proxies"
-                " still show each other. Give a bundle of both anchors first, with the old issuer; then the new issuer; and the"
-                " new anchor alone once all proxies have been restarted.",
+                "anchor_file: it does not hold the trust anchor of the issuer that is there now, whose certificates"
+                " proxies still show each other. Give a bundle of both anchors first, with the old issuer; then the new"
+                " issuer; and the new anchor alone once all proxies have been restarted.",
             )
         return made, False
     if there:
         return there, False
     if not params["anchor_key_file"]:
         raise _module.Refusal(
-            "bad_option", "anchor_key_file: say where the trust anchor's key is to be kept, or give certificates in files."
+            "bad_option",
+            "anchor_key_file: say where the trust anchor's key is to be kept, or give certificates in files.",
         )
     if Path(params["anchor_key_file"]).exists():
-        raise _module.Refusal("bad_option", f"anchor_key_file: {params['anchor_key_file']} exists. It is not overwritten.")
+        raise _module.Refusal(
+            "bad_option", f"anchor_key_file: {params['anchor_key_file']} exists. It is not overwritten."
+        )
     return _linkerd.make(params["trust_domain"], params["anchor_days"], params["issuer_days"]), True
 
 

@@ -12,11 +12,13 @@ version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Writes a Server for each port of each workload that an AuthorizationPolicy with C(ALLOW) selects, and
-    AuthorizationPolicies, HTTPRoutes, MeshTLSAuthentications and NetworkAuthentications of Linkerd's that allow the same.
+    AuthorizationPolicies, HTTPRoutes, MeshTLSAuthentications and NetworkAuthentications of Linkerd's that allow the
+    same.
   - What they can't say with the same meaning is refused, before anything is written, unless the finding is waived. That
-    is so for C(DENY) and C(CUSTOM), for tokens, for exceptions (C(notPrincipals) and the like), for hosts and headers, and
-    for patterns of more than one namespace. Nothing is ever written that allows more.
-  - They mean something to pods with Linkerd's proxy only, so they are written before the wave, when they do nothing yet.
+    is so for C(DENY) and C(CUSTOM), for tokens, for exceptions (C(notPrincipals) and the like), for hosts and headers,
+    and for patterns of more than one namespace. Nothing is ever written that allows more.
+  - They mean something to pods with Linkerd's proxy only, so they are written before the wave, when they do nothing
+    yet.
   - What a former run has written and is no longer wanted is removed.
 options:
   state:
@@ -30,8 +32,8 @@ options:
     default: {}
   strict:
     description:
-      - Leave out what admits O(pod_networks) alone, which M(bluegreen.mesh.mesh_mtls) has added for the swap. Set it once
-        all callers are in Linkerd's mesh.
+      - Leave out what admits O(pod_networks) alone, which M(bluegreen.mesh.mesh_mtls) has added for the swap. Set it
+        once all callers are in Linkerd's mesh.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -40,8 +42,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Needs what M(bluegreen.mesh.mesh_swap_info) needs, and C(get), C(list), C(create), C(patch) and C(delete) on C(servers),
-    C(httproutes), C(authorizationpolicies), C(meshtlsauthentications) and C(networkauthentications) of
+  - Needs what M(bluegreen.mesh.mesh_swap_info) needs, and C(get), C(list), C(create), C(patch) and C(delete) on
+    C(servers), C(httproutes), C(authorizationpolicies), C(meshtlsauthentications) and C(networkauthentications) of
     C(policy.linkerd.io).
   - A Server that nothing allows refuses everyone. A port that no Server names is open, unless the pod's
     C(config.linkerd.io/default-inbound-policy) says otherwise.

@@ -13,8 +13,8 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Returns the values of C(linkerd-crds) and C(linkerd-control-plane), with which certificates come from
     M(bluegreen.mesh.linkerd_certificates), so that there is no key in them.
-  - Looks at the CRDs of the Gateway API. Where nobody has installed them, the chart is told to; where somebody has, it is
-    told not to, and what does not fit Linkerd is a finding.
+  - Looks at the CRDs of the Gateway API. Where nobody has installed them, the chart is told to; where somebody has, it
+    is told not to, and what does not fit Linkerd is a finding.
   - Changes nothing, and does not fail because of findings.
 options:
   version:
@@ -101,7 +101,10 @@ def operation(module, cluster):
     params = module.params
     crds = cluster.list(path_of("apiextensions.k8s.io/v1", "customresourcedefinitions"))
     install, findings = _linkerd.gateway_api(crds, params["release"])
-    shown = [_ingress_options.shown(f) for f in sorted([*_linkerd.pinned(params["version"]), *findings], key=lambda f: (f.severity, f.object))]
+    shown = [
+        _ingress_options.shown(f)
+        for f in sorted([*_linkerd.pinned(params["version"]), *findings], key=lambda f: (f.severity, f.object))
+    ]
     return {
         "changed": False,
         "values": _linkerd.values(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mesh_swap_info
-short_description: What goes wrong or is lost when namespaces leave Istio's mesh for Linkerd's, and in which waves they can
+short_description: What goes wrong or is lost when namespaces leave Istio's mesh for Linkerd's, and their waves
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
@@ -16,13 +16,14 @@ description:
   - Every code is described in C(docs/mesh_swap.md).
 options:
   wave_size:
-    description: How many namespaces a wave has at most. Those that policies tie to each other come together, however many.
+    description: How many namespaces a wave has at most. Those that policies tie to each other come together, however
+      many.
     type: int
     default: 5
   identities:
     description:
-      - For policies, a principal of Istio's and the service account that takes its place, as C(NAMESPACE/NAME), such as the
-        old gateway's and the new controller's.
+      - For policies, a principal of Istio's and the service account that takes its place, as C(NAMESPACE/NAME), such as
+        the old gateway's and the new controller's.
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -30,8 +31,9 @@ extends_documentation_fragment:
   - bluegreen.mesh.swap
   - bluegreen.mesh.cluster.info
 notes:
-  - Needs C(list) in all namespaces on C(namespaces), C(pods), C(services), C(deployments), C(statefulsets), C(daemonsets),
-    C(cronjobs) and on the C(networking), C(security) and C(extensions) kinds of C(istio.io), and C(get) on O(mesh_config).
+  - Needs C(list) in all namespaces on C(namespaces), C(pods), C(services), C(deployments), C(statefulsets),
+    C(daemonsets), C(cronjobs) and on the C(networking), C(security) and C(extensions) kinds of C(istio.io), and C(get)
+    on O(mesh_config).
 seealso:
   - module: bluegreen.mesh.mesh_mtls
   - module: bluegreen.mesh.mesh_wave

@@ -14,8 +14,8 @@ description:
   - Turns off Istio's injection and turns on Linkerd's, in one patch of each namespace, and then has the workloads make
     their pods anew, so many at once as O(parallel) says. Each is followed until its new pods are ready and all of them
     have the proxy of the mesh that they are to be in, and none the other.
-  - A workload that does not get there in time stops the wave. What has been done stays, and is told; O(state=istio) takes
-    the wave back.
+  - A workload that does not get there in time stops the wave. What has been done stays, and is told; O(state=istio)
+    takes the wave back.
   - With O(limit), stops after so many workloads, so that traffic can be looked at in between. Run it again to go on.
   - Findings of M(bluegreen.mesh.mesh_swap_info) that are errors stop it before anything is written.
 options:

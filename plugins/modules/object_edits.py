@@ -46,7 +46,8 @@ options:
         type: str
         required: true
       fields:
-        description: By JSON pointer, C(from), what is expected there, and C(to), what it shall be. V(null) is not there.
+        description: By JSON pointer, C(from), what is expected there, and C(to), what it shall be. V(null) is not
+          there.
         type: dict
         required: true
   remove:
@@ -97,8 +98,8 @@ EXAMPLES = r"""
 RETURN = r"""
 objects:
   description:
-    - C(object) and C(state) of each, one of C(created), C(edited), C(removed), C(unchanged), C(absent) and C(skipped), the
-      last with C(reason).
+    - C(object) and C(state) of each, one of C(created), C(edited), C(removed), C(unchanged), C(absent) and C(skipped),
+      the last with C(reason).
   returned: success
   type: list
   elements: dict
@@ -133,9 +134,7 @@ def plan(cluster, params):
         for (ref, path, there), body in zip(found, params["create"])
     ]
     found = _edits.read(cluster, resources, [named(entry) for entry in params["edits"]])
-    writes += [
-        _edits.restored(*one, fields=entry["fields"]) for one, entry in zip(found, params["edits"])
-    ]
+    writes += [_edits.restored(*one, fields=entry["fields"]) for one, entry in zip(found, params["edits"])]
     found = _edits.read(cluster, resources, [named(entry) for entry in params["remove"]])
     return writes + [_edits.removed(*one) for one in found]
 

@@ -12,14 +12,15 @@ version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Makes Ingresses for the routes that VirtualServices have on the old Gateways, in the namespace of each backend, and
-    reports of every field of every VirtualService whether it is translated, not needed, or not translated, and then what
-    a person must do.
+    reports of every field of every VirtualService whether it is translated, not needed, or not translated, and then
+    what a person must do.
   - A host moves whole or not at all. It does not where a field can't be said with the given controller, where a
-    controller of an operator's makes the VirtualService, or where the backend's pods take Istio's mutual TLS alone. Such
-    hosts are in RV(left_out), or refused if O(hosts) names them.
+    controller of an operator's makes the VirtualService, or where the backend's pods take Istio's mutual TLS alone.
+    Such hosts are in RV(left_out), or refused if O(hosts) names them.
   - Istio takes the first route that matches, an Ingress controller the longest path. Routes that an earlier one hides
     are left out, and paths are added where Istio's prefixes of characters and an Ingress's of whole elements differ.
-  - VirtualServices are never written. They go on serving by the old gateway, so the way back is to remove the Ingresses.
+  - VirtualServices are never written. They go on serving by the old gateway, so the way back is to remove the
+    Ingresses.
 options:
   state:
     description: V(absent) removes what this module has made for O(hosts).
@@ -45,7 +46,8 @@ options:
     choices: [leave, convert]
     default: leave
   controller_in_mesh:
-    description: Whether the new controller's pods have a sidecar of Istio's, and so may call pods that take mutual TLS alone.
+    description: Whether the new controller's pods have a sidecar of Istio's, and so may call pods that take mutual TLS
+      alone.
     type: bool
     default: false
   certificates:
@@ -69,8 +71,8 @@ notes:
   - Needs C(list) on VirtualServices, DestinationRules, PeerAuthentications, Services, Pods and Secrets, C(get) on the
     Gateways, and C(get), C(list), C(create), C(patch) and C(delete) on Ingresses, Services and Secrets; for V(traefik)
     also on C(serverstransports) and C(middlewares) of C(traefik.io).
-  - Run M(bluegreen.mesh.interim_ingress) right behind it, so that the host's interim Ingress goes. Which of the two answers
-    until then is in C(docs/ingress_dialects.md).
+  - Run M(bluegreen.mesh.interim_ingress) right behind it, so that the host's interim Ingress goes. Which of the two
+    answers until then is in C(docs/ingress_dialects.md).
 seealso:
   - module: bluegreen.mesh.interim_ingress
   - module: bluegreen.mesh.route_verify
@@ -111,8 +113,9 @@ objects:
   elements: dict
 report:
   description:
-    - Of every field, C(virtual_service), C(host), C(route) (empty for the VirtualService itself), C(field), C(verdict) (one
-      of C(translated), C(not_needed), C(not_translated)) and C(why), which is what differs, or what a person must do.
+    - Of every field, C(virtual_service), C(host), C(route) (empty for the VirtualService itself), C(field), C(verdict)
+      (one of C(translated), C(not_needed), C(not_translated)) and C(why), which is what differs, or what a person must
+      do.
   returned: success
   type: list
   elements: dict
@@ -182,7 +185,8 @@ def plan(cluster, params, seen):
     unknown = [name for name in params["hosts"] if name not in hosts]
     if unknown:
         raise _module.Refusal(
-            "no_such_host", f"hosts: {', '.join(unknown)}: no route of these Gateways is for it. There are: {', '.join(hosts)}."
+            "no_such_host",
+            f"hosts: {', '.join(unknown)}: no route of these Gateways is for it. There are: {', '.join(hosts)}.",
         )
     chosen = [hosts[name] for name in params["hosts"]]
     findings = [finding for host in chosen for finding in host.findings]

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small cluster whose Istio gateway is to give way to an Ingress controller: each test adds what it is about.
 
-Gateway istio-system/public is on the pods of Service istio-system/ingressgateway: HTTPS for *.test with the Secret cert,
-and port 80, which redirects. VirtualService shop/web serves web.test there, from Service shop/web. The new controller's
-Service is ingress/new, its IngressClass new.
+Gateway istio-system/public is on the pods of Service istio-system/ingressgateway: HTTPS for *.test with the Secret
+cert, and port 80, which redirects. VirtualService shop/web serves web.test there, from Service shop/web. The new
+controller's Service is ingress/new, its IngressClass new.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def thing(api: str, kind: str, ref: str, spec: t.Any = None, **more: t.Any) -> d
     return {"apiVersion": api, "kind": kind, "metadata": metadata, **({} if spec is None else {"spec": spec}), **rest}
 
 
-def https(hosts: t.Sequence[str] = ("*.test",), mode: str = "SIMPLE", port: int = 443, **tls: t.Any) -> dict[str, t.Any]:
+def https(
+    hosts: t.Sequence[str] = ("*.test",), mode: str = "SIMPLE", port: int = 443, **tls: t.Any
+) -> dict[str, t.Any]:
     own = {"mode": mode, **({"credentialName": "cert"} if mode == "SIMPLE" else {}), **tls}
     return {"port": {"number": port, "name": f"https-{port}", "protocol": "HTTPS"}, "hosts": list(hosts), "tls": own}
 
@@ -61,7 +63,9 @@ def service(ref: str = "shop/web", name: str = "http", **spec: t.Any) -> dict[st
 
 def gateway_service() -> dict[str, t.Any]:
     ports = [{"name": "http2", "port": 80, "targetPort": 8080}, {"name": "https", "port": 443, "targetPort": 8443}]
-    return thing("v1", "Service", "istio-system/ingressgateway", {"selector": {"istio": "ingressgateway"}, "ports": ports})
+    return thing(
+        "v1", "Service", "istio-system/ingressgateway", {"selector": {"istio": "ingressgateway"}, "ports": ports}
+    )
 
 
 def gateway_pod(**more: t.Any) -> dict[str, t.Any]:

@@ -1,8 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Workloads that roll out, for tests of the swap: whenever pods or workloads are read, templates that have changed get new
-pods, with the proxies that Istio's and Linkerd's injectors would give them."""
+"""Workloads that roll out, for tests of the swap: whenever pods or workloads are read, templates that have changed get
+new pods, with the proxies that Istio's and Linkerd's injectors would give them."""
 
 from __future__ import annotations
 
@@ -54,9 +54,10 @@ class Meshes(FakeCluster):
         pod = copy.deepcopy(body["spec"]["template"])
         istio = "istio" in self.injectors and _mesh_swap.injected_by_istio(within, pod)
         own = (pod["metadata"].get("annotations") or {}).get(_mesh_swap.LINKERD)
-        linkerd = "linkerd" in self.injectors and (
-            own or (within["metadata"].get("annotations") or {}).get(_mesh_swap.LINKERD)
-        ) == "enabled"
+        linkerd = (
+            "linkerd" in self.injectors
+            and (own or (within["metadata"].get("annotations") or {}).get(_mesh_swap.LINKERD)) == "enabled"
+        )
         names = [c["name"] for c in pod["spec"]["containers"]]
         names += ["istio-proxy"] * istio * ("istio-proxy" not in names) + ["linkerd-proxy"] * linkerd
         for number in range(count):
@@ -65,7 +66,9 @@ class Meshes(FakeCluster):
             self.add(thing("v1", "Pod", f"{space}/{name}-{number}", spec, labels=labels))
 
     def proxies(self, space: str, name: str) -> dict[str, int]:
-        pods = [body for k, body in self._store.items() if k[1] == "pods" and k[2] == space and k[3].startswith(f"{name}-")]
+        pods = [
+            body for k, body in self._store.items() if k[1] == "pods" and k[2] == space and k[3].startswith(f"{name}-")
+        ]
         return {key: value for key, value in _mesh_swap.state_of(pods).items() if value}
 
 

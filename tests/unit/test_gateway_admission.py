@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""gateway_admission: the new controller is let in wherever the old gateway is, and only then the old one is forgotten."""
+"""gateway_admission: the new controller is let in wherever the old gateway is, and only then the old one is
+forgotten."""
 
 from __future__ import annotations
 
@@ -14,7 +15,10 @@ from fake_ingress import gateway_pod, journal, namespace, thing
 
 OLD = {"namespace": "istio-system", "labels": {"istio": "ingressgateway"}, "account": "gw"}
 NEW = {"namespace": "ingress", "labels": {"app": "traefik"}, "account": "traefik"}
-PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}, "podSelector": {"matchLabels": {"app": "traefik"}}}
+PEER = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}},
+    "podSelector": {"matchLabels": {"app": "traefik"}},
+}
 GW = "cluster.local/ns/istio-system/sa/gw"
 BY_NAME = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "istio-system"}}}
 BY_LABEL = {**BY_NAME, "podSelector": {"matchLabels": {"istio": "ingressgateway"}}}
@@ -26,7 +30,9 @@ def network(*peers, ports=None, **spec):
 
 
 def authorization(source, **spec):
-    return thing("security.istio.io/v1", "AuthorizationPolicy", "shop/a", {"rules": [{"from": [{"source": source}]}], **spec})
+    return thing(
+        "security.istio.io/v1", "AuthorizationPolicy", "shop/a", {"rules": [{"from": [{"source": source}]}], **spec}
+    )
 
 
 def cluster(*more):

@@ -47,7 +47,10 @@ def test_the_objects_are_of_todays_api_and_name_each_other(tmp_path):
     }  # fmt: skip
     said = ingress["metadata"]["annotations"]
     assert said["networking.gke.io/v1beta1.FrontendConfig"] == found["FrontendConfig"]["metadata"]["name"] == "edge"
-    assert said["kubernetes.io/ingress.global-static-ip-name"] == "edge" and said["kubernetes.io/ingress.allow-http"] == "false"
+    assert (
+        said["kubernetes.io/ingress.global-static-ip-name"] == "edge"
+        and said["kubernetes.io/ingress.allow-http"] == "false"
+    )
     backend = found["BackendConfig"]["spec"]
     assert backend["securityPolicy"] == {"name": "armor"} and backend["timeoutSec"] == 3600
     assert backend["healthCheck"] == {"type": "HTTP", "requestPath": "/ping", "port": 8080}
@@ -65,7 +68,9 @@ def test_a_second_run_changes_nothing_and_check_mode_writes_nothing(tmp_path):
 def test_a_security_policy_that_would_be_lost_is_an_error(tmp_path):
     fake = cluster("armor")
     result = run(tmp_path, fake)
-    assert [f["code"] for f in result["failure"]["findings"]] == ["gke_security_policy"] and not (tmp_path / "out").exists()
+    assert [f["code"] for f in result["failure"]["findings"]] == ["gke_security_policy"] and not (
+        tmp_path / "out"
+    ).exists()
     assert run(tmp_path, cluster("armor"), security_policy="armor")["old_security_policy"] == "armor"
     assert run(tmp_path, old_security_policy="by-hand")["failure"]["code"] == "findings"
 

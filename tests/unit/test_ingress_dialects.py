@@ -22,7 +22,9 @@ CHANGE = {"set": {"a": "1"}, "add": {}, "remove": []}
 ASKED = {
     "path rewrite": lambda d: d.rewrite_path("prefix", "/a/", "/b/"),
     "Host rewrite": lambda d: d.rewrite_host("a.test"),
-    "other redirects": lambda d: d.redirect("prefix", "/", {"scheme": "https", "authority": "a.test", "uri": "/", "code": 301}),
+    "other redirects": lambda d: d.redirect(
+        "prefix", "/", {"scheme": "https", "authority": "a.test", "uri": "/", "code": 301}
+    ),
     "timeout": lambda d: d.timeout(10),
     "retries": lambda d: d.retries(2, ["503"]),
     "CORS": lambda d: d.cors(POLICY),
@@ -32,7 +34,11 @@ ASKED = {
 
 
 def table():
-    lines = [line for line in (ROOT / "docs/ingress_dialects.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    lines = [
+        line
+        for line in (ROOT / "docs/ingress_dialects.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     head = next(row for row in rows if row[0] == "what is asked for")
     names = [cell.strip("`") for cell in head[1:]]
@@ -79,7 +85,9 @@ def test_how_a_backend_is_spoken_to(code, protocol, annotations, service_words):
     assert (answer.annotations, answer.service) == (annotations, service_words)
 
 
-@pytest.mark.parametrize(("code", "protocol"), [("nginx", "grpcs"), ("haproxy", "https"), ("haproxy", "grpcs"), ("nginx", "h2c")])
+@pytest.mark.parametrize(
+    ("code", "protocol"), [("nginx", "grpcs"), ("haproxy", "https"), ("haproxy", "grpcs"), ("nginx", "h2c")]
+)
 def test_a_server_name_that_takes_a_snippet_is_refused_without(code, protocol):
     with pytest.raises(Cannot):
         DIALECTS[code]().backend(protocol, "a.test")
@@ -120,5 +128,8 @@ def test_a_service_of_ours_is_for_the_same_pods_and_port():
 
 
 def test_names_are_legal_short_and_different():
-    names = {_ingresses.name_of("interim", host) for host in ("a.b", "a-b", "*.b", "any.b", "*", "x" * 80 + ".b", "x" * 80 + ".c")}
+    names = {
+        _ingresses.name_of("interim", host)
+        for host in ("a.b", "a-b", "*.b", "any.b", "*", "x" * 80 + ".b", "x" * 80 + ".c")
+    }
     assert len(names) == 7 and all(re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", n) and len(n) <= 50 for n in names)

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""interim_ingress: every host of the old gateway forwarded as it was asked for, and what can't be is refused by name."""
+"""interim_ingress: every host of the old gateway forwarded as it was asked for, and what can't be is refused by
+name."""
 
 from __future__ import annotations
 
@@ -102,9 +103,7 @@ def test_grpc_has_an_ingress_of_its_own_with_a_grpc_protocol():
 
 
 def test_grpc_beside_other_routes_of_a_host_goes_by_its_path():
-    both = virtual_service(
-        "shop/web", ["web.test"], to("api", match=[{"uri": {"prefix": "/shop.Api/"}}]), to("web")
-    )
+    both = virtual_service("shop/web", ["web.test"], to("api", match=[{"uri": {"prefix": "/shop.Api/"}}]), to("web"))
     fake = cluster(ingress_class(), both, service("shop/api", "grpc"))
     run(fake, dialect="traefik_nginx")
     names = fake.names("ingresses", "istio-system")
@@ -199,7 +198,9 @@ def test_blues_service_must_lead_to_blue():
     stolen = gateway_service()
     stolen["spec"]["selector"] = {"app": "controller"}
     new = service("istio-system/new", selector={"app": "controller"})
-    result = run(cluster(NGINX, stolen, new, gateway_pod(labels={"app": "controller"})), controller_service="istio-system/new")
+    result = run(
+        cluster(NGINX, stolen, new, gateway_pod(labels={"app": "controller"})), controller_service="istio-system/new"
+    )
     assert codes(result) == ["interim_loop"]
 
 

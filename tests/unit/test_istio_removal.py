@@ -19,7 +19,12 @@ HELM = {"meta.helm.sh/release-name": "istiod", "meta.helm.sh/release-namespace":
 def crd(plural="virtualservices", group="networking.istio.io", kind="VirtualService"):
     names = {"plural": plural, "kind": kind}
     versions = [{"name": "v1", "served": True}]
-    return thing("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"{plural}.{group}", {"group": group, "names": names, "versions": versions})
+    return thing(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        f"{plural}.{group}",
+        {"group": group, "names": names, "versions": versions},
+    )
 
 
 def istio():
@@ -63,7 +68,14 @@ def test_everything_of_istios_goes_in_order_and_nothing_else():
         "control_plane": ["Service istiod", "Deployment istiod", "ConfigMap istio"],
         "access": ["ClusterRole istiod-clusterrole-istio-system"], "configuration": [], "crds": [],
     }  # fmt: skip
-    assert [s["stage"] for s in done["stages"]] == ["gateways", "webhooks", "control_plane", "access", "configuration", "crds"]
+    assert [s["stage"] for s in done["stages"]] == [
+        "gateways",
+        "webhooks",
+        "control_plane",
+        "access",
+        "configuration",
+        "crds",
+    ]
     assert done["balancers"] == {"Service istio-system/ingressgateway": ["192.0.2.1"]}
 
 
@@ -79,7 +91,9 @@ def test_what_a_release_has_made_goes_with_its_release():
     of_helm = thing("v1", "Service", "istio-system/istiod", {}, labels={"app": "istiod"}, annotations=HELM)
     done = run(of_helm)
     (control,) = [s for s in done["stages"] if s["stage"] == "control_plane"]
-    assert control["releases"] == [{"name": "istiod", "namespace": "istio-system"}] and "Service istiod" not in names(control)
+    assert control["releases"] == [{"name": "istiod", "namespace": "istio-system"}] and "Service istiod" not in names(
+        control
+    )
 
 
 BLOCKERS = {
@@ -135,7 +149,9 @@ def test_the_stages_are_what_the_archive_takes():
     done = run_module(istio_removal_info, {"gateways": GATEWAYS}, fake)
     place = {**journal(fake, run_module), "phase": "cleanup"}
     gone = run_module(
-        resource_archive, {"state": "removed", "key": "gateways", "resources": done["stages"][0]["resources"], "journal": place}, fake
+        resource_archive,
+        {"state": "removed", "key": "gateways", "resources": done["stages"][0]["resources"], "journal": place},
+        fake,
     )
     assert gone["changed"] and fake.peek("deployments", "istio-system", "ingressgateway") is None
     assert fake.peek("deployments", "istio-system", "istiod") and fake.peek("deployments", "shop", "web")

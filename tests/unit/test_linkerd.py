@@ -50,7 +50,9 @@ def test_they_are_objects_beside_the_release_and_the_anchors_key_is_a_file_of_it
     assert done["changed"] and stat.S_IMODE(key.stat().st_mode) == 0o600
     secret = fake.peek("secrets", "linkerd", "linkerd-identity-issuer")
     assert secret["type"] == "kubernetes.io/tls" and sorted(secret["data"]) == ["ca.crt", "tls.crt", "tls.key"]
-    assert fake.peek("configmaps", "linkerd", "linkerd-identity-trust-roots")["data"]["ca-bundle.crt"].startswith("-----BEGIN")
+    assert fake.peek("configmaps", "linkerd", "linkerd-identity-trust-roots")["data"]["ca-bundle.crt"].startswith(
+        "-----BEGIN"
+    )
     everything = json.dumps(done) + json.dumps(fake.peek("configmaps", "journals", "m"))
     assert "PRIVATE KEY" not in everything and secret["data"]["tls.key"] not in everything
     assert key.read_text(encoding="ascii") not in json.dumps(list(fake._store.values()))
@@ -71,7 +73,10 @@ def test_ones_own_are_taken_if_they_fit_together(tmp_path):
     mixed = one._replace(issuer=other.issuer, issuer_key=other.issuer_key)
     assert run(fake, **files(tmp_path, mixed))["failure"]["code"] == "bad_certificate" and fake.writes == 0
     done = run(fake, **files(tmp_path, one))
-    assert done["changed"] and [text.split(" expires")[0] for text in done["expiring"]] == ["the trust anchor", "the issuer"]
+    assert done["changed"] and [text.split(" expires")[0] for text in done["expiring"]] == [
+        "the trust anchor",
+        "the issuer",
+    ]
     assert run(fake, **files(tmp_path, one))["changed"] is False
 
 
@@ -115,7 +120,10 @@ def test_bad_options_write_nothing(tmp_path):
     assert run(fake)["failure"]["code"] == "bad_option"
     taken = tmp_path / "taken.key"
     taken.write_text("mine", encoding="ascii")
-    assert run(fake, anchor_key_file=str(taken))["failure"]["code"] == "bad_option" and taken.read_text(encoding="ascii") == "mine"
+    assert (
+        run(fake, anchor_key_file=str(taken))["failure"]["code"] == "bad_option"
+        and taken.read_text(encoding="ascii") == "mine"
+    )
     assert run(FakeCluster(), anchor_key_file=str(tmp_path / "k"))["failure"]["code"] == "no_such_namespace"
     fake.add(thing("v1", "ConfigMap", "linkerd/linkerd-identity-trust-roots", data={"ca-bundle.crt": "x"}))
     assert run(fake, anchor_key_file=str(tmp_path / "k"))["failure"]["code"] == "half_there" and fake.writes == 0
@@ -125,8 +133,18 @@ def test_bad_options_write_nothing(tmp_path):
 def crd(plural, versions=("v1",), bundle="v1.2.1", release=""):
     said = {"gateway.networking.k8s.io/bundle-version": bundle} if bundle else {}
     said |= {"meta.helm.sh/release-name": release} if release else {}
-    spec = {"group": "gateway.networking.k8s.io", "names": {"plural": plural}, "versions": [{"name": v, "served": True} for v in versions]}
-    return thing("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"{plural}.gateway.networking.k8s.io", spec, annotations=said)
+    spec = {
+        "group": "gateway.networking.k8s.io",
+        "names": {"plural": plural},
+        "versions": [{"name": v, "served": True} for v in versions],
+    }
+    return thing(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        f"{plural}.gateway.networking.k8s.io",
+        spec,
+        annotations=said,
+    )
 
 
 def values(*crds, **options):
@@ -163,4 +181,7 @@ def test_the_version_is_pinned(version):
 )  # fmt: skip
 def test_the_gateway_api_has_one_owner_and_a_version_that_fits(crds, install, codes):
     done = values(*crds)
-    assert done["values"]["linkerd-crds"] == {"installGatewayAPI": install} and [f["code"] for f in done["errors"]] == codes
+    assert (
+        done["values"]["linkerd-crds"] == {"installGatewayAPI": install}
+        and [f["code"] for f in done["errors"]] == codes
+    )

@@ -22,11 +22,17 @@ WEB = {"matchLabels": {"app": "web"}}
 
 
 def policy(rules=None, ref="shop/p", **spec):
-    return thing("security.istio.io/v1", "AuthorizationPolicy", ref, {**({} if rules is None else {"rules": rules}), **spec})
+    return thing(
+        "security.istio.io/v1", "AuthorizationPolicy", ref, {**({} if rules is None else {"rules": rules}), **spec}
+    )
 
 
 def convert(*policies, workloads=None, identities=None):
-    objects = {"authorizationpolicies": list(policies), "deployments": workloads or [deployment()], "services": [service()]}
+    objects = {
+        "authorizationpolicies": list(policies),
+        "deployments": workloads or [deployment()],
+        "services": [service()],
+    }
     return _linkerd_policy.convert(Mesh(objects, ["shop"]), identities)
 
 
@@ -41,7 +47,11 @@ def test_a_policy_for_all_ports_is_a_server_for_each_and_who_may():
     (who,) = of(done, "MeshTLSAuthentication")
     assert who["spec"] == {"identityRefs": [{"kind": "ServiceAccount", "name": "api", "namespace": "pay"}]}
     (allow,) = of(done, "AuthorizationPolicy")
-    assert allow["spec"]["targetRef"] == {"group": "policy.linkerd.io", "kind": "Server", "name": server["metadata"]["name"]}
+    assert allow["spec"]["targetRef"] == {
+        "group": "policy.linkerd.io",
+        "kind": "Server",
+        "name": server["metadata"]["name"],
+    }
     assert [r["name"] for r in allow["spec"]["requiredAuthenticationRefs"]] == [who["metadata"]["name"]]
     kinds = [item["kind"] for item in done.objects]
     assert kinds.index("AuthorizationPolicy") < kinds.index("Server"), "who may comes before what is closed"
@@ -59,7 +69,14 @@ def test_everything_allowed_is_everyones_network():
 
 
 def test_sources_are_alternatives_and_what_is_in_one_must_all_hold():
-    rules = [{"from": [{"source": {"namespaces": ["a"], "ipBlocks": ["10.0.0.1", "10.1.0.0/16"]}}, {"source": {"principals": ["*"]}}]}]
+    rules = [
+        {
+            "from": [
+                {"source": {"namespaces": ["a"], "ipBlocks": ["10.0.0.1", "10.1.0.0/16"]}},
+                {"source": {"principals": ["*"]}},
+            ]
+        }
+    ]
     done = convert(policy(rules))
     refs = sorted(len(item["spec"]["requiredAuthenticationRefs"]) for item in of(done, "AuthorizationPolicy"))
     assert refs == [1, 2]
@@ -99,7 +116,11 @@ def test_a_path_matches_what_istio_matches(pattern, asked):
     except _linkerd_policy._NotSaid:
         assert pattern.count("*") > 1 or not pattern.endswith("*")
         return
-    found = {"Exact": lambda v: asked == v, "PathPrefix": lambda v: v == "/", "RegularExpression": lambda v: bool(re.fullmatch(v, asked))}
+    found = {
+        "Exact": lambda v: asked == v,
+        "PathPrefix": lambda v: v == "/",
+        "RegularExpression": lambda v: bool(re.fullmatch(v, asked)),
+    }
     assert found[path["type"]](path["value"]) is wanted
 
 
@@ -154,7 +175,9 @@ def test_the_old_gateways_identity_becomes_the_new_controllers():
 
 # -- the module --------------------------------------------------------------------------------------------------------
 def cluster(*more):
-    return FakeCluster(namespace("shop", {"istio-injection": "enabled"}), namespace("istio-system"), deployment(), service(), *more)
+    return FakeCluster(
+        namespace("shop", {"istio-injection": "enabled"}), namespace("istio-system"), deployment(), service(), *more
+    )
 
 
 def run(fake, check=False, **options):

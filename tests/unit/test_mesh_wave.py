@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""mesh_wave: both switches at once, workloads one batch after another until their pods are in the new mesh, and back."""
+"""mesh_wave: both switches at once, workloads one batch after another until their pods are in the new mesh, and
+back."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def test_pods_change_meshes_and_a_second_run_changes_nothing():
     fake = meshes(deployment(), deployment("shop/api"))
     assert fake.proxies("shop", "web") == {"istio": 2}
     done = run(fake)
-    assert done["changed"] and done["done"] == ["Deployment shop/api", "Deployment shop/web"] and done["remaining"] == []
+    assert (
+        done["changed"] and done["done"] == ["Deployment shop/api", "Deployment shop/web"] and done["remaining"] == []
+    )
     assert fake.proxies("shop", "web") == fake.proxies("shop", "api") == {"linkerd": 2}
     writes = fake.writes
     again = run(fake, name="wave-1-again")
@@ -109,7 +112,9 @@ def test_a_workload_that_does_not_get_ready_stops_the_wave_there():
     fake.stuck.add("b")
     result = run(fake, timeout=1)
     assert result["failure"]["code"] == "not_arrived" and result["failure"]["done"] == ["Deployment shop/a"]
-    assert list(result["failure"]["stuck"]) == ["Deployment shop/b"] and result["failure"]["remaining"] == ["Deployment shop/c"]
+    assert list(result["failure"]["stuck"]) == ["Deployment shop/b"] and result["failure"]["remaining"] == [
+        "Deployment shop/c"
+    ]
     assert fake.restarts == ["a", "b"] and fake.proxies("shop", "c") == {"istio": 2}
     fake.stuck.clear()
     fake.edit("deployments", "shop", "b", lambda body: body["status"].update(availableReplicas=2))
@@ -173,7 +178,10 @@ def test_bad_options_change_nothing(options, code):
     ],
 )  # fmt: skip
 def test_whom_istio_injects(labels, pod, annotations, expected):
-    assert _mesh_swap.injected_by_istio(namespace("n", labels), {"metadata": {"labels": pod, "annotations": annotations}}) is expected
+    assert (
+        _mesh_swap.injected_by_istio(namespace("n", labels), {"metadata": {"labels": pod, "annotations": annotations}})
+        is expected
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def test_a_field_is_set_where_its_parents_are_missing_and_taken_away_again():
     item = config_map()
     fields = {"/metadata/annotations/linkerd.io~1inject": "enabled", "/metadata/labels/a": "1"}
     new = _edits.put(item, fields)
-    assert new["metadata"]["annotations"] == {"linkerd.io/inject": "enabled"} and new["metadata"]["labels"] == {"a": "1"}
+    assert new["metadata"]["annotations"] == {"linkerd.io/inject": "enabled"} and new["metadata"]["labels"] == {
+        "a": "1"
+    }
     assert item == config_map()
     again = _edits.put(new, dict.fromkeys(fields))
     assert _edits.at(again, "/metadata/annotations") == {} and _edits.at(again, "/metadata/labels") == {}
@@ -52,7 +54,11 @@ maps = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["a", "b/c"]), maps), st.lists(st.sampled_from(["a", "b/c", "~"]), min_size=1, max_size=3), maps)
+@given(
+    st.dictionaries(st.sampled_from(["a", "b/c"]), maps),
+    st.lists(st.sampled_from(["a", "b/c", "~"]), min_size=1, max_size=3),
+    maps,
+)
 def test_the_patch_that_is_sent_makes_what_was_planned(item, parts, value):
     fields = {_edits.pointer(*parts): value}
     done = copy.deepcopy(item)
@@ -75,7 +81,11 @@ def test_an_object_of_ours_loses_annotations_that_it_no_longer_has_and_keeps_tho
     new = mine({"a": "1"}, **{"dialect.io/x": "1"})
     write = _edits.made(REF, PATH, old, new)
     assert write.state == "edited" and list(write.fields) == ["/metadata/annotations"]
-    assert sorted(write.after["metadata"]["annotations"]) == ["bluegreen.mesh/part", "cert-manager.io/z", "dialect.io/x"]
+    assert sorted(write.after["metadata"]["annotations"]) == [
+        "bluegreen.mesh/part",
+        "cert-manager.io/z",
+        "dialect.io/x",
+    ]
     assert _edits.made(REF, PATH, write.after, new).state == "unchanged"
 
 
@@ -133,7 +143,9 @@ def test_a_removed_object_is_made_again_without_what_the_server_gives():
     assert "uid" not in params["create"][0]["metadata"]
     _edits.apply(fake, write, False)
     assert fake.peek("configmaps", "shop", "c") is None
-    assert run_module(object_edits, params, fake)["changed"] and fake.peek("configmaps", "shop", "c")["data"] == {"a": "1"}
+    assert run_module(object_edits, params, fake)["changed"] and fake.peek("configmaps", "shop", "c")["data"] == {
+        "a": "1"
+    }
 
 
 def test_a_field_that_others_have_changed_since_is_left_and_said():
@@ -181,7 +193,10 @@ def test_a_field_applied_by_another_manager_is_given_back():
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"edits": [{"api_version": "v1", "kind": "Pod", "name": "p", "fields": {"spec": {"from": 1, "to": 2}}}]}, "pointer"),
+        (
+            {"edits": [{"api_version": "v1", "kind": "Pod", "name": "p", "fields": {"spec": {"from": 1, "to": 2}}}]},
+            "pointer",
+        ),
         ({"edits": [{"api_version": "v1", "kind": "Pod", "name": "p", "fields": {"/spec": {"to": 2}}}]}, "from and to"),
         ({"create": [{"kind": "Pod"}]}, "apiVersion"),
     ],
@@ -195,7 +210,9 @@ def test_bad_options_are_refused_before_anything_is_read(params, words):
 def test_by_hand_it_is_kubectl_with_tests_of_what_is_there():
     ref = {"api_version": "networking.k8s.io/v1", "kind": "Ingress", "namespace": "a", "name": "b"}
     fields = {"/spec/x": {"from": 1, "to": None}, "/spec/y": {"from": None, "to": 2}}
-    found = rendered.commands({}, {"edits": [{**ref, "fields": fields}], "remove": [ref], "create": [config_map()]}, None)
+    found = rendered.commands(
+        {}, {"edits": [{**ref, "fields": fields}], "remove": [ref], "create": [config_map()]}, None
+    )
     assert found[0].run == f"echo '{json.dumps(config_map())}' | k create -f -"
     assert found[1].run.startswith("k patch ingress.networking.k8s.io b -n a --type=json")
     assert found[2].run == "k delete ingress.networking.k8s.io b -n a --ignore-not-found"

@@ -26,7 +26,15 @@ MATCH = {
 def convert(action, match=None, dialect="nginx", rules=(), services=(), snippets=False, host="web.test", tls=True):
     items = {tuple((s["metadata"]["namespace"], s["metadata"]["name"])): s for s in (service(), *services)}
     route = Route(
-        host, "shop/web", "http[0]", match, action, "shop", DIALECTS[dialect](snippets), Known(items, list(rules)), tls=tls
+        host,
+        "shop/web",
+        "http[0]",
+        match,
+        action,
+        "shop",
+        DIALECTS[dialect](snippets),
+        Known(items, list(rules)),
+        tls=tls,
     )
     route_features.convert(route)
     return route
@@ -124,7 +132,10 @@ def test_what_a_destination_rule_did_is_said(policy, verdict_, words):
 
 
 def test_tls_of_a_destination_rule_is_tls_of_the_backend():
-    assert annotations(convert(to(), rules=[rule({"trafficPolicy": {"tls": {"mode": "SIMPLE"}}})]))["backend-protocol"] == "HTTPS"
+    assert (
+        annotations(convert(to(), rules=[rule({"trafficPolicy": {"tls": {"mode": "SIMPLE"}}})]))["backend-protocol"]
+        == "HTTPS"
+    )
 
 
 def test_weights_are_shares_of_a_second_ingress_where_the_controller_knows_canaries():
@@ -213,10 +224,16 @@ def test_a_rewritten_prefix_becomes_with_regexes_what_istio_makes_of_it(path, ne
 
 def test_other_rewrites():
     assert annotations(convert({**to(), "rewrite": {"authority": "in.test"}}))["upstream-vhost"] == "in.test"
-    assert verdict(convert({**to(), "rewrite": {"uriRegexRewrite": {"match": "a", "rewrite": "b"}}}), "rewrite") == "not_translated"
+    assert (
+        verdict(convert({**to(), "rewrite": {"uriRegexRewrite": {"match": "a", "rewrite": "b"}}}), "rewrite")
+        == "not_translated"
+    )
     odd = convert({**to(), "rewrite": {"uri": "/x"}}, {"uri": {"prefix": "/a+b"}})
     assert verdict(odd, "rewrite") == "not_translated"
-    assert verdict(convert({**to(), "rewrite": {"authority": "x"}}, dialect="haproxy_ingress"), "rewrite") == "not_translated"
+    assert (
+        verdict(convert({**to(), "rewrite": {"authority": "x"}}, dialect="haproxy_ingress"), "rewrite")
+        == "not_translated"
+    )
 
 
 @pytest.mark.parametrize(
@@ -238,10 +255,17 @@ def test_redirects(redirect, dialect, expected):
 def test_redirects_that_keep_the_path_need_a_variable_or_traefik():
     route = convert({"redirect": {"authority": "new.test"}})
     assert verdict(route, "redirect") == "not_translated"
-    assert "$request_uri" in annotations(convert({"redirect": {"authority": "new.test"}}, snippets=True))["permanent-redirect"]
+    assert (
+        "$request_uri" in annotations(convert({"redirect": {"authority": "new.test"}}, snippets=True))[
+            "permanent-redirect"
+        ]
+    )
     (spec,) = parts(convert({"redirect": {"authority": "new.test"}}, dialect="traefik"))
     assert spec["redirectRegex"]["replacement"] == "https://new.test${3}"
-    assert verdict(convert({"redirect": {"authority": "a", "redirectCode": 308}}, dialect="traefik"), "redirect") == "not_translated"
+    assert (
+        verdict(convert({"redirect": {"authority": "a", "redirectCode": 308}}, dialect="traefik"), "redirect")
+        == "not_translated"
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +299,10 @@ def test_retries():
     assert said["proxy-next-upstream-tries"] == "3" and "http_503" in said["proxy-next-upstream"]
     assert "cancelled" in route.said["retries"][1] and "2 s" in route.said["retries"][1]
     assert annotations(convert({**to(), "retries": {"attempts": 0, "retryOn": "5xx"}}))["proxy-next-upstream"] == "off"
-    assert verdict(convert({**to(), "retries": {"attempts": 1, "retryOn": "retriable-4xx"}}), "retries") == "not_translated"
+    assert (
+        verdict(convert({**to(), "retries": {"attempts": 1, "retryOn": "retriable-4xx"}}), "retries")
+        == "not_translated"
+    )
     assert verdict(convert({**to(), "retries": {"attempts": 1}}, dialect="haproxy"), "retries") == "not_translated"
 
 
@@ -285,7 +312,11 @@ def test_cors():
         "allowCredentials": True,
     }  # fmt: skip
     said = annotations(convert({**to(), "corsPolicy": policy}))
-    assert said["enable-cors"] == "true" and said["cors-allow-origin"] == "https://a.test" and said["cors-max-age"] == "86400"
+    assert (
+        said["enable-cors"] == "true"
+        and said["cors-allow-origin"] == "https://a.test"
+        and said["cors-max-age"] == "86400"
+    )
     (spec,) = parts(convert({**to(), "corsPolicy": policy}, dialect="traefik"))
     assert spec["headers"]["accessControlAllowOriginList"] == ["https://a.test"]
     regex = {**policy, "allowOrigins": [{"regex": "https://.*\\.test"}]}

@@ -49,13 +49,17 @@ CASES = {
         [peer()], [peer(mode="PERMISSIVE"), peer("other/p"), peer("istio-system/edge", selector={"matchLabels": {"a": "b"}})]
     ),
     "swap_istio_mutual": (
-        [rule_for("web.shop.svc.cluster.local", ref="istio-system/r")], [rule_for("web", "SIMPLE"), rule_for("x.other.svc.cluster.local")]
+        [rule_for("web.shop.svc.cluster.local", ref="istio-system/r")],
+        [rule_for("web", "SIMPLE"), rule_for("x.other.svc.cluster.local")],
     ),
     "swap_jwt_lost": (
         [thing(SECURITY, "RequestAuthentication", "shop/j", {"jwtRules": [{"issuer": "i"}]})],
         [thing(SECURITY, "RequestAuthentication", "other/j", {"jwtRules": [{"issuer": "i"}]})],
     ),
-    "swap_deny_rule": ([policy(action="DENY")], [policy("other/p", action="DENY"), policy("istio-system/p", action="DENY", selector={"matchLabels": {"istio": "gw"}})]),
+    "swap_deny_rule": (
+        [policy(action="DENY")],
+        [policy("other/p", action="DENY"), policy("istio-system/p", action="DENY", selector={"matchLabels": {"a": "b"}})],
+    ),
     "swap_egress_allow_list": (
         [thing(NETWORKING, "Sidecar", "shop/s", {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}})],
         [thing(NETWORKING, "Sidecar", "shop/s", {"egress": [{"hosts": ["*/*"]}]})],
@@ -74,7 +78,8 @@ CASES = {
         [deployment(labels={"sidecar.istio.io/inject": "false"}, annotations={"linkerd.io/inject": "disabled"})],
     ),
     "swap_mesh_route": (
-        [virtual_service(gateways=["mesh"], hosts=["web"])], [virtual_service(), virtual_service("other/x", hosts=["y"], gateways=["mesh"])]
+        [virtual_service(gateways=["mesh"], hosts=["web"])],
+        [virtual_service(), virtual_service("other/x", hosts=["y"], gateways=["mesh"])],
     ),
     "swap_istio_extension": ([thing("networking.istio.io/v1alpha3", "EnvoyFilter", "shop/f", {})], []),
     "swap_opaque_port": (
@@ -216,7 +221,9 @@ def test_a_namespace_that_leaves_it_to_the_mesh_says_so_itself():
 
 
 def test_policies_admit_the_pods_networks_only_if_that_is_said():
-    fake = cluster(policy(rules=source(principals=[PRINCIPAL])), policy("shop/deny", source(principals=[PRINCIPAL]), action="DENY"))
+    fake = cluster(
+        policy(rules=source(principals=[PRINCIPAL])), policy("shop/deny", source(principals=[PRINCIPAL]), action="DENY")
+    )
     assert mtls(fake)["changed"] is False
     mtls(fake, pod_networks=["10.0.0.0/14"])
     assert fake.peek("authorizationpolicies", "shop", "p")["spec"]["rules"][0]["from"] == [

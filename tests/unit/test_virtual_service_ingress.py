@@ -52,7 +52,10 @@ def test_a_host_becomes_ingresses_beside_its_backends_with_its_certificate():
     assert made["spec"]["ingressClassName"] == "new" and paths(fake) == {("/", "Prefix"): "web"}
     assert made["metadata"]["annotations"][N + "force-ssl-redirect"] == "true"
     copy = fake.peek("secrets", "shop", "cert")
-    assert copy["data"] == certificate()["data"] and copy["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "bluegreen.mesh"
+    assert (
+        copy["data"] == certificate()["data"]
+        and copy["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "bluegreen.mesh"
+    )
     assert certificate()["data"]["tls.key"] not in json.dumps(done), "a Secret's values are shown nowhere"
 
 
@@ -87,7 +90,9 @@ def test_what_is_made_for_one_host_leaves_others_alone():
 
 
 def test_backends_of_two_namespaces_are_two_ingresses_of_one_host():
-    both = virtual_service("shop/web", ["web.test"], to("api.pay.svc.cluster.local", match=[{"uri": {"prefix": "/pay/"}}]), to())
+    both = virtual_service(
+        "shop/web", ["web.test"], to("api.pay.svc.cluster.local", match=[{"uri": {"prefix": "/pay/"}}]), to()
+    )
     fake = cluster(both, service("pay/api"))
     run(fake)
     assert paths(fake, "pay") == {("/pay/", "Prefix"): "api"}
@@ -123,20 +128,29 @@ def test_a_header_goes_beside_the_route_by_path_alone():
 
 
 def test_a_delegate_is_filled_in_and_reported():
-    root = virtual_service("shop/web", ["web.test"], {"match": [{"uri": {"prefix": "/"}}], "delegate": {"name": "leaf"}})
+    root = virtual_service(
+        "shop/web", ["web.test"], {"match": [{"uri": {"prefix": "/"}}], "delegate": {"name": "leaf"}}
+    )
     leaf = thing(NETWORKING, "VirtualService", "shop/leaf", {"http": [to(match=[{"uri": {"prefix": "/a/"}}])]})
     fake = cluster(root, leaf)
     done = run(fake)
-    assert ("/a/", "Prefix") in paths(fake) and {e["virtual_service"] for e in done["report"]} == {"shop/web", "shop/leaf"}
+    assert ("/a/", "Prefix") in paths(fake) and {e["virtual_service"] for e in done["report"]} == {
+        "shop/web",
+        "shop/leaf",
+    }
 
 
 def test_traefik_puts_what_annotations_can_not_say_into_objects_of_its_own():
-    fake = cluster(virtual_service("shop/web", ["web.test"], to(rewrite={"uri": "/"}, match=[{"uri": {"prefix": "/old"}}])))
+    fake = cluster(
+        virtual_service("shop/web", ["web.test"], to(rewrite={"uri": "/"}, match=[{"uri": {"prefix": "/old"}}]))
+    )
     run(fake, dialect="traefik")
     (made,) = ingresses(fake)
     names = made["metadata"]["annotations"]["traefik.ingress.kubernetes.io/router.middlewares"].split(",")
     assert len(names) == len(fake.names("middlewares", "shop")) == 2
-    assert all(name.removeprefix("shop-").removesuffix("@kubernetescrd") in fake.names("middlewares", "shop") for name in names)
+    assert all(
+        name.removeprefix("shop-").removesuffix("@kubernetescrd") in fake.names("middlewares", "shop") for name in names
+    )
 
 
 # -- what stays --------------------------------------------------------------------------------------------------------
@@ -171,7 +185,9 @@ def test_what_an_operator_makes_is_listed_and_left():
 
 def test_pods_that_take_mutual_tls_alone_are_not_called_in_plain_text():
     strict = thing("security.istio.io/v1", "PeerAuthentication", "shop/default", {"mtls": {"mode": "STRICT"}})
-    pod = thing("v1", "Pod", "shop/web-1", {"containers": [{"name": "web"}, {"name": "istio-proxy"}]}, labels={"app": "web"})
+    pod = thing(
+        "v1", "Pod", "shop/web-1", {"containers": [{"name": "web"}, {"name": "istio-proxy"}]}, labels={"app": "web"}
+    )
     fake = cluster(strict, pod)
     result = run(fake)
     assert [f["code"] for f in result["failure"]["findings"]] == ["route_strict_mtls"]
@@ -252,7 +268,10 @@ def of_ingress(items, asked):
     return best[0]["backend"]["service"]["name"] if best else None
 
 
-@given(st.lists(uri, min_size=1, max_size=5), st.lists(st.one_of(path, path.map(lambda p: p + "/")), min_size=1, max_size=6))
+@given(
+    st.lists(uri, min_size=1, max_size=5),
+    st.lists(st.one_of(path, path.map(lambda p: p + "/")), min_size=1, max_size=6),
+)
 def test_each_path_goes_where_istio_sends_it(uris, asked):
     """But for /ax where /a is a prefix, which the report says."""
     names = [f"s{number}" for number in range(len(uris))]

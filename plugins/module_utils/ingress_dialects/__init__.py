@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How Ingress controllers are told what an Ingress has no field for: one file for each controller.
 
-Each has a class of the base Dialect, with one method for each thing that a route may need. A method answers with Words, or
-raises Cannot with what a person must do: so what one controller can't do is said, never left out.
+Each has a class of the base Dialect, with one method for each thing that a route may need. A method answers with Words,
+or raises Cannot with what a person must do: so what one controller can't do is said, never left out.
 
 To add one: a file here, its name in both lists below, a row in docs/ingress_dialects.md, and its expected words in
 tests/unit/test_ingress_dialects.py. The imports are written out because Ansible ships to the target only what it can

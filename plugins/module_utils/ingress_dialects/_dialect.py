@@ -56,8 +56,8 @@ class Dialect:
         raise NotImplementedError
 
     def patience(self) -> Words:
-        """No limits where Istio's gateway has none: streams and WebSockets may be idle for HOUR, bodies are not buffered
-        and of any size."""
+        """No limits where Istio's gateway has none: streams and WebSockets may be idle for HOUR, bodies are not
+        buffered and of any size."""
         return Words()
 
     def priority(self, low: bool) -> Words:

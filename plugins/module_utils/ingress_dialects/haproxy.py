@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HAProxy Technologies' Kubernetes Ingress Controller (haproxy.org annotations).
 
-Source: its documentation/annotations.md, 3.2. server-ssl sends no server name, so that takes a backend-config-snippet; and
-Ingresses for one Service share one backend, unless each says standalone-backend.
+Source: its documentation/annotations.md, 3.2. server-ssl sends no server name, so that takes a backend-config-snippet;
+and Ingresses for one Service share one backend, unless each says standalone-backend.
 """
 
 from __future__ import annotations

@@ -48,7 +48,11 @@ class HAProxyIngress(Dialect):
             A + "cors-enable": "true", A + "cors-allow-origin": ",".join(policy["origins"]),
             A + "cors-allow-credentials": str(policy["credentials"]).lower(),
         }  # fmt: skip
-        lists = (("methods", "cors-allow-methods"), ("headers", "cors-allow-headers"), ("expose", "cors-expose-headers"))
+        lists = (
+            ("methods", "cors-allow-methods"),
+            ("headers", "cors-allow-headers"),
+            ("expose", "cors-expose-headers"),
+        )
         words |= {A + name: ",".join(policy[key]) for key, name in lists if policy[key]}
         if policy["max_age"] is not None:
             words[A + "cors-max-age"] = seconds(policy["max_age"])

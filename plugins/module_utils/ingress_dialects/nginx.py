@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ingress-nginx, which was retired in March 2026. It is here for those who have it already; choose another for green.
 
-Sources: its docs (user-guide/nginx-configuration/annotations.md), its template and annotations/proxyssl. proxy_ssl_name is
-for HTTPS backends; the template sets no grpc_ssl_name, so a GRPCS backend sees no server name.
+Sources: its docs (user-guide/nginx-configuration/annotations.md), its template and annotations/proxyssl. proxy_ssl_name
+is for HTTPS backends; the template sets no grpc_ssl_name, so a GRPCS backend sees no server name.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Nginx(Dialect):
     title = "ingress-nginx"
     controllers = ("k8s.io/ingress-nginx",)
     same_path = (
-        "the oldest Ingress keeps it; with its admission webhook on, a second one is refused: remove the interim Ingress"
-        " of a host in the same minute"
+        "the oldest Ingress keeps it; with its admission webhook on, a second one is refused: remove the interim"
+        " Ingress of a host in the same minute"
     )
     wildcard_any_depth = True
 
@@ -50,8 +50,8 @@ class Nginx(Dialect):
     def _grpc_sni(self, words: dict[str, str], sni: str) -> Words:
         if not self.snippets:
             raise Cannot(
-                f"{self.title} sends no server name to a GRPCS backend, and the gateway picks its certificate by it. Move"
-                " this host first, allow snippets (snippets: true), or choose another controller."
+                f"{self.title} sends no server name to a GRPCS backend, and the gateway picks its certificate by it."
+                " Move this host first, allow snippets (snippets: true), or choose another controller."
             )
         snippet = f"grpc_ssl_server_name on;\ngrpc_ssl_name {sni};\n"
         return Words({**words, A + "configuration-snippet": snippet})
@@ -77,7 +77,9 @@ class Nginx(Dialect):
         if kind == "exact":
             return Words({**regex, A + "rewrite-target": new or "/"}, path=f"{where}$", path_type=ANY, differs=differs)
         if path.endswith("/"):
-            return Words({**regex, A + "rewrite-target": new + "$1"}, path=f"{where}(.*)", path_type=ANY, differs=differs)
+            return Words(
+                {**regex, A + "rewrite-target": new + "$1"}, path=f"{where}(.*)", path_type=ANY, differs=differs
+            )
         # /old/x becomes NEW/x: nothing is doubled where NEW ends in a slash, as Istio would double it.
         return Words(
             {**regex, A + "rewrite-target": (new.rstrip("/") + "$1") if new != "/" else "/$2"},
@@ -122,7 +124,11 @@ class Nginx(Dialect):
             A + "enable-cors": "true", A + "cors-allow-origin": ", ".join(policy["origins"]),
             A + "cors-allow-credentials": str(policy["credentials"]).lower(),
         }  # fmt: skip
-        lists = (("methods", "cors-allow-methods"), ("headers", "cors-allow-headers"), ("expose", "cors-expose-headers"))
+        lists = (
+            ("methods", "cors-allow-methods"),
+            ("headers", "cors-allow-headers"),
+            ("expose", "cors-expose-headers"),
+        )
         words |= {A + name: ", ".join(policy[key]) for key, name in lists if policy[key]}
         if policy["max_age"] is not None:
             words[A + "cors-max-age"] = seconds(policy["max_age"])

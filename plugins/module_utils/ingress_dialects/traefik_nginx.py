@@ -56,7 +56,9 @@ class TraefikNginx(nginx.Nginx):
 
     def redirect(self, kind: str, path: str, target: Object) -> Words:
         if not (target.get("scheme") and target.get("authority") and target.get("uri")):
-            raise Cannot("Traefik does not know nginx' variables, so the whole URL is needed: scheme, authority and uri.")
+            raise Cannot(
+                "Traefik does not know nginx' variables, so the whole URL is needed: scheme, authority and uri."
+            )
         return super().redirect(kind, path, target)
 
     def share(self, percent: int) -> Words:

@@ -7,8 +7,8 @@
     convert(route)   says of each of them that is there what becomes of it: route.say(field, verdict, why)
 
 To add one: a file here, its name in both lists below, a row in docs/virtual_service_ingress.md, and a test in
-tests/unit/test_route_features.py. What no feature speaks for is reported as not translated, so nothing is lost in silence.
-The imports are written out because Ansible ships to the target only what it can see imported.
+tests/unit/test_route_features.py. What no feature speaks for is reported as not translated, so nothing is lost in
+silence. The imports are written out because Ansible ships to the target only what it can see imported.
 """
 
 from __future__ import annotations

@@ -39,8 +39,9 @@ class Target:
 
 @dataclasses.dataclass
 class Route:
-    """host: as clients ask for it. match: None for all. action: the HTTPRoute. namespace: for its short names. path, kind:
-    prefix, exact. tls: whether the host has a certificate; to_https: it only redirects to HTTPS. beside: the header that its Ingress goes by, with the same path as another.
+    """host: as clients ask for it. match: None for all. action: the HTTPRoute. namespace: for its short names. path,
+    kind: prefix, exact. tls: whether the host has a certificate; to_https: it only redirects to HTTPS. beside: the
+    header that its Ingress goes by, with the same path as another.
 
     said: field -> (verdict, why).
     """
@@ -65,7 +66,9 @@ class Route:
     def fields(self) -> set[str]:
         """Every field of the route that has a value, of its match as match.NAME."""
         own = {name for name, value in self.action.items() if name != "match" and value not in (None, [], {}, "")}
-        return own | {f"match.{name}" for name, value in (self.match or {}).items() if value not in (None, [], {}, "", False)}
+        return own | {
+            f"match.{name}" for name, value in (self.match or {}).items() if value not in (None, [], {}, "", False)
+        }
 
     def has(self, field: str) -> t.Any:
         """The value of a field, None where it is not there."""

@@ -17,4 +17,7 @@ def convert(route: Route) -> None:
     if match == {"exact": route.host} and "*" not in route.host:
         route.say("match.authority", NOT_NEEDED, "it is the host of the Ingress")
     else:
-        route.refuse("match.authority", f"an Ingress goes by its host alone ({route.host}). Give {match} a VirtualService of its own first.")
+        route.refuse(
+            "match.authority",
+            f"an Ingress goes by its host alone ({route.host}). Give {match} a VirtualService of its own first.",
+        )

@@ -22,7 +22,10 @@ def convert(route: Route) -> None:
         elif kind == "exact":
             origins.append(value)
         else:
-            route.refuse("corsPolicy", f"the origin {kind} {value!r} is no single origin. Name each, or let the application answer.")
+            route.refuse(
+                "corsPolicy",
+                f"the origin {kind} {value!r} is no single origin. Name each, or let the application answer.",
+            )
             return
     if not origins:
         route.refuse("corsPolicy", "it names no origin. Say which, or take it out.")
@@ -37,5 +40,7 @@ def convert(route: Route) -> None:
         "expose": policy.get("exposeHeaders") or [], "max_age": age, "credentials": bool(policy.get("allowCredentials")),
     }  # fmt: skip
     if policy.get("unmatchedPreflights"):
-        route.say("corsPolicy", "translated", f"unmatchedPreflights ({policy['unmatchedPreflights']}) is the controller's own")
+        route.say(
+            "corsPolicy", "translated", f"unmatchedPreflights ({policy['unmatchedPreflights']}) is the controller's own"
+        )
     route.use("corsPolicy", lambda: route.dialect.cors(plain))

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""route[].destination: host, port and subset become a Service and its port; for a subset we make a Service of its own."""
+"""route[].destination: host, port and subset become a Service and its port; for a subset we make a Service of its
+own."""
 
 from __future__ import annotations
 
@@ -29,10 +30,14 @@ def convert(route: Route) -> None:
     route.say("route", TRANSLATED)
     first = route.targets[0]
     if {t.protocol for t in route.targets} != {first.protocol}:
-        route.refuse("route", "its destinations speak different protocols, and an Ingress has one. Finish the canary first.")
+        route.refuse(
+            "route", "its destinations speak different protocols, and an Ingress has one. Finish the canary first."
+        )
         return
     if any(t.service[0] != first.service[0] for t in route.targets):
-        route.refuse("route", "its destinations are in different namespaces, and an Ingress has one. Finish the canary first.")
+        route.refuse(
+            "route", "its destinations are in different namespaces, and an Ingress has one. Finish the canary first."
+        )
         return
     route.use("route", lambda: route.dialect.backend(first.protocol, ""))
 
@@ -41,14 +46,18 @@ def _target(route: Route, destination: Object, where: str) -> Target | None:
     host = destination.get("host") or ""
     ref = route.service(host)
     if ref is None:
-        route.refuse("route", f"{where} leads to {host}, outside the cluster. Make a Service of type ExternalName for it.")
+        route.refuse(
+            "route", f"{where} leads to {host}, outside the cluster. Make a Service of type ExternalName for it."
+        )
         return None
     service = route.known.services.get(ref)
     if service is None:
         route.refuse("route", f"{where}: there is no Service {'/'.join(ref)}. Istio answers 503 or 500 there today.")
         return None
     if ((service.get("spec") or {}).get("type")) == "ExternalName":
-        route.say("route", TRANSLATED, f"{where}: whether the controller follows ExternalName Services is its own setting")
+        route.say(
+            "route", TRANSLATED, f"{where}: whether the controller follows ExternalName Services is its own setting"
+        )
     port = _port(route, service, destination, where)
     if port is None:
         return None
@@ -101,12 +110,21 @@ def _traffic_policy(route: Route, rules: list[Object], subset: str, target: Targ
         if mode == "SIMPLE":
             protocol = {"grpc": "grpcs"}.get(protocol, "https")
         elif mode == "MUTUAL":
-            route.refuse("route", f"{where}: DestinationRule {name} shows a client certificate. Give it to the controller by hand.")
+            route.refuse(
+                "route",
+                f"{where}: DestinationRule {name} shows a client certificate. Give it to the controller by hand.",
+            )
         if policy.get("loadBalancer", {}).get("consistentHash"):
-            route.refuse("route", f"{where}: DestinationRule {name} binds clients to pods (consistentHash). Use the controller's own affinity.")
+            route.refuse(
+                "route",
+                f"{where}: DestinationRule {name} binds clients to pods (consistentHash). Use the controller's own"
+                " affinity.",
+            )
         lost = sorted(key for key in policy if key not in ("tls", "portLevelSettings"))
         if lost:
-            route.say("route", TRANSLATED, f"{where}: {', '.join(lost)} of DestinationRule {name} is not applied any more")
+            route.say(
+                "route", TRANSLATED, f"{where}: {', '.join(lost)} of DestinationRule {name} is not applied any more"
+            )
     return protocol
 
 
@@ -121,4 +139,3 @@ def _subset(route: Route, rules: list[Object], service: Object, subset: str, tar
         return
     target.selector, target.subset = {**selector, **labels}, subset
     route.say("route", TRANSLATED, f"{where}: a Service of ours selects the subset {subset}; keep its labels")
-

@@ -13,4 +13,7 @@ FIELDS = ("directResponse",)
 def convert(route: Route) -> None:
     response = route.has("directResponse")
     if response:
-        route.refuse("directResponse", f"an Ingress always has a backend. Let a small Service answer with {response.get('status')}.")
+        route.refuse(
+            "directResponse",
+            f"an Ingress always has a backend. Let a small Service answer with {response.get('status')}.",
+        )

@@ -25,7 +25,11 @@ MEANINGLESS = {
 def convert(route: Route) -> None:
     for field in REFUSED:
         if route.has(field):
-            route.refuse(field, "an Ingress can't match by it. Let the application decide, or use a route of the controller's own kind.")
+            route.refuse(
+                field,
+                "an Ingress can't match by it. Let the application decide, or use a route of the controller's own"
+                " kind.",
+            )
     scheme = route.has("match.scheme")
     if scheme == {"exact": "https"}:
         route.say("match.scheme", NOT_NEEDED, "plain HTTP is redirected, or served alike")

@@ -13,4 +13,8 @@ FIELDS = ("mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "mirror_perc
 def convert(route: Route) -> None:
     for field in FIELDS:
         if route.has(field):
-            route.refuse(field, "requests are not copied by an Ingress. Stop mirroring before this host is moved, or use a route of the controller's own kind.")
+            route.refuse(
+                field,
+                "requests are not copied by an Ingress. Stop mirroring before this host is moved, or use a route of the"
+                " controller's own kind.",
+            )

@@ -15,7 +15,10 @@ def convert(route: Route) -> None:
     if kind == "regex" and value in (".*", "/.*", "*"):
         kind, value = "prefix", "/"
     if kind == "regex":
-        route.refuse("match.uri", f"an Ingress has no regex: {value!r}. Name the paths, or write a route of the controller's own kind.")
+        route.refuse(
+            "match.uri",
+            f"an Ingress has no regex: {value!r}. Name the paths, or write a route of the controller's own kind.",
+        )
     elif kind:
         route.kind, route.path = kind, value or "/"
         if not route.path.startswith("/"):
@@ -25,4 +28,6 @@ def convert(route: Route) -> None:
         else:
             route.say("match.uri", TRANSLATED)
     if route.has("match.ignoreUriCase"):
-        route.refuse("match.ignoreUriCase", "an Ingress's paths mind the case. Let clients use one spelling, or redirect.")
+        route.refuse(
+            "match.ignoreUriCase", "an Ingress's paths mind the case. Let clients use one spelling, or redirect."
+        )

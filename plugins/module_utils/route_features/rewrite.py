@@ -15,7 +15,9 @@ def convert(route: Route) -> None:
     if not rewrite:
         return
     if rewrite.get("uriRegexRewrite"):
-        route.refuse("rewrite", "uriRegexRewrite has no like that is sure to mean the same. Write the controller's own by hand.")
+        route.refuse(
+            "rewrite", "uriRegexRewrite has no like that is sure to mean the same. Write the controller's own by hand."
+        )
         return
     uri = rewrite.get("uri")
     if uri and not (uri == route.path):

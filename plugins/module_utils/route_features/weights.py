@@ -24,7 +24,11 @@ def convert(route: Route) -> None:
         target.percent = round(100 * target.percent / total)
     route.targets = sorted(live, key=lambda target: -target.percent)
     if len(live) > 2:
-        route.refuse("route", f"{len(live)} destinations have a weight, and a controller takes one beside the main one. Finish the canary first.")
+        route.refuse(
+            "route",
+            f"{len(live)} destinations have a weight, and a controller takes one beside the main one. Finish the canary"
+            " first.",
+        )
     elif len(live) == 2:
         route.use("route", lambda: _checked(route))
     else:

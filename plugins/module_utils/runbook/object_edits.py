@@ -22,8 +22,8 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
         patch = [operation for pointer, change in entry["fields"].items() for operation in _patch(pointer, change)]
         found.append(
             Command(
-                f"give {entry['kind']} {entry.get('namespace') or ''}/{entry['name']} its fields back; refused if others"
-                " have changed them since",
+                f"give {entry['kind']} {entry.get('namespace') or ''}/{entry['name']} its fields back; refused if"
+                " others have changed them since",
                 f"k patch {where} --type=json -p {shlex.quote(json.dumps(patch))}",
             )
         )

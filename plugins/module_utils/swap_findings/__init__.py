@@ -1,12 +1,12 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes wrong, or is lost, when workloads leave Istio's mesh for Linkerd's: one file each, with a stable CODE and one
-function, check(mesh).
+"""What goes wrong, or is lost, when workloads leave Istio's mesh for Linkerd's: one file each, with a stable CODE and
+one function, check(mesh).
 
-Errors stop a wave until they are mended or waived, as CODE or as CODE:NAMESPACE/NAME. To add one: a file here, its name in
-both lists below, a test in tests/unit/test_swap_findings.py, and a row in docs/mesh_swap.md. The imports are written out
-because Ansible ships to the target only what it can see imported.
+Errors stop a wave until they are mended or waived, as CODE or as CODE:NAMESPACE/NAME. To add one: a file here, its name
+in both lists below, a test in tests/unit/test_swap_findings.py, and a row in docs/mesh_swap.md. The imports are written
+out because Ansible ships to the target only what it can see imported.
 """
 
 from __future__ import annotations

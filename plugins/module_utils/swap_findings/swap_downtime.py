@@ -15,7 +15,8 @@ def check(mesh: Mesh) -> list[Finding]:
     return [
         Finding(
             CODE, ERROR, named(workload), "spec.strategy",
-            f"its rollout may take {unavailable(workload)} % of its pods away at once, and {mesh.max_unavailable} % are allowed",
+            f"its rollout may take {unavailable(workload)} % of its pods away at once, and {mesh.max_unavailable} %"
+            " are allowed",
             "Give it more replicas, maxSurge 1 and maxUnavailable 0, or agree on a window and waive.",
         )
         for workload in mesh.workloads()

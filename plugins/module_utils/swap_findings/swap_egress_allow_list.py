@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sidecars let out only what is registered (REGISTRY_ONLY). Linkerd's let out everything, unless it has egress policies."""
+"""Sidecars let out only what is registered (REGISTRY_ONLY). Linkerd's let out everything, unless it has egress
+policies."""
 
 from __future__ import annotations
 
@@ -23,5 +24,7 @@ def check(mesh: Mesh) -> list[Finding]:
     for item in mesh["sidecars"]:
         mode = ((item.get("spec") or {}).get("outboundTrafficPolicy") or {}).get("mode")
         if mode == "REGISTRY_ONLY" and ref_of(item)[0] in (*mesh.namespaces, mesh.root):
-            found.append(Finding(CODE, ERROR, named(item), "spec.outboundTrafficPolicy.mode", "it is REGISTRY_ONLY", FIX))
+            found.append(
+                Finding(CODE, ERROR, named(item), "spec.outboundTrafficPolicy.mode", "it is REGISTRY_ONLY", FIX)
+            )
     return found

@@ -16,7 +16,8 @@ def check(mesh: Mesh) -> list[Finding]:
     return [
         Finding(
             CODE, WARNING, named(item), "", "it changes what sidecars do",
-            "Linkerd's proxy has no extensions. Let the application, or the Ingress controller, do it before it is given up.",
+            "Linkerd's proxy has no extensions. Let the application, or the Ingress controller, do it before it is"
+            " given up.",
         )
         for plural in ("envoyfilters", "wasmplugins")
         for item in mesh[plural]

@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A VirtualService that sidecars go by (gateway mesh): canaries, timeouts and retries between Services end with them."""
+"""A VirtualService that sidecars go by (gateway mesh): canaries, timeouts and retries between Services end with
+them."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def check(mesh: Mesh) -> list[Finding]:
             found.append(
                 Finding(
                     CODE, WARNING, named(item), "spec.gateways", f"callers' sidecars route {', '.join(spec['hosts'])} by it",
-                    "Linkerd's proxy goes by HTTPRoutes whose parent is the Service. Write one where a weight, a timeout or"
+                    "Linkerd's proxy goes by HTTPRoutes whose parent is the Service. Write one where a weight, a"
+                    " timeout or"
                     " a retry matters; else the Service is called as it is.",
                 )
             )  # fmt: skip

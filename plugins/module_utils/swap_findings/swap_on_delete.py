@@ -15,7 +15,8 @@ def check(mesh: Mesh) -> list[Finding]:
     return [
         Finding(
             CODE, ERROR, named(workload), "spec.updateStrategy.type", "it is OnDelete",
-            "Its pods keep Istio's sidecar until they are deleted. Set RollingUpdate, or delete them one by one, and waive.",
+            "Its pods keep Istio's sidecar until they are deleted. Set RollingUpdate, or delete them one by one, and"
+            " waive.",
         )
         for workload in mesh.workloads()
         if concerned(mesh, workload) and on_delete(workload)
