@@ -32,6 +32,21 @@ KNOWN: dict[tuple[str, str], tuple[str, bool]] = {
     ("networking.istio.io/v1", "Gateway"): ("gateways", True),
     ("networking.istio.io/v1beta1", "Gateway"): ("gateways", True),
     ("networking.istio.io/v1", "VirtualService"): ("virtualservices", True),
+    ("networking.istio.io/v1", "DestinationRule"): ("destinationrules", True),
+    ("networking.istio.io/v1beta1", "DestinationRule"): ("destinationrules", True),
+    ("security.istio.io/v1", "AuthorizationPolicy"): ("authorizationpolicies", True),
+    ("security.istio.io/v1beta1", "AuthorizationPolicy"): ("authorizationpolicies", True),
+    ("security.istio.io/v1", "PeerAuthentication"): ("peerauthentications", True),
+    ("security.istio.io/v1beta1", "PeerAuthentication"): ("peerauthentications", True),
+    ("apps/v1", "StatefulSet"): ("statefulsets", True),
+    ("networking.k8s.io/v1", "Ingress"): ("ingresses", True),
+    ("traefik.io/v1alpha1", "Middleware"): ("middlewares", True),
+    ("traefik.io/v1alpha1", "ServersTransport"): ("serverstransports", True),
+    ("policy.linkerd.io/v1alpha1", "AuthorizationPolicy"): ("authorizationpolicies", True),
+    ("policy.linkerd.io/v1alpha1", "MeshTLSAuthentication"): ("meshtlsauthentications", True),
+    ("policy.linkerd.io/v1alpha1", "NetworkAuthentication"): ("networkauthentications", True),
+    ("policy.linkerd.io/v1beta3", "HTTPRoute"): ("httproutes", True),
+    ("policy.linkerd.io/v1beta3", "Server"): ("servers", True),
 }
 
 
