@@ -43,8 +43,8 @@ def ingress(
     }  # fmt: skip
 
 
-def service(name: str, namespace: str = "team", port: int = 80, **more: t.Any) -> dict[str, t.Any]:
-    ports = [{"name": "http", "port": port, **more}]
+def service(name: str, namespace: str = "team", **port: t.Any) -> dict[str, t.Any]:
+    ports = [{"port": 80, **(port or {"name": "http"})}]
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name}, "spec": {"ports": ports}}
 
 

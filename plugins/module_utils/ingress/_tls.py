@@ -46,7 +46,9 @@ def assign(world: World, tables: t.Sequence[Table]) -> None:
         for source in sorted(sources.values(), key=world.sources.index):
             if not source.spec.get("tls"):
                 continue
-            entry = entry_for(source, table.host)
+            # A name that is only sent on to another one is shown that one's certificate.
+            onward = ((table.locations[0].route.instead or {}).get("redirect") or {}).get("authority", "")
+            entry = entry_for(source, table.host) or entry_for(source, onward)
             if entry and entry.get("secretName"):
                 table.secret = (source.namespace, entry["secretName"])
             elif table.target.default_secret:
