@@ -36,7 +36,7 @@ def write(dest: str, files: t.Sequence[dict[str, t.Any]], check_mode: bool) -> d
             before[file["path"]], after[file["path"]] = old or "", new
     if not check_mode:
         for name, content in after.items():
-            _replace(folder / name, content)
+            replace(folder / name, content)
     return {
         "changed": bool(after),
         "files": [file["path"] for file in files],
@@ -63,7 +63,7 @@ def with_earlier(new: str, old: str) -> str:
     return f"{header}---\n{base.dumped({**content, 'patches': list(patches.values())})}"
 
 
-def _replace(path: Path, content: str) -> None:
+def replace(path: Path, content: str) -> None:
     """As a whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,9 @@ KNOWN: dict[tuple[str, str], tuple[str, bool]] = {
     ("networking.istio.io/v1", "Gateway"): ("gateways", True),
     ("networking.istio.io/v1beta1", "Gateway"): ("gateways", True),
     ("networking.istio.io/v1", "VirtualService"): ("virtualservices", True),
+    ("networking.istio.io/v1", "DestinationRule"): ("destinationrules", True),
+    ("security.istio.io/v1", "AuthorizationPolicy"): ("authorizationpolicies", True),
+    ("cert-manager.io/v1", "Certificate"): ("certificates", True),
 }
 
 

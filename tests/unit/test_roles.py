@@ -264,6 +264,9 @@ NEVER_RECORDED = {
     "gateway_selector": {"gateways", "service", "labels"},
     "gateway_twin": {"expect_namespaces"},
     "git_commit": {"paths", "subject"},
+    "ingress_convert": {
+        "classes", "namespaces", "name", "apply", "dest", "prune", "waive", "cluster_domain",
+    },
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},
     "route53_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "finish"},
