@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from . import _clone, _ingress_files, ingress
+from . import _clone, _ingress_files, _ingress_probes, ingress
 from ._client import ApiError, path_of
 from ._gateways import ISTIO_VERSIONS
 from ._inventory import ERROR, WARNING, Finding
@@ -272,11 +272,14 @@ class Work:
 
     def result(self) -> Object:
         found = self.conversion
+        asked = _ingress_probes.plan(found, self.params["wildcard_label"])
         count = {status: sum(entry["status"] == status for entry in found.report) for status in ingress.STATUSES}
         return {
             "report": found.report,
             "routes": found.routes,
             "secrets": found.secrets,
+            "probes": asked.routes,
+            "unprobed": asked.unprobed,
             "findings": [vars(finding) for finding in self.standing],
             "waived": [vars(finding) for finding in self.waived],
             "unused_waivers": self.unused,

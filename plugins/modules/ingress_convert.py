@@ -101,6 +101,10 @@ options:
     description: The domain of the cluster's Services.
     type: str
     default: cluster.local
+  wildcard_label:
+    description: What to put in place of the V(*) of wildcard hosts in RV(probes). If empty, they are in RV(unprobed).
+    type: str
+    default: ''
   objects:
     description:
       - Objects for V(absent) and V(restored), each with C(api_version), C(kind), C(namespace), C(name), and for V(restored)
@@ -196,6 +200,19 @@ secrets:
   returned: with O(state=present)
   type: list
   elements: dict
+probes:
+  description:
+    - Requests that show whether green answers as the Ingress controller does, as
+      O(bluegreen.mesh.route_verify#module:routes) takes them. C(virtual_service) is the Ingress, C(route) the field of the
+      path in it, and C(gateway) and C(port) are those of the Gateway that it comes to.
+  returned: with O(state=present)
+  type: list
+  elements: dict
+unprobed:
+  description: Paths without a probe, as RV(bluegreen.mesh.route_info#module:unprobed).
+  returned: with O(state=present)
+  type: list
+  elements: dict
 left:
   description: Ingresses that were not converted, with C(ingress), C(class) and C(why).
   returned: with O(state=present)
@@ -250,6 +267,7 @@ SPEC = {
     "prune": {"type": "bool", "default": False},
     "waive": {"type": "list", "elements": "str", "default": []},
     "cluster_domain": {"type": "str", "default": "cluster.local"},
+    "wildcard_label": {"type": "str", "default": ""},
     "objects": {"type": "list", "elements": "dict"},
 }
 

@@ -266,6 +266,7 @@ NEVER_RECORDED = {
     "git_commit": {"paths", "subject"},
     "ingress_convert": {
         "classes", "namespaces", "name", "apply", "dest", "prune", "waive", "cluster_domain",
+        "wildcard_label",
     },
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},

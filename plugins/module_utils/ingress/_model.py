@@ -168,6 +168,8 @@ class Source:
     def refuse(self, name: str, why: str, todo: str, severity: str = ERROR) -> None:
         """It is not translated. severity: error where the routes would do something else than they do now, or let in
         whom they keep out; warning where only a setting is lost."""
+        if full(name) not in self.annotations:
+            return
         self._note(name, NOT_TRANSLATED, why, todo)
         self.findings.append(
             Finding(f"annotation_{self.feature}", severity, f"Ingress {self.key}", f"metadata.annotations[{full(name)}]",

@@ -69,13 +69,11 @@ def _tls(source: Source, tls: bool) -> None:
     source.refuse(
         "proxy-ssl-secret", "it is in the Ingress' namespace, and the gateway's pods can't read it there",
         "Copy it to the gateway's namespace, and name it as credentialName, with tls.mode MUTUAL, in the DestinationRule.",
-    ) if source.get("proxy-ssl-secret") else None
+    )  # fmt: skip
     for name in ("proxy-ssl-name", "proxy-ssl-server-name"):
         source.translated(name, "SNI, if both are set")
     for name in ("proxy-ssl-verify-depth", "proxy-ssl-ciphers", "proxy-ssl-protocols"):
-        source.refuse(name, "Istio has no such field towards backends", "Envoy's defaults are good.", "warning") if source.get(
-            name
-        ) is not None else None
+        source.refuse(name, "Istio has no such field towards backends", "Envoy's defaults are good.", "warning")
 
 
 def declared(port: dict[str, object]) -> str:

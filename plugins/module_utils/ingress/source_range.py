@@ -4,7 +4,8 @@
 """whitelist-source-range and its likes: an AuthorizationPolicy for the gateway's pods that denies all others.
 
 It counts for the paths of the Ingress, less those that a longer path of another one takes. A regular expression can't
-be said there, so such a host needs the same ranges for all of its paths.
+be said there, so such a host needs the same ranges for all of its paths. A Host header may have a port: a name is written
+with and without one, and a wildcard, which can't be written with one, by the names that are not meant.
 """
 
 from __future__ import annotations
@@ -65,27 +66,47 @@ def objects(world: World, tables: t.Sequence[Table]) -> list[Object]:
                 groups.setdefault(location.route.ranges, []).append(location)
         if not groups:
             continue
+        others = _names(world, table)
+        if table.host.startswith("*") and others is None:
+            _refuse(groups, f"{table.host} can't be told from the rule without host", "Name the hosts.")
+            continue
         whole = len(groups) == 1 and all(entry.route.ranges for entry in table.locations)
         for ranges, locations in sorted(groups.items()):
             if whole:
                 found.append(_policy(table, ranges, None, None, world))
             elif table.regex:
-                for source in {location.route.source.key: location.route.source for location in locations}.values():
-                    source.feature = CODE
-                    for name in ("whitelist-source-range", "allowlist-source-range"):
-                        if source.get(name):
-                            source.refuse(
-                                name, f"paths of {table.host} are regular expressions, and only some are restricted",
-                                "Restrict all paths of the host, or give these a host of their own.",
-                            )  # fmt: skip
+                _refuse(
+                    {ranges: locations}, f"paths of {table.host} are regular expressions, and only some are restricted",
+                    "Restrict all paths of the host, or give these a host of their own.",
+                )  # fmt: skip
             else:
                 paths = [_path(location) for location in locations]
-                others = [
+                more = [
                     _path(location) for location in table.locations
                     if location.route.ranges != ranges and any(mine.takes(location.value) for mine in locations)
                 ]  # fmt: skip
-                found.append(_policy(table, ranges, paths, others, world))
+                found.append(_policy(table, ranges, paths, more, world))
     return found
+
+
+def _refuse(groups: dict[tuple[str, ...], list[Location]], why: str, todo: str) -> None:
+    sources = {location.route.source.key: location.route.source for locations in groups.values() for location in locations}
+    for source in sources.values():
+        source.feature = CODE
+        source.refuse("allowlist-source-range" if source.get("allowlist-source-range") else "whitelist-source-range", why, todo)
+
+
+def _names(world: World, table: Table) -> list[str] | None:
+    """Every other host at the same pods, of ours and of other Gateways; None where one of them is any host at all."""
+    servers = [
+        server for gateway in world.gateways for server in (gateway.get("spec") or {}).get("servers") or ()
+        if ((gateway.get("spec") or {}).get("selector") or {}).items() <= table.target.selector.items()
+    ]  # fmt: skip
+    found = {entry.rpartition("/")[2] for server in servers for entry in server.get("hosts") or ()}
+    found |= {route.host for source in world.sources if source.target.selector == table.target.selector for route in source.routes}
+    found |= {alias for (_gateway, alias) in world.aliases}
+    found -= {table.host}
+    return None if ANY in found else sorted(found)
 
 
 def _path(location: Location) -> str:
@@ -94,7 +115,11 @@ def _path(location: Location) -> str:
 
 def _policy(table: Table, ranges: tuple[str, ...], paths: list[str] | None, others: list[str] | None, world: World) -> Object:
     operation: Object = {}
-    if table.host != ANY:
+    if table.host.startswith("*"):
+        names = [name for host in _names(world, table) or () for name in ((host,) if host.startswith("*") else (host, f"{host}:*"))]
+        if names:
+            operation["notHosts"] = names
+    else:
         operation["hosts"] = [name for host in table.hosts for name in (host, f"{host}:*")]
     if paths:
         operation["paths"] = sorted(paths)

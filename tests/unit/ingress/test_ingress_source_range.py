@@ -55,3 +55,14 @@ def test_two_lists_for_one_host():
 def test_what_is_not_understood_is_an_error(notes):
     result = convert(ingress(notes=notes))
     assert {status(result, name) for name in notes} == {"not_translated"} and "annotation_source_range" in codes(result, "error")
+
+
+def test_a_wildcard_is_guarded_by_the_names_that_are_not_meant():
+    result = convert(ingress("wild", host="*.a.test", notes=NOTES), ingress("name", host="b.a.test"), ingress("other", host="c.test"))
+    assert operation(result) == {"notHosts": ["b.a.test", "b.a.test:*", "c.test", "c.test:*"]}
+    both = convert(ingress("wild", host="*.a.test", notes=NOTES), ingress("any", host=None))
+    assert not made(both, "AuthorizationPolicy") and "annotation_source_range" in codes(both, "error")
+
+
+def test_a_rule_without_host_is_not_for_the_hosts_that_have_rules():
+    assert operation(convert(ingress("any", host=None, notes=NOTES), ingress("b", host="b.test"))) == {"notHosts": ["b.test", "b.test:*"]}
