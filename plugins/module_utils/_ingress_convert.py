@@ -25,7 +25,8 @@ from .ingress._model import Target, World
 
 Object = dict[str, t.Any]
 MARK = "bluegreen.mesh/ingress-convert"
-# kind -> (group and version that is written, plural): what a conversion makes, and removes when it is not wanted any more
+# kind -> (group and version that is written, plural): what a conversion makes, and removes when it is not wanted any
+# more
 KINDS = {
     "Gateway": ("networking.istio.io/v1", "gateways"),
     "VirtualService": ("networking.istio.io/v1", "virtualservices"),
@@ -45,17 +46,23 @@ def targets_of(classes: t.Sequence[Object]) -> list[Target]:
         gateway = parse_ref(given["gateway"], f"{field}.gateway")
         selector = {str(key): str(value) for key, value in given["selector"].items()}
         if not selector:
-            raise Refusal("bad_option", f"{field}.selector is empty: such a Gateway would be for the pods of every gateway.")
+            raise Refusal(
+                "bad_option", f"{field}.selector is empty: such a Gateway would be for the pods of every gateway."
+            )
         target = Target(
-            given["name"], gateway, selector, given.get("workload_namespace") or gateway[0], given.get("http_port") or 80,
+            given["name"], gateway, selector, given.get("workload_namespace") or gateway[0],
+            given.get("http_port") or 80,
             given.get("https_port") or 443, given.get("default_secret") or "",
         )  # fmt: skip
         for other in found:
             if other.class_name == target.class_name:
-                raise Refusal("bad_option", f"{field}.name: class {target.class_name} is there twice; a class has one Gateway.")
+                raise Refusal(
+                    "bad_option", f"{field}.name: class {target.class_name} is there twice; a class has one Gateway."
+                )
             if other.gateway == gateway and vars_of(other) != vars_of(target):
                 raise Refusal(
-                    "bad_option", f"{field}: Gateway {target.name} is also that of class {other.class_name}, with other settings."
+                    "bad_option",
+                    f"{field}: Gateway {target.name} is also that of class {other.class_name}, with other settings.",
                 )
         found.append(target)
     if not found:
@@ -88,7 +95,10 @@ def read(cluster: t.Any, params: Object) -> tuple[World, list[Object], dict[str,
         "DestinationRule": [(ISTIO_VERSIONS, "destinationrules", None, None)],
         "AuthorizationPolicy": [(*KINDS["AuthorizationPolicy"], None, None)],
         "Certificate": [(*KINDS["Certificate"], None, None)],
-        "issuers": [("cert-manager.io/v1", "issuers", None, None), ("cert-manager.io/v1", "clusterissuers", None, None)],
+        "issuers": [
+            ("cert-manager.io/v1", "issuers", None, None),
+            ("cert-manager.io/v1", "clusterissuers", None, None),
+        ],
     }
     tasks = [(name, *task) for name, wanted in lists.items() for task in wanted]
     answers = cluster.parallel(lambda task: _list(cluster, *task[1:]), tasks)
@@ -110,7 +120,10 @@ def read(cluster: t.Any, params: Object) -> tuple[World, list[Object], dict[str,
         else:
             found[name] += answer
     if params["apply"] and {"Gateway", "VirtualService"} & absent:
-        raise Refusal("no_istio", "The API server does not have (or show) Istio's Gateways and VirtualServices. Install Istio first.")
+        raise Refusal(
+            "no_istio",
+            "The API server does not have (or show) Istio's Gateways and VirtualServices. Install Istio first.",
+        )
     mark = {MARK: params["name"]}
     theirs = {kind: [item for item in found[kind] if labels_of(item).get(MARK) != params["name"]] for kind in KINDS}
     sources, left, more = _read.select(found["ingresses"], found["classes"], targets, params["namespaces"] or ())
@@ -118,12 +131,14 @@ def read(cluster: t.Any, params: Object) -> tuple[World, list[Object], dict[str,
         if not any(source.target is target for source in sources):
             more.append(
                 Finding(
-                    "class_empty", WARNING, f"IngressClass {target.class_name}", "metadata.name", "no Ingress has this class",
+                    "class_empty", WARNING, f"IngressClass {target.class_name}", "metadata.name",
+                    "no Ingress has this class",
                     "Correct the name, or leave it out.",
                 )
             )  # fmt: skip
     world = World(
-        sources, targets, found["services"], None if "secrets" in absent else {ref_of(item) for item in found["secrets"]},
+        sources, targets, found["services"],
+        None if "secrets" in absent else {ref_of(item) for item in found["secrets"]},
         found["issuers"], found["Certificate"], found["pods"], theirs["Gateway"], theirs["VirtualService"],
         theirs["DestinationRule"], params["cluster_domain"], {**OUR_LABELS, **mark}, findings=[*findings, *more],
     )  # fmt: skip
@@ -146,12 +161,14 @@ def _list(
 
 # -- plans -------------------------------------------------------------------------------------------------------------
 def plan_present(wanted: t.Sequence[Object], found: t.Sequence[Object | None], name: str) -> list[_clone.Step]:
-    """Raises Refusal foreign for objects of these names that this conversion did not make, before anything is written."""
+    """Raises Refusal foreign for objects of these names that this conversion did not make, before anything is
+    written."""
     foreign = [str(Ref.of(want)) for want, have in zip(wanted, found) if have and labels_of(have).get(MARK) != name]
     if foreign:
         raise Refusal(
             "foreign",
-            f"{', '.join(foreign)}: there already, and not made by conversion {name!r}. Choose another name for the Gateway, move"
+            f"{', '.join(foreign)}: there already, and not made by conversion {name!r}. Choose another name for the"
+            f" Gateway, move"
             " the host, or delete them if they are of no use.",
             objects=foreign,
         )
@@ -192,7 +209,12 @@ def plan_restored(wanted: t.Sequence[Object], found: t.Sequence[Object | None]) 
     for entry, have in zip(wanted, found):
         ref = ref_in(entry)
         if have is None and "labels" in entry:
-            meta = {"namespace": ref.namespace, "name": ref.name, "labels": entry["labels"], "annotations": entry["annotations"]}
+            meta = {
+                "namespace": ref.namespace,
+                "name": ref.name,
+                "labels": entry["labels"],
+                "annotations": entry["annotations"],
+            }
             body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta, "spec": entry["spec"]}
             steps.append(_clone.Step("created", ref, None, body))
         elif have is None or MARK not in labels_of(have):
@@ -245,7 +267,8 @@ class Work:
             more = f" (and {len(errors) - SHOWN} more)" if len(errors) > SHOWN else ""
             raise Refusal(
                 "findings",
-                f"{len(errors)} finding(s) would make the routes do something else than they do now. {' '.join(told)}{more} Mend"
+                f"{len(errors)} finding(s) would make the routes do something else than they do now."
+                f" {' '.join(told)}{more} Mend"
                 " them, or accept them by name in `waive` (CODE, or CODE:NAMESPACE/NAME). Nothing has been written.",
                 findings=[vars(f) for f in errors],
             )
@@ -262,7 +285,9 @@ class Work:
         ]  # fmt: skip
         steps = plan_present(wanted, here, params["name"])
         if params["prune"]:
-            steps += [_clone.Step("removed", Ref(KINDS[o["kind"]][0], o["kind"], *ref_of(o)), o, None) for o in self.stale]
+            steps += [
+                _clone.Step("removed", Ref(KINDS[o["kind"]][0], o["kind"], *ref_of(o)), o, None) for o in self.stale
+            ]
         return steps
 
     def files(self, check_mode: bool) -> _ingress_files.Written:

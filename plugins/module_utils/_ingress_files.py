@@ -19,8 +19,8 @@ KUSTOMIZATION = "kustomization.yaml"
 
 
 class Written(t.NamedTuple):
-    """paths: of all files that are wanted; stale: of those that an earlier run has written and nobody lists now; before,
-    after: texts of what changes, None where a file is not there."""
+    """paths: of all files that are wanted; stale: of those that an earlier run has written and nobody lists now;
+    before, after: texts of what changes, None where a file is not there."""
 
     paths: list[str]
     stale: list[str]
@@ -36,7 +36,11 @@ def path_of(item: dict[str, t.Any]) -> str:
 def texts(objects: t.Sequence[dict[str, t.Any]]) -> dict[str, str]:
     """path -> content, by path."""
     found = {path_of(item): HEAD + base.dumped(json.loads(json.dumps(item))) for item in objects}
-    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": sorted(found)}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(found),
+    }
     return {**{path: found[path] for path in sorted(found)}, KUSTOMIZATION: HEAD + base.dumped(kustomization)}
 
 
@@ -49,7 +53,10 @@ def write(dest: str, objects: t.Sequence[dict[str, t.Any]], prune: bool, check_m
     old = {path: _read(folder / path) for path in wanted}
     foreign = [str(folder / path) for path, text in old.items() if text is not None and not text.startswith(HEAD)]
     if foreign:
-        raise Refusal("foreign_file", f"{', '.join(foreign)}: there already, and not written by this module. Choose another folder.")
+        raise Refusal(
+            "foreign_file",
+            f"{', '.join(foreign)}: there already, and not written by this module. Choose another folder.",
+        )
     known = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*.yaml")) if folder.is_dir() else []
     stale = [path for path in known if path not in wanted and (_read(folder / path) or "").startswith(HEAD)]
     before = {path: old[path] for path in wanted if old[path] != wanted[path]}

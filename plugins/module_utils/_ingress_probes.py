@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which requests follow from Ingresses, for proving that green (Istio) answers as blue (an Ingress controller) does.
 
-The list has the shape of route_info's, so that route_verify takes it as it is: `gateway` is the Gateway that the Ingress
-was converted to, `port` that of its server, `virtual_service` the Ingress, `route` the place of the path in it.
+The list has the shape of route_info's, so that route_verify takes it as it is: `gateway` is the Gateway that the
+Ingress was converted to, `port` that of its server, `virtual_service` the Ingress, `route` the place of the path in it.
 A request is only taken for a path if no earlier one would answer it, as in _routes.py.
 """
 
@@ -39,7 +39,13 @@ def plan(conversion: Conversion, wildcard_label: str = "") -> Found:
         host = _concrete(table.host, wildcard_label)
         for location in table.locations:
             if host is None:
-                _miss(found, table, location, "wildcard_host", f"which names under {table.host} are in use is not known; give samples")
+                _miss(
+                    found,
+                    table,
+                    location,
+                    "wildcard_host",
+                    f"which names under {table.host} are in use is not known; give samples",
+                )
                 continue
             requests, reason, detail = _requests(conversion, table, location)
             if reason:
@@ -48,14 +54,46 @@ def plan(conversion: Conversion, wildcard_label: str = "") -> Found:
                 _probe(found, conversion, table, location, host, request)
         if host is not None:
             for alias in table.aliases:
-                _probe(found, conversion, table, table.locations[-1], alias, _Request(_below(table.locations[-1]), {}, "alias"))
+                _probe(
+                    found,
+                    conversion,
+                    table,
+                    table.locations[-1],
+                    alias,
+                    _Request(_below(table.locations[-1]), {}, "alias"),
+                )
     for target, host, route in passthrough(conversion.world):
-        found.routes.append(_route("/".join(gateway_of(target, host)), target.https_port, "https", "tls_passthrough", host, route, "/", {}, "answer"))
+        found.routes.append(
+            _route(
+                "/".join(gateway_of(target, host)),
+                target.https_port,
+                "https",
+                "tls_passthrough",
+                host,
+                route,
+                "/",
+                {},
+                "answer",
+            )
+        )
     for target in {target.name: target for target in conversion.world.targets}.values():
         if any(table.host == ANY and table.target.name == target.name for table in conversion.tables):
             continue  # every host is known
         if any(table.target.name == target.name for table in conversion.tables):
-            found.routes.append(_route(target.name, target.http_port, "http", "http1", UNKNOWN_HOST, None, "/", {}, "refused", "unknown_host"))
+            found.routes.append(
+                _route(
+                    target.name,
+                    target.http_port,
+                    "http",
+                    "http1",
+                    UNKNOWN_HOST,
+                    None,
+                    "/",
+                    {},
+                    "refused",
+                    "unknown_host",
+                )
+            )
     _number(found.routes)
     return found
 
@@ -77,7 +115,11 @@ def _paths(location: Location) -> list[str]:
     if location.kind == "exact":
         return [value]
     if location.kind == "prefix":
-        return [value + FILLER, value] if value.endswith("/") and value != "/" else [value, f"{value.rstrip('/')}/{FILLER}"]
+        return (
+            [value + FILLER, value]
+            if value.endswith("/") and value != "/"
+            else [value, f"{value.rstrip('/')}/{FILLER}"]
+        )
     return [path for path in [*regex_samples(value), *regex_samples(location.pattern)] if path.startswith("/")]
 
 
@@ -97,14 +139,21 @@ def _requests(conversion: Conversion, table: Table, location: Location) -> tuple
     seen: dict[str, str] = {}
     for headers, shares in canary.variants(extra, route.backend):
         if not headers and len(shares) > 1 and not _fixed(seen):
-            reason, detail = "no_request", "its answers come from two Services by chance; give a sample that settles which"
+            reason, detail = (
+                "no_request",
+                "its answers come from two Services by chance; give a sample that settles which",
+            )
             continue
         if not headers and len(shares) > 1:
             continue  # `never` has asked for the main one already
         sent, known = {}, True
         for name, match in headers.items():
-            (kind, wanted), = match.items()
-            value = wanted if kind == "exact" else _cookie(wanted) if name == "cookie" else next(iter(regex_samples(wanted)), None)
+            ((kind, wanted),) = match.items()
+            value = (
+                wanted
+                if kind == "exact"
+                else _cookie(wanted) if name == "cookie" else next(iter(regex_samples(wanted)), None)
+            )
             known = known and value is not None
             sent[name] = value or ""
         if not known:
@@ -125,7 +174,9 @@ def _cookie(pattern: str) -> str | None:
     return inner or None
 
 
-def _probe(found: Found, conversion: Conversion, table: Table, location: Location, host: str, request: _Request) -> None:
+def _probe(
+    found: Found, conversion: Conversion, table: Table, location: Location, host: str, request: _Request
+) -> None:
     route = location.route
     gateway = "/".join(gateway_of(table.target, table.host))
     secure = bool(table.secret)
@@ -139,9 +190,13 @@ def _probe(found: Found, conversion: Conversion, table: Table, location: Locatio
     for scheme, port, what, plain in schemes:
         if protocol and scheme == "https" and plain == "h2" and table.find(GRPC_HEALTH) == location:
             asked = {**request.headers, "content-type": "application/grpc"}
-            found.routes.append(_route(gateway, port, scheme, "grpc", host, route, GRPC_HEALTH, asked, what, request.label))
+            found.routes.append(
+                _route(gateway, port, scheme, "grpc", host, route, GRPC_HEALTH, asked, what, request.label)
+            )
         else:
-            found.routes.append(_route(gateway, port, scheme, plain, host, route, request.path, request.headers, what, request.label))
+            found.routes.append(
+                _route(gateway, port, scheme, plain, host, route, request.path, request.headers, what, request.label)
+            )
 
 
 def _grpc(route: Route) -> bool:
@@ -149,20 +204,33 @@ def _grpc(route: Route) -> bool:
 
 
 def _route(
-    gateway: str, port: int, scheme: str, protocol: str, host: str, route: Route | None, path: str, headers: dict[str, str],
+    gateway: str, port: int, scheme: str, protocol: str, host: str, route: Route | None, path: str,
+    headers: dict[str, str],
     expect: str, label: str = "",
 ) -> Object:  # fmt: skip
     place = route.field if route else label
-    words = (f"{gateway}:{port}", host, route.source.key if route else "", place, path, label if route else "", protocol)
+    words = (
+        f"{gateway}:{port}",
+        host,
+        route.source.key if route else "",
+        place,
+        path,
+        label if route else "",
+        protocol,
+    )
     return {
         "id": " ".join(word for word in words if word), "gateway": gateway,
-        "virtual_service": route.source.key if route else None, "route": place, "host": host, "port": port, "node_port": None,
+        "virtual_service": route.source.key if route else None, "route": place, "host": host, "port": port,
+        "node_port": None,
         "scheme": scheme, "protocol": protocol, "sni": host if scheme == "https" else None, "authority": host,
-        "method": "POST" if protocol == "grpc" else "GET", "path": path, "headers": headers, "query": {}, "expect": expect,
+        "method": "POST" if protocol == "grpc" else "GET", "path": path, "headers": headers, "query": {},
+        "expect": expect,
     }  # fmt: skip
 
 
 def _miss(found: Found, table: Table, location: Location, reason: str, detail: str) -> None:
     gateway = "/".join(gateway_of(table.target, table.host))
     route = location.route
-    found.unprobed.append(_unprobed(gateway, route.source.key, None, [table.host], route.field, reason, detail, reason != "shadowed"))
+    found.unprobed.append(
+        _unprobed(gateway, route.source.key, None, [table.host], route.field, reason, detail, reason != "shadowed")
+    )

@@ -11,16 +11,16 @@ short_description: Make Istio Gateways and VirtualServices of Ingresses
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Reads the Ingresses of one class, or of several, and makes of them what does the same on Istio, that is Gateways, one
-    VirtualService for each host, and where they are needed DestinationRules, AuthorizationPolicies and cert-manager's
-    Certificates. It applies them, writes them as files for GitOps, does both, or only reports.
-  - Paths are tried in the order in which ingress-nginx tries them, and annotations of ingress-nginx are translated. Of every
-    annotation of every Ingress RV(report) says whether it is translated, not needed, or not translated, and then what a
-    person must do.
+  - Reads the Ingresses of one class, or of several, and makes of them what does the same on Istio, that is Gateways,
+    one VirtualService for each host, and where they are needed DestinationRules, AuthorizationPolicies and
+    cert-manager's Certificates. It applies them, writes them as files for GitOps, does both, or only reports.
+  - Paths are tried in the order in which ingress-nginx tries them, and annotations of ingress-nginx are translated. Of
+    every annotation of every Ingress RV(report) says whether it is translated, not needed, or not translated, and then
+    what a person must do.
   - What would do something else than on the Ingress controller, or let in whom that keeps out, is a finding of severity
     V(error). Nothing is written while one stands that is not accepted in O(waive).
-  - What it makes carries the label C(bluegreen.mesh/ingress-convert). An object of a wanted name without it is refused, and
-    never written. A second run changes nothing.
+  - What it makes carries the label C(bluegreen.mesh/ingress-convert). An object of a wanted name without it is refused,
+    and never written. A second run changes nothing.
   - Ingresses themselves are never changed, nor are Secrets read for more than their names.
 options:
   state:
@@ -33,8 +33,8 @@ options:
     default: present
   classes:
     description:
-      - Which class of Ingresses comes to which Gateway. An Ingress of a class that is not here is left alone and listed in
-        RV(left), so that nothing internal becomes public by mistake.
+      - Which class of Ingresses comes to which Gateway. An Ingress of a class that is not here is left alone and listed
+        in RV(left), so that nothing internal becomes public by mistake.
       - The class is what the annotation C(kubernetes.io/ingress.class) says, else C(spec.ingressClassName), else the
         cluster's default IngressClass.
       - Required with O(state=present).
@@ -47,8 +47,8 @@ options:
         required: true
       gateway:
         description:
-          - The Gateway to make, as C(NAMESPACE/NAME). Each wildcard host gets one of its own beside it, whose name begins
-            alike, because Istio would mix its routes with those of names in the same Gateway.
+          - The Gateway to make, as C(NAMESPACE/NAME). Each wildcard host gets one of its own beside it, whose name
+            begins alike, because Istio would mix its routes with those of names in the same Gateway.
         type: str
         required: true
       selector:
@@ -67,12 +67,13 @@ options:
         type: int
         default: 443
       default_secret:
-        description: Secret in O(classes[].workload_namespace) with the certificate for hosts whose Ingress asks for TLS and
-          names no Secret.
+        description: Secret in O(classes[].workload_namespace) with the certificate for hosts whose Ingress asks for TLS
+          and names no Secret.
         type: str
         default: ''
   namespaces:
-    description: Only Ingresses in these namespaces. Hosts that have Ingresses elsewhere, too, are then converted in part.
+    description: Only Ingresses in these namespaces. Hosts that have Ingresses elsewhere, too, are then converted in
+      part.
     type: list
     elements: str
   name:
@@ -84,12 +85,12 @@ options:
     type: bool
     default: true
   dest:
-    description: Folder in which the objects are written as files, with a C(kustomization.yaml), on the host that the task
-      runs on.
+    description: Folder in which the objects are written as files, with a C(kustomization.yaml), on the host that the
+      task runs on.
     type: path
   prune:
-    description: Whether what an earlier run has made, and is not wanted any more, is removed. If not, it is listed in RV(stale)
-      and RV(stale_files).
+    description: Whether what an earlier run has made, and is not wanted any more, is removed. If not, it is listed in
+      RV(stale) and RV(stale_files).
     type: bool
     default: false
   waive:
@@ -107,8 +108,8 @@ options:
     default: ''
   objects:
     description:
-      - Objects for V(absent) and V(restored), each with C(api_version), C(kind), C(namespace), C(name), and for V(restored)
-        C(spec).
+      - Objects for V(absent) and V(restored), each with C(api_version), C(kind), C(namespace), C(name), and for
+        V(restored) C(spec).
     type: list
     elements: dict
 extends_documentation_fragment:
@@ -117,8 +118,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.attributes
 notes:
   - Needs C(list) on C(ingresses), C(ingressclasses), C(services), C(secrets), Istio's C(gateways), C(virtualservices),
-    C(destinationrules) and C(authorizationpolicies), cert-manager's C(certificates), C(issuers) and C(clusterissuers), and on
-    C(pods) in the gateways' namespaces; and C(get), C(create), C(update) and C(delete) on what it writes. See
+    C(destinationrules) and C(authorizationpolicies), cert-manager's C(certificates), C(issuers) and C(clusterissuers),
+    and on C(pods) in the gateways' namespaces; and C(get), C(create), C(update) and C(delete) on what it writes. See
     C(docs/rbac/convert.yml).
   - Secrets are not copied. RV(secrets) says which must be where.
   - Files are not in the journal; they are undone where they are kept.
@@ -167,14 +168,14 @@ objects:
   elements: dict
 report:
   description:
-    - Every annotation of every converted Ingress, with C(ingress), C(annotation), C(status) (V(translated), V(not_needed),
-      V(not_translated)), C(feature), C(why), and C(todo) for what is not translated.
+    - Every annotation of every converted Ingress, with C(ingress), C(annotation), C(status) (V(translated),
+      V(not_needed), V(not_translated)), C(feature), C(why), and C(todo) for what is not translated.
   returned: with O(state=present)
   type: list
   elements: dict
 routes:
-  description: Every match of every VirtualService (C(virtual_service), C(route), C(hosts), C(match)), and the C(ingress) and its
-    C(field) that it comes from.
+  description: Every match of every VirtualService (C(virtual_service), C(route), C(hosts), C(match)), and the
+    C(ingress) and its C(field) that it comes from.
   returned: with O(state=present)
   type: list
   elements: dict
@@ -195,16 +196,17 @@ unused_waivers:
   elements: str
 secrets:
   description:
-    - Certificates, with C(source), where the Ingress has it, C(target), where the gateway's pods read it, C(by), how it comes
-      there (V(copy), V(certificate), V(nothing)), the C(hosts) and the C(gateway) that need it, and whether C(target) C(exists).
+    - Certificates, with C(source), where the Ingress has it, C(target), where the gateway's pods read it, C(by), how it
+      comes there (V(copy), V(certificate), V(nothing)), the C(hosts) and the C(gateway) that need it, and whether
+      C(target) C(exists).
   returned: with O(state=present)
   type: list
   elements: dict
 probes:
   description:
     - Requests that show whether green answers as the Ingress controller does, as
-      O(bluegreen.mesh.route_verify#module:routes) takes them. C(virtual_service) is the Ingress, C(route) the field of the
-      path in it, and C(gateway) and C(port) are those of the Gateway that it comes to.
+      O(bluegreen.mesh.route_verify#module:routes) takes them. C(virtual_service) is the Ingress, C(route) the field of
+      the path in it, and C(gateway) and C(port) are those of the Gateway that it comes to.
   returned: with O(state=present)
   type: list
   elements: dict
@@ -296,7 +298,8 @@ def write(cluster, steps, journal, recorded, dry_run):
                 return step.object
             if exc.status == 404:
                 raise _module.Refusal(
-                    "namespace_missing", f"{step.object} can't be made: {exc.text}. Create the namespace, or install the kind."
+                    "namespace_missing",
+                    f"{step.object} can't be made: {exc.text}. Create the namespace, or install the kind.",
                 ) from exc
             raise
     return None

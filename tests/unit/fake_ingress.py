@@ -26,7 +26,9 @@ def ingress(
         {"path": path, "pathType": kind, "backend": {"service": {"name": service, "port": {"number": 80}}}}
         for path, kind, service in paths
     ]
-    spec: dict[str, t.Any] = {"rules": [{**({"host": host} if host else {}), "http": {"paths": entries}}]} if entries else {}
+    spec: dict[str, t.Any] = (
+        {"rules": [{**({"host": host} if host else {}), "http": {"paths": entries}}]} if entries else {}
+    )
     if class_name:
         spec["ingressClassName"] = class_name
     if tls:
@@ -45,7 +47,12 @@ def ingress(
 
 def service(name: str, namespace: str = "team", **port: t.Any) -> dict[str, t.Any]:
     ports = [{"port": 80, **(port or {"name": "http"})}]
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name}, "spec": {"ports": ports}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"ports": ports},
+    }
 
 
 def world(*ingresses: dict[str, t.Any], targets: t.Sequence[Target] = (PUBLIC,), **more: t.Any) -> World:
@@ -95,7 +102,8 @@ def codes(result: conversion.Conversion, severity: str | None = None) -> set[str
 
 
 def answer(
-    result: conversion.Conversion, host: str, path: str = "/", scheme: str = "https", headers: dict[str, str] | None = None,
+    result: conversion.Conversion, host: str, path: str = "/", scheme: str = "https",
+    headers: dict[str, str] | None = None,
     gateway: str = "edge/public",
 ) -> dict[str, t.Any] | None:  # fmt: skip
     """The HTTPRoute that Istio takes for a request, None for 404: as istiod and Envoy do it (_routes.py)."""

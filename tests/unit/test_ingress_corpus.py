@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The corpus: Ingresses as people write them, converted all at once as in a cluster, and asked what each request gets.
 
-ingress_corpus/README.md says what is in the files. What is expected there was written from the rules of ingress-nginx, not
-from what the conversion does.
+ingress_corpus/README.md says what is in the files. What is expected there was written from the rules of ingress-nginx,
+not from what the conversion does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ EXPECTED = [
     for name, content in FILES.items()
     for number, entry in enumerate(content["expect"])
 ]
-NOTED = [(item["metadata"]["name"], content["report"].get(item["metadata"]["name"], {})) for content in FILES.values() for item in content["ingresses"]]
+NOTED = [
+    (item["metadata"]["name"], content["report"].get(item["metadata"]["name"], {}))
+    for content in FILES.values()
+    for item in content["ingresses"]
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,12 @@ def denied(result: conversion.Conversion, host: str, path: str, client: str) -> 
     """Whether an AuthorizationPolicy of the conversion refuses a request of this client."""
 
     def fits(value: str, patterns: list[str]) -> bool:
-        return any(value == p or (p.endswith("*") and value.startswith(p[:-1])) or (p.startswith("*") and value.endswith(p[1:])) for p in patterns)
+        return any(
+            value == p
+            or (p.endswith("*") and value.startswith(p[:-1]))
+            or (p.startswith("*") and value.endswith(p[1:]))
+            for p in patterns
+        )
 
     for policy in made(result, "AuthorizationPolicy"):
         assert policy["spec"]["action"] == "DENY"
@@ -87,7 +96,10 @@ def test_a_request_gets_what_the_corpus_says(result, expected):
     assert action is not None
     if "redirect" in expected:
         wanted = expected["redirect"] if "://" in expected["redirect"] else f"{scheme}://{host}{expected['redirect']}"
-        assert (location(action, scheme, host, written), action["redirect"]["redirectCode"]) == (wanted, expected["status"])
+        assert (location(action, scheme, host, written), action["redirect"]["redirectCode"]) == (
+            wanted,
+            expected["status"],
+        )
         return
     if "status" in expected:
         assert action["directResponse"] == {"status": expected["status"]}
@@ -103,7 +115,10 @@ def test_a_request_gets_what_the_corpus_says(result, expected):
     for name, value in expected.get("seen_headers", {}).items():
         assert action["headers"]["request"]["set"][name] == value
     for value in expected.get("seen_answer", {}).values():
-        assert any(value == o.get("exact") or re.fullmatch(o.get("regex", "(?!)"), value) for o in action["corsPolicy"]["allowOrigins"])
+        assert any(
+            value == o.get("exact") or re.fullmatch(o.get("regex", "(?!)"), value)
+            for o in action["corsPolicy"]["allowOrigins"]
+        )
 
 
 @pytest.mark.parametrize(("name", "statuses"), NOTED, ids=[name for name, _statuses in NOTED])
@@ -115,7 +130,9 @@ def test_every_annotation_has_the_status_that_the_corpus_says(result, name, stat
 @pytest.mark.parametrize("name", FILES)
 def test_findings_that_a_file_expects_are_there(result, name):
     objects = {f"Ingress corpus/{item['metadata']['name']}" for item in FILES[name]["ingresses"]}
-    assert set(FILES[name].get("findings", [])) <= {finding.code for finding in result.findings if finding.object in objects}
+    assert set(FILES[name].get("findings", [])) <= {
+        finding.code for finding in result.findings if finding.object in objects
+    }
 
 
 def test_the_corpus_is_large_and_uses_every_feature():
@@ -138,9 +155,16 @@ def test_what_the_conversion_makes_of_it_is_sound_and_stable(result):
 
 def test_every_ingress_is_probed_or_said_not_to_be(result):
     found = _ingress_probes.plan(result, "probe")
-    known = {route["virtual_service"] for route in found.routes} | {entry["virtual_service"] for entry in found.unprobed}
-    canaries = {f"corpus/{i['metadata']['name']}" for i in INGRESSES if NGINX + "canary" in i["metadata"].get("annotations", {})}
-    assert {f"corpus/{item['metadata']['name']}" for item in INGRESSES} - canaries - known == {"corpus/regex-pcre", "corpus/claimed-newer"} - known
+    known = {route["virtual_service"] for route in found.routes} | {
+        entry["virtual_service"] for entry in found.unprobed
+    }
+    canaries = {
+        f"corpus/{i['metadata']['name']}" for i in INGRESSES if NGINX + "canary" in i["metadata"].get("annotations", {})
+    }
+    assert {f"corpus/{item['metadata']['name']}" for item in INGRESSES} - canaries - known == {
+        "corpus/regex-pcre",
+        "corpus/claimed-newer",
+    } - known
 
 
 def test_what_only_ingress_nginx_does_says_why():

@@ -104,7 +104,9 @@ ASKED = st.one_of(SLASHED, st.tuples(SLASHED, st.sampled_from(["x", "/x", "1"]))
 
 @given(ingresses(), st.lists(ASKED, min_size=1, max_size=8))
 @example([ingress("i0", [("/a/", "Prefix", "s1"), ("/a", "Exact", "s2"), ("/", "Prefix", "s3")])], ["/a", "/a/", "/ab"])
-@example([ingress("i0", [("/a/", "ImplementationSpecific", "s1")]), ingress("i1", [("/a", "Prefix", "s2")])], ["/a", "/a/b"])
+@example(
+    [ingress("i0", [("/a/", "ImplementationSpecific", "s1")]), ingress("i1", [("/a", "Prefix", "s2")])], ["/a", "/a/b"]
+)
 def test_both_choose_the_same_backend(found, paths):
     result = convert(*found)
     for path in paths:
@@ -112,7 +114,9 @@ def test_both_choose_the_same_backend(found, paths):
 
 
 @given(ingresses(regex=True), st.lists(ASKED, min_size=1, max_size=8))
-@example([ingress("i0", [("/a|/b", "ImplementationSpecific", "s1")], notes={"use-regex": "true"})], ["/x/b", "/a", "/x/a"])
+@example(
+    [ingress("i0", [("/a|/b", "ImplementationSpecific", "s1")], notes={"use-regex": "true"})], ["/x/b", "/a", "/x/a"]
+)
 def test_both_choose_the_same_backend_with_regular_expressions(found, paths):
     result = convert(*found)
     for path in paths:
@@ -133,12 +137,20 @@ def test_every_path_that_can_answer_is_in_the_routes_and_all_is_stable(found):
 
 @pytest.mark.parametrize(
     ("path", "service"),
-    [("/", "any"), ("/app", "app"), ("/app/x", "app"), ("/apple", "any"), ("/app/exact", "exact"), ("/app/exact/x", "app"),
+    [("/", "any"), ("/app", "app"), ("/app/x", "app"), ("/apple", "any"), ("/app/exact", "exact"),
+     ("/app/exact/x", "app"),
      ("/app/long", "long"), ("/app/longer", "app")],
 )  # fmt: skip
 def test_exact_before_the_longest_prefix_and_what_takes_all_last(path, service):
     result = convert(
-        ingress(paths=[("/", "Prefix", "any"), ("/app", "Prefix", "app"), ("/app/exact", "Exact", "exact"), ("/app/long", "Prefix", "long")])
+        ingress(
+            paths=[
+                ("/", "Prefix", "any"),
+                ("/app", "Prefix", "app"),
+                ("/app/exact", "Exact", "exact"),
+                ("/app/long", "Prefix", "long"),
+            ]
+        )
     )
     assert answered(result, path) == service
     (item,) = made(result, "VirtualService")
@@ -175,14 +187,17 @@ def test_a_host_of_its_own_comes_before_a_wildcard_and_that_before_any():
 
 
 def test_what_envoy_can_not_match_is_an_error_and_not_a_guess():
-    result = convert(ingress(paths=[("/(?!x).*", "ImplementationSpecific", "s"), ("/y", "Exact", "y")], notes={"use-regex": "true"}))
+    result = convert(
+        ingress(paths=[("/(?!x).*", "ImplementationSpecific", "s"), ("/y", "Exact", "y")], notes={"use-regex": "true"})
+    )
     assert "regex_unsupported" in codes(result, "error")
     assert len(made(result, "VirtualService")[0]["spec"]["http"]) == 1
 
 
 def test_one_regular_expression_makes_all_paths_of_the_host_one_and_says_so():
     result = convert(
-        ingress("plain", [("/app", "Exact", "app")]), ingress("regex", [("/v[0-9]+", "ImplementationSpecific", "v")], notes={"use-regex": "true"})
+        ingress("plain", [("/app", "Exact", "app")]),
+        ingress("regex", [("/v[0-9]+", "ImplementationSpecific", "v")], notes={"use-regex": "true"}),
     )
     assert [answered(result, path) for path in ("/app", "/APPLE", "/V1x")] == ["app", "app", "v"]
     assert [f.object for f in result.findings if f.code == "regex_host_wide"] == ["Ingress team/plain"]

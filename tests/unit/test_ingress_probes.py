@@ -11,7 +11,8 @@ from hypothesis import given
 from test_ingress_order import ingresses
 
 SHAPE = {
-    "id", "gateway", "virtual_service", "route", "host", "port", "node_port", "scheme", "protocol", "sni", "authority", "method", "path",
+    "id", "gateway", "virtual_service", "route", "host", "port", "node_port", "scheme", "protocol", "sni", "authority",
+    "method", "path",
     "headers", "query", "expect",
 }  # fmt: skip
 
@@ -31,10 +32,18 @@ def test_they_have_the_shape_that_route_verify_takes():
 
 def test_each_path_is_asked_for_on_both_ports():
     _result, found = planned(ingress(paths=[("/app", "Prefix", "app"), ("/x", "Exact", "x")], tls="cert"))
-    asked = {(r["scheme"], r["protocol"], r["path"], r["expect"]) for r in found.routes if r["host"] == "shop.example.com"}
+    asked = {
+        (r["scheme"], r["protocol"], r["path"], r["expect"]) for r in found.routes if r["host"] == "shop.example.com"
+    }
     for path in ("/app", f"/app/{_routes.FILLER}", "/x"):
-        assert {("http", "http1", path, "redirect"), ("https", "h2", path, "answer"), ("https", "http1", path, "answer")} <= asked
-    assert [r["expect"] for r in found.routes if r["host"] == _routes.UNKNOWN_HOST] == ["refused"] and not found.unprobed
+        assert {
+            ("http", "http1", path, "redirect"),
+            ("https", "h2", path, "answer"),
+            ("https", "http1", path, "answer"),
+        } <= asked
+    assert [r["expect"] for r in found.routes if r["host"] == _routes.UNKNOWN_HOST] == [
+        "refused"
+    ] and not found.unprobed
 
 
 @given(ingresses())
@@ -46,23 +55,38 @@ def test_every_probe_reaches_its_own_path_on_istio(items):
             continue
         action = answer(result, route["host"], route["path"], route["scheme"], route["headers"])
         assert action and action["name"] == f"{route['virtual_service']} {route['route']}"
-    probed = {(r["virtual_service"], r["route"]) for r in found.routes} | {(u["virtual_service"], u["route"]) for u in found.unprobed}
+    probed = {(r["virtual_service"], r["route"]) for r in found.routes} | {
+        (u["virtual_service"], u["route"]) for u in found.unprobed
+    }
     assert said <= probed
 
 
 def test_a_canary_is_asked_for_by_its_header_and_its_cookie():
     result, found = planned(
         ingress("main", [("/", "Prefix", "v1")]),
-        ingress("next", [("/", "Prefix", "v2")], notes={"canary": "true", "canary-by-header": "X-Try", "canary-by-cookie": "try", "canary-weight": "10"}),
+        ingress(
+            "next",
+            [("/", "Prefix", "v2")],
+            notes={"canary": "true", "canary-by-header": "X-Try", "canary-by-cookie": "try", "canary-weight": "10"},
+        ),
     )
     asked = [r["headers"] for r in found.routes if r["virtual_service"]]
-    assert asked == [{"x-try": "always"}, {"x-try": "never"}, {"cookie": "try=always"}, {"cookie": "try=never"}] and not found.unprobed
-    to = [answer(result, "shop.example.com", "/", "http", headers)["route"][0]["destination"]["host"][:2] for headers in asked]
+    assert (
+        asked == [{"x-try": "always"}, {"x-try": "never"}, {"cookie": "try=always"}, {"cookie": "try=never"}]
+        and not found.unprobed
+    )
+    to = [
+        answer(result, "shop.example.com", "/", "http", headers)["route"][0]["destination"]["host"][:2]
+        for headers in asked
+    ]
     assert to == ["v2", "v1", "v2", "v1"]
 
 
 def test_what_is_left_to_chance_is_not_called_verified():
-    _result, found = planned(ingress("main", [("/", "Prefix", "v1")]), ingress("next", [("/", "Prefix", "v2")], notes={"canary": "true", "canary-weight": "10"}))
+    _result, found = planned(
+        ingress("main", [("/", "Prefix", "v1")]),
+        ingress("next", [("/", "Prefix", "v2")], notes={"canary": "true", "canary-weight": "10"}),
+    )
     assert [u["reason"] for u in found.unprobed] == ["no_request"] and found.unprobed[0]["reachable"]
 
 
@@ -74,10 +98,15 @@ def test_wildcards_need_a_name():
 
 def test_grpc_is_asked_for_its_health_where_that_leads_there():
     _result, found = planned(ingress(notes={"backend-protocol": "GRPC"}, tls="cert"))
-    assert [(r["path"], r["method"]) for r in found.routes if r["protocol"] == "grpc"] == [("/grpc.health.v1.Health/Check", "POST")]
+    assert [(r["path"], r["method"]) for r in found.routes if r["protocol"] == "grpc"] == [
+        ("/grpc.health.v1.Health/Check", "POST")
+    ]
 
 
 def test_passthrough_and_regular_expressions():
-    _result, found = planned(ingress("p", host="p.test", notes={"ssl-passthrough": "true"}), ingress(paths=[("/v[0-9]+x", "ImplementationSpecific", "v")], notes={"use-regex": "true"}))
+    _result, found = planned(
+        ingress("p", host="p.test", notes={"ssl-passthrough": "true"}),
+        ingress(paths=[("/v[0-9]+x", "ImplementationSpecific", "v")], notes={"use-regex": "true"}),
+    )
     assert [r["protocol"] for r in found.routes if r["host"] == "p.test"] == ["tls_passthrough"]
     assert [(u["reason"], u["reachable"]) for u in found.unprobed] == [("regex_path", True)]

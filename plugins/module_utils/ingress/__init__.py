@@ -117,7 +117,11 @@ def convert(world: World) -> Conversion:
     findings += [finding for source in world.sources for finding in source.findings]
     return Conversion(
         objects,
-        [source.entries[name] for source in sorted(world.sources, key=lambda s: s.key) for name in sorted(source.entries)],
+        [
+            source.entries[name]
+            for source in sorted(world.sources, key=lambda s: s.key)
+            for name in sorted(source.entries)
+        ],
         _istio.origins(objects),
         secrets,
         sorted(set(findings), key=lambda f: (f.severity, f.code, f.object, f.field, f.found)),
@@ -136,7 +140,14 @@ def secrets_of(world: World, tables: t.Sequence[_order.Table], objects: t.Sequen
         to = (table.target.workload_namespace, _tls.credential(table.target, table.secret))
         by = "nothing" if table.secret == to else "certificate" if to in made else "copy"
         entry = found.setdefault(
-            to, {"source": "/".join(table.secret), "target": "/".join(to), "by": by, "gateway": "/".join(_istio.gateway_of(table.target, table.host)), "hosts": []}
+            to,
+            {
+                "source": "/".join(table.secret),
+                "target": "/".join(to),
+                "by": by,
+                "gateway": "/".join(_istio.gateway_of(table.target, table.host)),
+                "hosts": [],
+            },
         )
         entry["hosts"] = sorted({*entry["hosts"], *table.hosts})
         entry["exists"] = None if world.secrets is None else to in world.secrets

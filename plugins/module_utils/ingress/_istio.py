@@ -104,7 +104,8 @@ def virtual_services(world: World, tables: t.Sequence[Table]) -> list[Object]:
         spaces = sorted({source.namespace for source in sources})
         if len(spaces) > 1:
             sources[0].warn(
-                "host_shared", "spec.rules", f"{table.host} has Ingresses in {', '.join(spaces)}; its one VirtualService is in"
+                "host_shared", "spec.rules",
+                f"{table.host} has Ingresses in {', '.join(spaces)}; its one VirtualService is in"
                 f" {sources[0].namespace}, and who may edit that decides for all",
                 "Agree on an owner, or split it with delegates.",
             )  # fmt: skip
@@ -194,7 +195,8 @@ def _sorted(hosts: t.Iterable[str]) -> list[str]:
 
 # -- DestinationRules --------------------------------------------------------------------------------------------------
 def destination_rules(world: World, tables: t.Sequence[Table]) -> list[Object]:
-    """By Service, with what each of its ports needs. Only the gateways see them: clients in the mesh go on as they are."""
+    """By Service, with what each of its ports needs. Only the gateways see them: clients in the mesh go on as they
+    are."""
     wanted: dict[tuple[str, str], dict[int, tuple[Object, Route]]] = {}
     spaces: dict[tuple[str, str], set[str]] = {}
     for table in tables:
@@ -247,7 +249,9 @@ def destination_rules(world: World, tables: t.Sequence[Table]) -> list[Object]:
 
 def _means(written: str | None, rule: Object, host: str) -> bool:
     namespace = rule["metadata"]["namespace"]
-    return bool(written) and (host == written or ("." not in str(written) and host.startswith(f"{written}.{namespace}.svc.")))
+    return bool(written) and (
+        host == written or ("." not in str(written) and host.startswith(f"{written}.{namespace}.svc."))
+    )
 
 
 # -- what comes from where ---------------------------------------------------------------------------------------------
@@ -262,9 +266,9 @@ def origins(found: t.Sequence[Object]) -> list[Object]:
                 source, _space, field = (route.get("name") or "").partition(" ")
                 for j, match in enumerate(route["match"]):
                     rows.append({
-                        "virtual_service": key_of(item), "route": f"{kind}[{i}].match[{j}]", "hosts": item["spec"]["hosts"],
+                        "virtual_service": key_of(item), "route": f"{kind}[{i}].match[{j}]",
+                        "hosts": item["spec"]["hosts"],
                         "match": match,
                         "ingress": source if field else item["metadata"]["annotations"][SOURCES], "field": field,
                     })  # fmt: skip
     return rows
-

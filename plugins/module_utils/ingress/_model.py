@@ -31,8 +31,8 @@ ANY = "*"  # the host of a rule without host
 @dataclasses.dataclass(frozen=True, eq=False)
 class Target:
     """The Gateway that the Ingresses of a class come to. gateway, workload_namespace: where it is, and where its pods
-    are, which is where it reads certificates; selector: labels of these pods; ports: of its servers; default_secret: the
-    certificate, in the pods' namespace, for hosts whose Ingress asks for TLS and names no Secret."""
+    are, which is where it reads certificates; selector: labels of these pods; ports: of its servers; default_secret:
+    the certificate, in the pods' namespace, for hosts whose Ingress asks for TLS and names no Secret."""
 
     class_name: str
     gateway: Ref
@@ -81,8 +81,9 @@ class Route:
     http: fields of Istio's HTTPRoute as they are to be written (timeout, retries, rewrite, ...); instead: redirect or
     directResponse in the place of a destination; traffic: fields of a DestinationRule's policy for the backend's port;
     regex: its path is a regular expression, for which ingress-nginx takes all paths of the host then; rewrite: what
-    rewrite-target says; https: plain HTTP is redirected (None: where the host has TLS); ranges: source addresses that may
-    use it, if not all; first: comes before all order; fallback: of spec.defaultBackend, only where no other has the path.
+    rewrite-target says; https: plain HTTP is redirected (None: where the host has TLS); ranges: source addresses that
+    may use it, if not all; first: comes before all order; fallback: of spec.defaultBackend, only where no other has the
+    path.
     """
 
     source: Source
@@ -172,8 +173,10 @@ class Source:
             return
         self._note(name, NOT_TRANSLATED, why, todo)
         self.findings.append(
-            Finding(f"annotation_{self.feature}", severity, f"Ingress {self.key}", f"metadata.annotations[{full(name)}]",
-                    why, todo)
+            Finding(
+                f"annotation_{self.feature}", severity, f"Ingress {self.key}", f"metadata.annotations[{full(name)}]",
+                why, todo,
+            )
         )  # fmt: skip
 
     def _note(self, name: str, status: str, why: str, todo: str) -> None:

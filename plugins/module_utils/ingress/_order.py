@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order in which an Ingress controller tries the paths of a host, written as a list of which the first match counts.
+"""The order in which an Ingress controller tries the paths of a host, written as a list of which the first match
+counts.
 
 ingress-nginx makes locations of paths, and nginx decides: an exact location, else the longest prefix. If any path of a
 host is a regular expression, or is rewritten, then every path of that host becomes a regular expression which has to
@@ -111,7 +112,9 @@ def usable(pattern: str) -> str:
     return ""
 
 
-def locations_of(routes: t.Sequence[Route], note: t.Callable[[Finding], None] = lambda _finding: None) -> tuple[list[Location], bool]:
+def locations_of(
+    routes: t.Sequence[Route], note: t.Callable[[Finding], None] = lambda _finding: None
+) -> tuple[list[Location], bool]:
     """(locations in the order in which they are tried, whether the host is one of regular expressions).
 
     routes: of one host, those of the oldest Ingress first, which has a path that several claim. note: is told of
@@ -154,7 +157,9 @@ def _by_kind(routes: t.Sequence[Route], note: t.Callable[[Finding], None]) -> li
         unit = [Location("prefix", value, route)]
         if bare and value.endswith("/") and bare not in exact:
             exact.add(bare)
-            alone = route if route.path_type == PREFIX else dataclasses.replace(route, instead=_slash(value), backend=None)
+            alone = (
+                route if route.path_type == PREFIX else dataclasses.replace(route, instead=_slash(value), backend=None)
+            )
             unit.insert(0, Location("exact", bare, alone))
         units.append(unit)
     units.sort(key=lambda unit: (-len(unit[-1].value), unit[-1].value))
@@ -211,7 +216,9 @@ def tables(world: World) -> list[Table]:
         for route in source.routes:
             by_host.setdefault((source.target.name, route.host), []).append(route)
     found = []
-    for (gateway, host), routes in sorted(by_host.items(), key=lambda entry: (entry[0][0], entry[0][1] == ANY, entry[0][1])):
+    for (gateway, host), routes in sorted(
+        by_host.items(), key=lambda entry: (entry[0][0], entry[0][1] == ANY, entry[0][1])
+    ):
         locations, regex = locations_of(routes, world.findings.append)
         aliases = [alias for (name, alias), of in world.aliases.items() if (name, of) == (gateway, host)]
         found.append(Table(targets[gateway], host, locations, regex, aliases))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ._model import NGINX, Source
 
 CODE = "unknown"
@@ -26,7 +28,8 @@ NOT_NEEDED = {
 NAMED = {
     "external-dns.alpha.kubernetes.io/": (
         "external-dns reads it from the Ingress and makes its DNS records",
-        "Leave it until the DNS names are to move; then give the same to the Gateway (source istio-gateway) or the Service.",
+        "Leave it until the DNS names are to move; then give the same to the Gateway (source istio-gateway) or the"
+        " Service.",
     ),
     "cert-manager.io/": ("cert-manager reads it from the Ingress", "Write it into the Certificate by hand."),
     "acme.cert-manager.io/": ("cert-manager reads it from the Ingress", "Set it at the issuer."),
@@ -61,6 +64,6 @@ def classify(source: Source) -> None:
             source.not_needed(name, "no Ingress controller that this collection knows reads it")
 
 
-def _longest(table, name):
+def _longest(table: dict[str, t.Any], name: str) -> t.Any:
     fitting = [start for start in table if name.startswith(start)]
     return table[max(fitting, key=len)] if fitting else None

@@ -16,7 +16,8 @@ DEFAULT = "ingressclass.kubernetes.io/is-default-class"
 
 
 def class_of(ingress: Object, default: str | None) -> str | None:
-    """The annotation counts before spec.ingressClassName, as ingress-nginx has it; without either, the default class."""
+    """The annotation counts before spec.ingressClassName, as ingress-nginx has it; without either, the default
+    class."""
     written = annotations_of(ingress).get(CLASS) or (ingress.get("spec") or {}).get("ingressClassName")
     return written or default
 
@@ -33,7 +34,8 @@ def select(
 ) -> tuple[list[Source], list[Object], list[Finding]]:  # fmt: skip
     """(sources, the oldest first; what is left alone, with why; findings).
 
-    Of one age, the last in alphabetical order of NAMESPACE/NAME is first, as in ingress-nginx (store.go, ListIngresses).
+    Of one age, the last in alphabetical order of NAMESPACE/NAME is first, as in ingress-nginx (store.go,
+    ListIngresses).
     """
     by_class = {target.class_name: target for target in targets}
     default = default_class(classes)

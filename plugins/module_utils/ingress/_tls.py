@@ -35,7 +35,9 @@ def entry_for(source: Source, host: str) -> dict[str, t.Any] | None:
         return next((entry for entry in entries if test([h.lower() for h in entry.get("hosts") or ()])), None)
 
     _label, _dot, domain = host.partition(".")
-    return fits(lambda hosts: host in hosts) or fits(lambda hosts: f"*.{domain}" in hosts) or fits(lambda hosts: not hosts)
+    return (
+        fits(lambda hosts: host in hosts) or fits(lambda hosts: f"*.{domain}" in hosts) or fits(lambda hosts: not hosts)
+    )
 
 
 def assign(world: World, tables: t.Sequence[Table]) -> None:

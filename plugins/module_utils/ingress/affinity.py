@@ -53,14 +53,30 @@ def apply(source: Source, world: World) -> None:
     }
     for route in source.routes:
         route.traffic["loadBalancer"] = {"consistentHash": {"httpCookie": policy}}
-    for name in ("affinity", "session-cookie-name", "session-cookie-path", "session-cookie-max-age", "session-cookie-expires"):
+    for name in (
+        "affinity",
+        "session-cookie-name",
+        "session-cookie-path",
+        "session-cookie-max-age",
+        "session-cookie-expires",
+    ):
         source.translated(name, "every session moves to another pod once")
     if source.get("affinity-mode") == "persistent":
-        source.refuse("affinity-mode", "Istio's hash moves some sessions when pods come and go", "Share sessions, or accept it.", "warning")
+        source.refuse(
+            "affinity-mode",
+            "Istio's hash moves some sessions when pods come and go",
+            "Share sessions, or accept it.",
+            "warning",
+        )
     source.not_needed("affinity-mode", "it is what Istio does")
     for name in cookie:
         if source.get(name) is not None and full_name(name) not in source.entries:
-            source.refuse(name, "Istio's cookie has a name, a path and an age only", "Accept it, or let the application set its own cookie.", "warning")
+            source.refuse(
+                name,
+                "Istio's cookie has a name, a path and an age only",
+                "Accept it, or let the application set its own cookie.",
+                "warning",
+            )
 
 
 def full_name(name: str) -> str:
@@ -73,7 +89,9 @@ def _hash_by(source: Source) -> None:
         if balance in ("", "round_robin"):
             source.not_needed("load-balance", "Istio's default is as good")
         else:
-            source.refuse("load-balance", f"Istio has no {balance}", "Set trafficPolicy.loadBalancer by hand.", "warning")
+            source.refuse(
+                "load-balance", f"Istio has no {balance}", "Set trafficPolicy.loadBalancer by hand.", "warning"
+            )
     if by is None:
         return
     for pattern, policy in HASHES:
@@ -83,4 +101,6 @@ def _hash_by(source: Source) -> None:
                 route.traffic["loadBalancer"] = {"consistentHash": policy(match[1] if match.groups() else "")}
             source.translated("upstream-hash-by", "by another hash: clients move to another pod once")
             return
-    source.refuse("upstream-hash-by", f"Istio can't hash by {by}", "Choose a header, a query parameter or the address.", "warning")
+    source.refuse(
+        "upstream-hash-by", f"Istio can't hash by {by}", "Choose a header, a query parameter or the address.", "warning"
+    )

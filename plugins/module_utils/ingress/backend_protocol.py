@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """backend-protocol, proxy-ssl-*: how the backend is spoken to.
 
-Istio takes that from the Service's port (appProtocol, or the beginning of its name), and TLS from a DestinationRule. blue
-does not verify the backend's certificate unless told to; green must not be stricter, or it fails where blue did not.
+Istio takes that from the Service's port (appProtocol, or the beginning of its name), and TLS from a DestinationRule.
+blue does not verify the backend's certificate unless told to; green must not be stricter, or it fails where blue did
+not.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def apply(source: Source, world: World) -> None:
     protocol = (written or "HTTP").upper()
     if protocol not in ("HTTP", "HTTPS", "GRPC", "GRPCS", "AUTO_HTTP"):
         if protocol in ("AJP", "FCGI"):
-            source.refuse("backend-protocol", f"Istio does not speak {protocol}", "Put a server that does before the application.")
+            source.refuse(
+                "backend-protocol", f"Istio does not speak {protocol}", "Put a server that does before the application."
+            )
         else:
             source.not_needed("backend-protocol", f"{written!r} is not known to ingress-nginx, which takes HTTP then")
         protocol = "HTTP"
@@ -68,7 +71,8 @@ def _tls(source: Source, tls: bool) -> None:
     source.not_needed("proxy-ssl-verify", "it is off")
     source.refuse(
         "proxy-ssl-secret", "it is in the Ingress' namespace, and the gateway's pods can't read it there",
-        "Copy it to the gateway's namespace, and name it as credentialName, with tls.mode MUTUAL, in the DestinationRule.",
+        "Copy it to the gateway's namespace, and name it as credentialName, with tls.mode MUTUAL, in the"
+        " DestinationRule.",
     )  # fmt: skip
     for name in ("proxy-ssl-name", "proxy-ssl-server-name"):
         source.translated(name, "SNI, if both are set")

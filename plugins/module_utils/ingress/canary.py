@@ -34,14 +34,19 @@ def apply(source: Source, world: World) -> None:
             source.not_needed(name, "it is no canary: annotation canary is not true")
         return
     canary = _read(source, world)
-    mains = [s for s in world.sources if not s.canary and s.target.name == source.target.name and s.namespace == source.namespace]
+    mains = [
+        s
+        for s in world.sources
+        if not s.canary and s.target.name == source.target.name and s.namespace == source.namespace
+    ]
     found = False
     for route in source.routes:
         main = _main(route, mains)
         if main is None or main.backend is None:
             source.warn(
                 "canary_alone", f"{route.field}.path", f"no Ingress of this namespace has {route.host}{route.path} as"
-                f" {route.path_type}: the canary gets no request", "Give it the host, path and pathType of its main Ingress.",
+                f" {route.path_type}: the canary gets no request",
+                "Give it the host, path and pathType of its main Ingress.",
             )  # fmt: skip
             continue
         key = (source.target.name, main.backend)
@@ -54,9 +59,10 @@ def apply(source: Source, world: World) -> None:
         assert route.backend is not None
         world.canaries[key] = Canary(source, route.backend, **canary)
         found = True
+        named = {(own.host, own.path) for own in source.routes}
         more = [
             other for s in mains for other in s.routes
-            if other.backend == main.backend and not any((r.host, r.path) == (other.host, other.path) for r in source.routes)
+            if other.backend == main.backend and (other.host, other.path) not in named
         ]  # fmt: skip
         if more:
             source.warn(
@@ -80,7 +86,11 @@ def apply(source: Source, world: World) -> None:
 def _main(route: Route, mains: t.Sequence[Source]) -> Route | None:
     for source in mains:
         for other in source.routes:
-            if (other.host, other.path, other.path_type) == (route.host, route.path, route.path_type) and not other.first:
+            if (other.host, other.path, other.path_type) == (
+                route.host,
+                route.path,
+                route.path_type,
+            ) and not other.first:
                 return other
     return None
 

@@ -63,10 +63,13 @@ def apply(source: Source, world: World) -> None:
         if name.startswith("acme.") and name in notes:
             source.refuse(
                 name, "HTTP-01 challenges would be answered by the old Ingress controller, which is going to be gone",
-                "Let the issuer solve by DNS-01, or by HTTP-01 through Istio (solver gatewayHTTPRoute, or class istio).",
+                "Let the issuer solve by DNS-01, or by HTTP-01 through Istio (solver gatewayHTTPRoute, or class"
+                " istio).",
                 "warning",
             )  # fmt: skip
-    if notes.get("kubernetes.io/tls-acme") and not (notes.get(f"{PREFIX}cluster-issuer") or notes.get(f"{PREFIX}issuer")):
+    if notes.get("kubernetes.io/tls-acme") and not (
+        notes.get(f"{PREFIX}cluster-issuer") or notes.get(f"{PREFIX}issuer")
+    ):
         source.refuse(
             "kubernetes.io/tls-acme", "the issuer is the default of cert-manager's own settings",
             "Name it: cert-manager.io/cluster-issuer.", "warning",
@@ -78,8 +81,10 @@ def apply(source: Source, world: World) -> None:
         return
     if issuer(source) is None:
         source.refuse(
-            f"{PREFIX}issuer", "an Issuer makes certificates in its own namespace only, and the gateway's pods are elsewhere",
-            "Make it a ClusterIssuer, or an Issuer in the pods' namespace with a Certificate. Until then the Secret has to be"
+            f"{PREFIX}issuer",
+            "an Issuer makes certificates in its own namespace only, and the gateway's pods are elsewhere",
+            "Make it a ClusterIssuer, or an Issuer in the pods' namespace with a Certificate. Until then the Secret"
+            " has to be"
             " copied, and again after each renewal.", "warning",
         )  # fmt: skip
         for name in ANNOTATIONS:
@@ -102,8 +107,15 @@ def objects(world: World, tables: t.Sequence[Table]) -> list[Object]:
             if table.secret[1] not in names or source.target.workload_namespace == source.namespace:
                 continue
             name = credential(table.target, table.secret)
-            spec = made.setdefault((table.target.workload_namespace, name), _certificate(table, name, source, reference, world))["spec"]
-            hosts = {host for entry in source.spec["tls"] if entry.get("secretName") == table.secret[1] for host in entry.get("hosts") or ()}
+            spec = made.setdefault(
+                (table.target.workload_namespace, name), _certificate(table, name, source, reference, world)
+            )["spec"]
+            hosts = {
+                host
+                for entry in source.spec["tls"]
+                if entry.get("secretName") == table.secret[1]
+                for host in entry.get("hosts") or ()
+            }
             spec["dnsNames"] = sorted({*spec["dnsNames"], *hosts})
     return [made[key] for key in sorted(made)]
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """proxy-next-upstream*: what is tried again at another pod.
 
-Istio tries twice more by default where that is safe (connect-failure, refused-stream, unavailable, cancelled). nginx never
-repeats a POST unless `non_idempotent` is there; Envoy does not look at the method, so status codes and broken
+Istio tries twice more by default where that is safe (connect-failure, refused-stream, unavailable, cancelled). nginx
+never repeats a POST unless `non_idempotent` is there; Envoy does not look at the method, so status codes and broken
 connections are only repeated with it.
 """
 

@@ -13,26 +13,30 @@ from ._model import Source, World
 
 CODE = "protection"
 EXTERNAL = (
-    "Add the service as an extensionProvider (envoyExtAuthzHttp) to the mesh's configuration, and an AuthorizationPolicy with"
-    " action CUSTOM for this host and the gateway's pods. Then waive this."
+    "Add the service as an extensionProvider (envoyExtAuthzHttp) to the mesh's configuration, and an"
+    " AuthorizationPolicy with action CUSTOM for this host and the gateway's pods. Then waive this."
 )
-BASIC = "Let an external authorizer ask for it (AuthorizationPolicy, action CUSTOM), or the application. Then waive this."
-CLIENT = "Give the host a server of tls.mode MUTUAL in a Gateway, with the CA in NAME-cacert beside the gateway's pods. Then waive this."
+BASIC = (
+    "Let an external authorizer ask for it (AuthorizationPolicy, action CUSTOM), or the application. Then waive this."
+)
+CLIENT = (
+    "Give the host a server of tls.mode MUTUAL in a Gateway, with the CA in NAME-cacert beside the gateway's pods. Then"
+    " waive this."
+)
 LIMIT = "Add an EnvoyFilter with Envoy's local or global rate limit for this host, or waive this."
 FIREWALL = "Run a WAF as a WasmPlugin or before the gateway. Then waive this."
-_TODO = {
-    **dict.fromkeys(
-        ("auth-url", "auth-signin", "auth-signin-redirect-param", "auth-method", "auth-response-headers", "auth-request-redirect",
-         "auth-snippet", "auth-cache-key", "auth-cache-duration", "auth-proxy-set-headers", "auth-always-set-cookie",
-         "auth-keepalive", "auth-keepalive-requests", "auth-keepalive-share-vars", "auth-keepalive-timeout"), EXTERNAL),
-    **dict.fromkeys(("auth-type", "auth-secret", "auth-secret-type", "auth-realm", "satisfy"), BASIC),
-    **dict.fromkeys(("auth-tls-secret", "auth-tls-verify-client", "auth-tls-verify-depth", "auth-tls-error-page",
-                     "auth-tls-pass-certificate-to-upstream", "auth-tls-match-cn"), CLIENT),
-    **dict.fromkeys(("limit-rps", "limit-rpm", "limit-connections", "limit-burst-multiplier", "limit-rate", "limit-rate-after",
-                     "limit-whitelist", "global-rate-limit", "global-rate-limit-window", "global-rate-limit-key",
-                     "global-rate-limit-ignored-cidrs"), LIMIT),
-    **dict.fromkeys(("enable-modsecurity", "enable-owasp-core-rules", "modsecurity-snippet", "modsecurity-transaction-id"), FIREWALL),
-}  # fmt: skip
+_NAMES = {
+    EXTERNAL: """auth-url auth-signin auth-signin-redirect-param auth-method auth-response-headers auth-request-redirect
+        auth-snippet auth-cache-key auth-cache-duration auth-proxy-set-headers auth-always-set-cookie auth-keepalive
+        auth-keepalive-requests auth-keepalive-share-vars auth-keepalive-timeout""",
+    BASIC: "auth-type auth-secret auth-secret-type auth-realm satisfy",
+    CLIENT: """auth-tls-secret auth-tls-verify-client auth-tls-verify-depth auth-tls-error-page auth-tls-match-cn
+        auth-tls-pass-certificate-to-upstream""",
+    LIMIT: """limit-rps limit-rpm limit-connections limit-burst-multiplier limit-rate limit-rate-after limit-whitelist
+        global-rate-limit global-rate-limit-window global-rate-limit-key global-rate-limit-ignored-cidrs""",
+    FIREWALL: "enable-modsecurity enable-owasp-core-rules modsecurity-snippet modsecurity-transaction-id",
+}
+_TODO = {name: todo for todo, names in _NAMES.items() for name in names.split()}
 _WHY = {
     EXTERNAL: "Istio asks an external authorizer only if the mesh's configuration names it",
     BASIC: "Istio's gateways ask for no password",
@@ -62,4 +66,6 @@ def apply(source: Source, world: World) -> None:
     if source.flag("enable-global-auth") is False:
         source.not_needed("enable-global-auth", "it is off, and so is it on Istio")
     elif source.get("enable-global-auth") is not None:
-        source.refuse("enable-global-auth", "whether the controller asks somebody for leave is in its ConfigMap", EXTERNAL)
+        source.refuse(
+            "enable-global-auth", "whether the controller asks somebody for leave is in its ConfigMap", EXTERNAL
+        )

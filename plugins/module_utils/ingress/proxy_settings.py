@@ -19,22 +19,45 @@ _NOT_NEEDED = {
     "disable-proxy-intercept-errors": "Istio never replaces answers of backends",
     "connection-proxy-header": "Envoy handles connections itself",
 }  # fmt: skip
-_LOST = {
-    **dict.fromkeys(("custom-http-errors", "default-backend"), (
-        "Istio has no error pages, and no Service to ask for them", "Let the application answer with its own pages.")),
-    **dict.fromkeys(("proxy-cookie-domain", "proxy-cookie-path", "proxy-redirect-from", "proxy-redirect-to"), (
-        "Istio does not edit Location and Set-Cookie", "Let the application answer for the name and path that clients see.")),
-    **dict.fromkeys(("mirror-target", "mirror-request-body", "mirror-host"), (
-        "its target is a URL, and Istio mirrors to a Service", "Write `mirror` into the route by hand.")),
-    **dict.fromkeys(("enable-access-log", "enable-opentracing", "opentracing-trust-incoming-span", "enable-opentelemetry",
-                     "opentelemetry-trust-incoming-span", "opentelemetry-operation-name"), (
-        "logs and traces are a matter of Telemetry", "Write a Telemetry for the gateway's pods.")),
-    **dict.fromkeys(("ssl-ciphers", "ssl-prefer-server-ciphers"), (
-        "ciphers are a matter of the Gateway's server", "Set tls.cipherSuites and tls.minProtocolVersion there if needed.")),
-    **dict.fromkeys(("enable-influxdb", "influxdb-measurement", "influxdb-port", "influxdb-host", "influxdb-server-name"), (
-        "Istio has other metrics", "Use Prometheus.")),
-}  # fmt: skip
-CUSTOM_HEADERS = ("the headers are in a ConfigMap that is not read", "Write them as headers.response.set of the routes.")
+# (names, what is lost, what to do)
+_GROUPS = (
+    (
+        "custom-http-errors default-backend",
+        "Istio has no error pages, and no Service to ask for them",
+        "Let the application answer with its own pages.",
+    ),
+    (
+        "proxy-cookie-domain proxy-cookie-path proxy-redirect-from proxy-redirect-to",
+        "Istio does not edit Location and Set-Cookie",
+        "Let the application answer for the name and path that clients see.",
+    ),
+    (
+        "mirror-target mirror-request-body mirror-host",
+        "its target is a URL, and Istio mirrors to a Service",
+        "Write `mirror` into the route by hand.",
+    ),
+    (
+        "enable-access-log enable-opentracing opentracing-trust-incoming-span enable-opentelemetry"
+        " opentelemetry-trust-incoming-span opentelemetry-operation-name",
+        "logs and traces are a matter of Telemetry",
+        "Write a Telemetry for the gateway's pods.",
+    ),
+    (
+        "ssl-ciphers ssl-prefer-server-ciphers",
+        "ciphers are a matter of the Gateway's server",
+        "Set tls.cipherSuites and tls.minProtocolVersion there if needed.",
+    ),
+    (
+        "enable-influxdb influxdb-measurement influxdb-port influxdb-host influxdb-server-name",
+        "Istio has other metrics",
+        "Use Prometheus.",
+    ),
+)
+_LOST = {name: (why, todo) for names, why, todo in _GROUPS for name in names.split()}
+CUSTOM_HEADERS = (
+    "the headers are in a ConfigMap that is not read",
+    "Write them as headers.response.set of the routes.",
+)
 ANNOTATIONS = (
     {name: f"not needed: {why}" for name, why in _NOT_NEEDED.items()}
     | {name: f"not translated: {why}" for name, (why, _todo) in _LOST.items()}

@@ -49,7 +49,9 @@ def apply(source: Source, world: World) -> None:
                 if not route.first:
                     route.instead, route.backend, route.http = {"redirect": made}, None, {}
             source.translated(name, f"answered with {code}")
-            source.translated(f"{name}-code", f"{code}" if source.get(f"{name}-code") == str(code) else f"{code}, as on blue")
+            source.translated(
+                f"{name}-code", f"{code}" if source.get(f"{name}-code") == str(code) else f"{code}, as on blue"
+            )
         taken = name
 
 

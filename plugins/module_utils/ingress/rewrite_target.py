@@ -38,7 +38,9 @@ def apply(source: Source, world: World) -> None:
         )  # fmt: skip
     else:
         for route in routes:
-            route.http.setdefault("headers", {}).setdefault("request", {}).setdefault("set", {})["X-Forwarded-Prefix"] = prefix
+            route.http.setdefault("headers", {}).setdefault("request", {}).setdefault("set", {})[
+                "X-Forwarded-Prefix"
+            ] = prefix
         source.translated("x-forwarded-prefix", "sent as a request header")
 
 
@@ -63,7 +65,10 @@ def _rewrite(source: Source, target: str) -> None:
             continue
         route.rewrite = target
         if route.rewrites and not usable(route.path):
-            route.http["rewrite"] = {**route.http.get("rewrite", {}), "uriRegexRewrite": regex_rewrite(route.path, target)}
+            route.http["rewrite"] = {
+                **route.http.get("rewrite", {}),
+                "uriRegexRewrite": regex_rewrite(route.path, target),
+            }
     source.translated("rewrite-target", "the whole path is replaced; the query stays")
 
 

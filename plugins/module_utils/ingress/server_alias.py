@@ -15,19 +15,26 @@ def apply(source: Source, world: World) -> None:
     written = source.get("server-alias")
     if written is None:
         return
-    taken, hosts = world.hosts_of(source.target), [host for host in dict.fromkeys(r.host for r in source.routes) if host != ANY]
+    taken, hosts = world.hosts_of(source.target), [
+        host for host in dict.fromkeys(r.host for r in source.routes) if host != ANY
+    ]
     lost = []
     for alias in filter(None, (part.strip().lower() for part in written.replace(",", " ").split())):
         if alias in taken or (source.target.name, alias) in world.aliases or not hosts:
             lost.append(alias)
         elif alias.startswith(("~", "*")):
-            source.refuse("server-alias", f"{alias} is no single name", "Write an Ingress for the wildcard, or the names themselves.")
+            source.refuse(
+                "server-alias",
+                f"{alias} is no single name",
+                "Write an Ingress for the wildcard, or the names themselves.",
+            )
             return
         else:
             world.aliases[(source.target.name, alias)] = hosts[0]
     if len(hosts) > 1:
         source.warn("alias_of_several", "metadata.annotations[nginx.ingress.kubernetes.io/server-alias]",
-                    f"its Ingress has {len(hosts)} hosts; the names are given to the first, {hosts[0]}", "Write an Ingress for each.")  # fmt: skip
+                    f"its Ingress has {len(hosts)} hosts; the names are given to the first, {hosts[0]}",
+                    "Write an Ingress for each.")  # fmt: skip
     if lost:
         source.translated("server-alias", f"but {', '.join(lost)}, which others have already")
     source.translated("server-alias", "names of the same VirtualService")

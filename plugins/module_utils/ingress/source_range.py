@@ -4,8 +4,8 @@
 """whitelist-source-range and its likes: an AuthorizationPolicy for the gateway's pods that denies all others.
 
 It counts for the paths of the Ingress, less those that a longer path of another one takes. A regular expression can't
-be said there, so such a host needs the same ranges for all of its paths. A Host header may have a port: a name is written
-with and without one, and a wildcard, which can't be written with one, by the names that are not meant.
+be said there, so such a host needs the same ranges for all of its paths. A Host header may have a port: a name is
+written with and without one, and a wildcard, which can't be written with one, by the names that are not meant.
 """
 
 from __future__ import annotations
@@ -90,10 +90,14 @@ def objects(world: World, tables: t.Sequence[Table]) -> list[Object]:
 
 
 def _refuse(groups: dict[tuple[str, ...], list[Location]], why: str, todo: str) -> None:
-    sources = {location.route.source.key: location.route.source for locations in groups.values() for location in locations}
+    sources = {
+        location.route.source.key: location.route.source for locations in groups.values() for location in locations
+    }
     for source in sources.values():
         source.feature = CODE
-        source.refuse("allowlist-source-range" if source.get("allowlist-source-range") else "whitelist-source-range", why, todo)
+        source.refuse(
+            "allowlist-source-range" if source.get("allowlist-source-range") else "whitelist-source-range", why, todo
+        )
 
 
 def _names(world: World, table: Table) -> list[str] | None:
@@ -103,7 +107,12 @@ def _names(world: World, table: Table) -> list[str] | None:
         if ((gateway.get("spec") or {}).get("selector") or {}).items() <= table.target.selector.items()
     ]  # fmt: skip
     found = {entry.rpartition("/")[2] for server in servers for entry in server.get("hosts") or ()}
-    found |= {route.host for source in world.sources if source.target.selector == table.target.selector for route in source.routes}
+    found |= {
+        route.host
+        for source in world.sources
+        if source.target.selector == table.target.selector
+        for route in source.routes
+    }
     found |= {alias for (_gateway, alias) in world.aliases}
     found -= {table.host}
     return None if ANY in found else sorted(found)
@@ -113,10 +122,16 @@ def _path(location: Location) -> str:
     return location.value if location.kind == "exact" else f"{location.value}*"
 
 
-def _policy(table: Table, ranges: tuple[str, ...], paths: list[str] | None, others: list[str] | None, world: World) -> Object:
+def _policy(
+    table: Table, ranges: tuple[str, ...], paths: list[str] | None, others: list[str] | None, world: World
+) -> Object:
     operation: Object = {}
     if table.host.startswith("*"):
-        names = [name for host in _names(world, table) or () for name in ((host,) if host.startswith("*") else (host, f"{host}:*"))]
+        names = [
+            name
+            for host in _names(world, table) or ()
+            for name in ((host,) if host.startswith("*") else (host, f"{host}:*"))
+        ]
         if names:
             operation["notHosts"] = names
     else:

@@ -31,12 +31,15 @@ def apply(source: Source, world: World) -> None:
         what = "plain HTTP is redirected" if wanted or forced else "plain HTTP is served"
         source.translated("ssl-redirect", what if has_tls or not wanted else f"{what} if the host has a certificate")
     if forced is not None:
-        (source.translated if forced else source.not_needed)("force-ssl-redirect", "it is on" if forced else "it is off")
+        (source.translated if forced else source.not_needed)(
+            "force-ssl-redirect", "it is on" if forced else "it is off"
+        )
     source.not_needed("preserve-trailing-slash", "Envoy's redirect keeps the path as it is")
     if forced and not source.spec.get("tls"):
         source.warn(
             "redirect_without_tls", "metadata.annotations[nginx.ingress.kubernetes.io/force-ssl-redirect]",
-            "it redirects to HTTPS and has no tls: if a balancer before the gateway ends TLS and forwards plain HTTP, that"
+            "it redirects to HTTPS and has no tls: if a balancer before the gateway ends TLS and forwards plain"
+            " HTTP, that"
             " is a loop on a gateway that does not know so",
             "Serve the host's certificate at the gateway, or take the annotation away and redirect at the balancer.",
         )  # fmt: skip

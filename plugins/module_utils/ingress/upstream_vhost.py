@@ -29,7 +29,9 @@ def apply(source: Source, world: World) -> None:
         }  # fmt: skip
         filled = re.sub(r"\$(\w+)", lambda match: known.get(match[1], match[0]), host)
         if "$" in filled:
-            source.refuse("upstream-vhost", "it has variables of nginx that differ by request", "Write the name itself.")
+            source.refuse(
+                "upstream-vhost", "it has variables of nginx that differ by request", "Write the name itself."
+            )
             return
         route.http["rewrite"] = {**route.http.get("rewrite", {}), "authority": filled}
     source.translated("upstream-vhost", "the backend is asked for that name")

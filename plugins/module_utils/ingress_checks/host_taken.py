@@ -9,20 +9,27 @@ host come in an order that nobody has chosen.
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import ERROR, Finding
 from .._objects import key_of
 from .._routes import intersection, server_hosts
 from .._virtual_services import resolve
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 
 CODE = "host_taken"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     found = []
     for made in (o for o in objects if o["kind"] == "Gateway"):
+        space = made["metadata"]["namespace"]
         own = {
-            (s["port"]["number"], host) for s in made["spec"]["servers"] for host in server_hosts(s, made["metadata"]["namespace"], None)
-        }  # fmt: skip
+            (server["port"]["number"], host)
+            for server in made["spec"]["servers"]
+            for host in server_hosts(server, space, None)
+        }
         selector = made["spec"]["selector"].items()
         for other in world.gateways:
             theirs = ((other.get("spec") or {}).get("selector") or {}).items()
@@ -35,7 +42,8 @@ def check(world, tables, objects):
                         found.append(
                             Finding(
                                 CODE, ERROR, f"Gateway {key_of(other)}", "spec.servers.hosts",
-                                f"it serves {host}:{number} at the pods of {key_of(made)} already; Istio keeps the older of the two",
+                                f"it serves {host}:{number} at the pods of {key_of(made)} already; Istio keeps the"
+                                f" older",
                                 "Take the host out of it, or leave that Ingress out.",
                             )
                         )  # fmt: skip
@@ -44,15 +52,21 @@ def check(world, tables, objects):
         for other in world.virtual_services:
             spec = other.get("spec") or {}
             space = other["metadata"]["namespace"]
-            if key_of(other) == key_of(made) or gateway not in {resolve(name, space) for name in spec.get("gateways") or ()}:
+            if key_of(other) == key_of(made) or gateway not in {
+                resolve(name, space) for name in spec.get("gateways") or ()
+            }:
                 continue
-            same = [h for h in intersection(made["spec"]["hosts"], spec.get("hosts") or ()) if h in made["spec"]["hosts"] and h in spec["hosts"]]
+            same = [
+                h
+                for h in intersection(made["spec"]["hosts"], spec.get("hosts") or ())
+                if h in made["spec"]["hosts"] and h in spec["hosts"]
+            ]
             if same:
                 found.append(
                     Finding(
                         CODE, ERROR, f"VirtualService {key_of(other)}", "spec.hosts",
-                        f"it serves {', '.join(same)} on {gateway} already, beside {key_of(made)}: which comes first is a"
-                        " matter of age",
+                        f"it serves {', '.join(same)} on {gateway} already, beside {key_of(made)}: which comes"
+                        " first is a matter of age",
                         "Merge the two, or take the host out of one.",
                     )
                 )  # fmt: skip

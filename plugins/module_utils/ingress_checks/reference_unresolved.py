@@ -9,14 +9,18 @@ Gateway).
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import WARNING, Finding
 from .._objects import key_of
 from .._virtual_services import MESH, lists_of, resolve
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 
 CODE = "reference_unresolved"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     known = {key_of(g) for g in world.gateways} | {key_of(o) for o in objects if o["kind"] == "Gateway"}
     names = {target.gateway[1] for target in world.targets}
     found = []

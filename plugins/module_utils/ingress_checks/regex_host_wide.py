@@ -9,12 +9,16 @@ That is so on blue, and the conversion does the same. Who wrote the others may n
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import WARNING, Finding
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 
 CODE = "regex_host_wide"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     found = []
     for table in tables:
         routes = [location.route for location in table.locations]
@@ -23,7 +27,8 @@ def check(world, tables, objects):
         if table.regex and others:
             found += [
                 Finding(
-                    CODE, WARNING, f"Ingress {key}", "spec.rules", f"{', '.join(asking)} make regular expressions of all paths of"
+                    CODE, WARNING, f"Ingress {key}", "spec.rules",
+                    f"{', '.join(asking)} make regular expressions of all paths of"
                     f" {table.host}: its paths match any beginning, and ignore case, as on blue",
                     "Give those a host of their own if that is not meant.",
                 )

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import ERROR, WARNING, Finding
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 from ..ingress._tls import credential
 
 CODE = "secret_elsewhere"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     if world.secrets is None:
         return []
     made = {(o["metadata"]["namespace"], o["spec"]["secretName"]) for o in objects if o["kind"] == "Certificate"}
@@ -25,7 +29,9 @@ def check(world, tables, objects):
         there = table.secret in world.secrets
         found[here] = Finding(
             CODE, WARNING if there and table.secret != here else ERROR, f"Secret {'/'.join(here)}", "metadata.name",
-            f"{table.host} needs it beside the gateway's pods" + ("" if there else f", and {'/'.join(table.secret)} does not exist"),
-            f"Copy {'/'.join(table.secret)} before green has clients." if there else "Create it; blue shows its default certificate.",
+            f"{table.host} needs it beside the gateway's pods" + ("" if there else f", and {'/'.join(table.secret)}"
+            f" does not exist"),
+            f"Copy {'/'.join(table.secret)} before green has clients." if there else "Create it; blue shows its"
+            " default certificate.",
         )  # fmt: skip
     return list(found.values())

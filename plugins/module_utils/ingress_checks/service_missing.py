@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import WARNING, Finding
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 
 CODE = "service_missing"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     found = {}
     routes = [location.route for table in tables for location in table.locations]
     for route in [*routes, *(r for s in world.sources if s.canary or s.passthrough for r in s.routes)]:
@@ -19,7 +23,8 @@ def check(world, tables, objects):
             continue
         there = (backend.namespace, backend.service) in world.service_by_ref
         found[(route.source.key, route.field)] = Finding(
-            CODE, WARNING, f"Ingress {route.source.key}", f"{route.field}.backend" if "paths" in route.field else route.field,
+            CODE, WARNING, f"Ingress {route.source.key}",
+            f"{route.field}.backend" if "paths" in route.field else route.field,
             f"Service {backend.namespace}/{backend.service} has no port {backend.written}" if there
             else f"Service {backend.namespace}/{backend.service} does not exist",
             "Correct it, or remove the path.",

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import WARNING, Finding
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 from ..ingress._tls import entry_for
 
 CODE = "tls_secret_conflict"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     found = {}
     for table in tables:
         for source in {location.route.source.key: location.route.source for location in table.locations}.values():
@@ -20,7 +24,8 @@ def check(world, tables, objects):
             if name and table.secret and table.secret != (source.namespace, name):
                 found[(source.key, table.host)] = Finding(
                     CODE, WARNING, f"Ingress {source.key}", "spec.tls",
-                    f"for {table.host} it names {source.namespace}/{name}, and an older Ingress {'/'.join(table.secret)}, which counts",
+                    f"for {table.host} it names {source.namespace}/{name}, and an older Ingress"
+                    f" {'/'.join(table.secret)}, which counts",
                     "Name one of the two in both.",
                 )  # fmt: skip
     return list(found.values())

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import WARNING, Finding
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 
 CODE = "wildcard_wider"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     return [
         Finding(
             CODE, WARNING, f"Ingress {table.locations[0].route.source.key}", "spec.rules.host",

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import WARNING, Finding
 from .._objects import labels_of, selects
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 
 CODE = "workload_missing"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     found = []
     for target in {target.name: target for target in world.targets}.values():
         pods = [pod for pod in world.pods if selects(target.selector, labels_of(pod))]

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._inventory import ERROR, Finding
 from .._objects import key_of, labels_of, selects
+from ..ingress._model import Object, World
+from ..ingress._order import Table
 
 CODE = "workload_port"
 
 
-def check(world, tables, objects):
+def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
     found = []
     for made in (o for o in objects if o["kind"] == "Gateway"):
         target = next(
@@ -29,7 +33,9 @@ def check(world, tables, objects):
         ]  # fmt: skip
         if not services:
             continue  # which workload_missing speaks of, or it is reached without a Service
-        open_ports = {n for s in services for p in s["spec"].get("ports") or () for n in (p["port"], p.get("targetPort"))}
+        open_ports = {
+            n for s in services for p in s["spec"].get("ports") or () for n in (p["port"], p.get("targetPort"))
+        }
         for number in sorted({server["port"]["number"] for server in made["spec"]["servers"]} - open_ports):
             found.append(
                 Finding(

@@ -25,5 +25,7 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
             found.append(Command(f"make {title} again", f"printf %s {shlex.quote(json.dumps(body))} | k create -f -"))
         else:
             patch = json.dumps([{"op": "add", "path": "/spec", "value": item["spec"]}])
-            found.append(Command(f"give {title} its former content", f"k patch {target} --type=json -p {shlex.quote(patch)}"))
+            found.append(
+                Command(f"give {title} its former content", f"k patch {target} --type=json -p {shlex.quote(patch)}")
+            )
     return found

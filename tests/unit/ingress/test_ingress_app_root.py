@@ -20,8 +20,12 @@ def test_the_root_is_redirected_before_all_else(tls, more):
 
 
 def test_also_where_paths_are_regular_expressions():
-    result = convert(ingress(paths=[("/.*", "ImplementationSpecific", "app")], notes={"app-root": "/app", "use-regex": "true"}))
-    assert answer(result, HOST, "/", "http")["redirect"]["uri"] == "/app" and answer(result, HOST, "/x", "http")["route"]
+    result = convert(
+        ingress(paths=[("/.*", "ImplementationSpecific", "app")], notes={"app-root": "/app", "use-regex": "true"})
+    )
+    assert (
+        answer(result, HOST, "/", "http")["redirect"]["uri"] == "/app" and answer(result, HOST, "/x", "http")["route"]
+    )
 
 
 def test_what_is_no_path_is_refused():

@@ -14,7 +14,8 @@ HOST = "shop.example.com"
 def shares(notes, headers=None, main_notes=None):
     """Service -> percent that a request with these headers can reach."""
     result = convert(
-        ingress("main", [("/", "Prefix", "v1")], notes=main_notes), ingress("next", [("/", "Prefix", "v2")], notes={"canary": "true", **notes})
+        ingress("main", [("/", "Prefix", "v1")], notes=main_notes),
+        ingress("next", [("/", "Prefix", "v2")], notes={"canary": "true", **notes}),
     )
     found = answer(result, HOST, "/x", "http", headers)["route"]
     return {one["destination"]["host"].split(".")[0]: one.get("weight", 100) for one in found}
@@ -23,8 +24,10 @@ def shares(notes, headers=None, main_notes=None):
 @pytest.mark.parametrize(
     ("notes", "expected"),
     [
-        ({"canary-weight": "5"}, {"v1": 95, "v2": 5}), ({"canary-weight": "0"}, {"v1": 100}), ({"canary-weight": "100"}, {"v2": 100}),
-        ({"canary-weight": "300"}, {"v2": 100}), ({"canary-weight": "50", "canary-weight-total": "1000"}, {"v1": 95, "v2": 5}),
+        ({"canary-weight": "5"}, {"v1": 95, "v2": 5}), ({"canary-weight": "0"}, {"v1": 100}),
+        ({"canary-weight": "100"}, {"v2": 100}),
+        ({"canary-weight": "300"}, {"v2": 100}),
+        ({"canary-weight": "50", "canary-weight-total": "1000"}, {"v1": 95, "v2": 5}),
         ({"canary-weight": "1", "canary-weight-total": "3"}, {"v1": 99, "v2": 1}), ({}, {"v1": 100}),
     ],
 )  # fmt: skip
@@ -35,8 +38,10 @@ def test_weights_are_100_in_all(notes, expected):
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({}, {"v1": 90, "v2": 10}), ({"X-Try": "always"}, {"v2": 100}), ({"X-Try": "never"}, {"v1": 100}), ({"X-Try": "maybe"}, {"v1": 90, "v2": 10}),
-        ({"Cookie": "a=1; try=always"}, {"v2": 100}), ({"Cookie": "try=never; b=2"}, {"v1": 100}), ({"Cookie": "retry=always"}, {"v1": 90, "v2": 10}),
+        ({}, {"v1": 90, "v2": 10}), ({"X-Try": "always"}, {"v2": 100}), ({"X-Try": "never"}, {"v1": 100}),
+        ({"X-Try": "maybe"}, {"v1": 90, "v2": 10}),
+        ({"Cookie": "a=1; try=always"}, {"v2": 100}), ({"Cookie": "try=never; b=2"}, {"v1": 100}),
+        ({"Cookie": "retry=always"}, {"v1": 90, "v2": 10}),
         ({"Cookie": "try=alwaysx"}, {"v1": 90, "v2": 10}), ({"X-Try": "never", "Cookie": "try=always"}, {"v1": 100}),
         ({"X-Try": "always", "Cookie": "try=never"}, {"v2": 100}),
     ],
@@ -58,7 +63,9 @@ def test_a_value_or_a_pattern_takes_the_place_of_always():
 def test_settings_are_the_main_ones():
     result = convert(
         ingress("main", [("/", "Prefix", "v1")], notes={"proxy-read-timeout": "9"}),
-        ingress("next", [("/", "Prefix", "v2")], notes={"canary": "true", "canary-weight": "5", "proxy-read-timeout": "99"}),
+        ingress(
+            "next", [("/", "Prefix", "v2")], notes={"canary": "true", "canary-weight": "5", "proxy-read-timeout": "99"}
+        ),
     )
     assert [route["timeout"] for route in routes(result)] == ["9s"]
     said = {e["ingress"]: e["status"] for e in result.report if e["annotation"].endswith("read-timeout")}
@@ -82,10 +89,14 @@ def test_one_without_a_main_ingress_gets_no_request_and_says_so():
 
 def test_a_second_one_does_not_count():
     result = convert(
-        ingress("main", [("/", "Prefix", "v1")], age=9), ingress("n1", [("/", "Prefix", "v2")], notes={"canary": "true", "canary-weight": "5"}, age=2),
+        ingress("main", [("/", "Prefix", "v1")], age=9),
+        ingress("n1", [("/", "Prefix", "v2")], notes={"canary": "true", "canary-weight": "5"}, age=2),
         ingress("n2", [("/", "Prefix", "v3")], notes={"canary": "true", "canary-weight": "50"}),
     )  # fmt: skip
-    assert {one["destination"]["host"][:2] for one in routes(result)[0]["route"]} == {"v1", "v2"} and "canary_second" in codes(result)
+    assert {one["destination"]["host"][:2] for one in routes(result)[0]["route"]} == {
+        "v1",
+        "v2",
+    } and "canary_second" in codes(result)
 
 
 def test_annotations_of_a_canary_that_is_none():

@@ -10,26 +10,50 @@ HERE = {"metadata": {"namespace": "team", "name": "cert"}, "spec": {"secretName"
 
 
 def test_a_certificate_of_its_own_where_the_gateways_pods_read_it():
-    notes = {**ISSUER, "cert-manager.io/duration": "2160h", "cert-manager.io/private-key-size": "4096", "cert-manager.io/usages": "server auth, client auth"}
+    notes = {
+        **ISSUER,
+        "cert-manager.io/duration": "2160h",
+        "cert-manager.io/private-key-size": "4096",
+        "cert-manager.io/usages": "server auth, client auth",
+    }
     result = convert(ingress(notes=notes, tls="cert"), certificates=[HERE], secrets={("team", "cert")})
     certificate = only(result, "Certificate")
     assert certificate["metadata"]["namespace"] == "edge" and certificate["spec"] == {
         "secretName": "team-cert", "dnsNames": ["shop.example.com"], "duration": "2160h", "privateKey": {"size": 4096},
-        "usages": ["server auth", "client auth"], "issuerRef": {"name": "acme", "kind": "ClusterIssuer", "group": "cert-manager.io"},
+        "usages": ["server auth", "client auth"],
+        "issuerRef": {"name": "acme", "kind": "ClusterIssuer", "group": "cert-manager.io"},
     }  # fmt: skip
     assert only(result, "Gateway")["spec"]["servers"][1]["tls"]["credentialName"] == "team-cert"
     assert result.secrets == [
-        {"source": "team/cert", "target": "edge/team-cert", "by": "certificate", "gateway": "edge/public", "hosts": ["shop.example.com"], "exists": False}
+        {
+            "source": "team/cert",
+            "target": "edge/team-cert",
+            "by": "certificate",
+            "gateway": "edge/public",
+            "hosts": ["shop.example.com"],
+            "exists": False,
+        }
     ]
     assert {status(result, name) for name in notes} == {"translated"}
     assert not {"secret_elsewhere", "certificate_elsewhere"} & codes(result)
 
 
 def test_an_issuer_of_one_namespace_can_not_make_one_elsewhere():
-    result = convert(ingress(notes={"cert-manager.io/issuer": "mine"}, tls="cert"), certificates=[HERE], secrets={("team", "cert")})
+    result = convert(
+        ingress(notes={"cert-manager.io/issuer": "mine"}, tls="cert"), certificates=[HERE], secrets={("team", "cert")}
+    )
     assert not made(result, "Certificate") and status(result, "cert-manager.io/issuer") == "not_translated"
     assert {"secret_elsewhere", "certificate_elsewhere"} <= codes(result) and result.secrets[0]["by"] == "copy"
-    other = convert(ingress(notes={"cert-manager.io/issuer": "x", "cert-manager.io/issuer-kind": "AWSPCAClusterIssuer", "cert-manager.io/issuer-group": "g"}, tls="cert"))
+    other = convert(
+        ingress(
+            notes={
+                "cert-manager.io/issuer": "x",
+                "cert-manager.io/issuer-kind": "AWSPCAClusterIssuer",
+                "cert-manager.io/issuer-group": "g",
+            },
+            tls="cert",
+        )
+    )
     assert only(other, "Certificate")["spec"]["issuerRef"] == {"name": "x", "kind": "AWSPCAClusterIssuer", "group": "g"}
 
 

@@ -13,15 +13,22 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.ingress import cors
 def test_the_defaults_are_blues():
     result = convert(ingress(notes={"enable-cors": "true"}))
     policy = routes(result)[0]["corsPolicy"]
-    assert policy["allowOrigins"] == [{"exact": "*"}] and policy["allowCredentials"] is True and policy["maxAge"] == "1728000s"
-    assert policy["allowMethods"] == ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"] and "exposeHeaders" not in policy
+    assert (
+        policy["allowOrigins"] == [{"exact": "*"}]
+        and policy["allowCredentials"] is True
+        and policy["maxAge"] == "1728000s"
+    )
+    assert (
+        policy["allowMethods"] == ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"] and "exposeHeaders" not in policy
+    )
     assert status(result, "enable-cors") == "translated"
 
 
 def test_all_of_it():
     notes = {
         "enable-cors": "true", "cors-allow-origin": "https://a.test, https://*.b.test", "cors-allow-methods": "GET",
-        "cors-allow-headers": "X-A,X-B", "cors-expose-headers": "X-C", "cors-allow-credentials": "false", "cors-max-age": "60",
+        "cors-allow-headers": "X-A,X-B", "cors-expose-headers": "X-C", "cors-allow-credentials": "false",
+        "cors-max-age": "60",
     }  # fmt: skip
     result = convert(ingress(notes=notes))
     origins = [{"exact": "https://a.test"}, {"regex": r"https://[A-Za-z0-9-]+\.b\.test"}]
@@ -34,7 +41,10 @@ def test_all_of_it():
 
 def test_a_wildcard_is_one_label():
     pattern = cors.origin("https://*.b.test:8443")["regex"]
-    asked = {o: bool(re.fullmatch(pattern, o)) for o in ("https://x.b.test:8443", "https://x.y.b.test:8443", "https://xb.test:8443")}
+    asked = {
+        o: bool(re.fullmatch(pattern, o))
+        for o in ("https://x.b.test:8443", "https://x.y.b.test:8443", "https://xb.test:8443")
+    }
     assert list(asked.values()) == [True, False, False]
 
 

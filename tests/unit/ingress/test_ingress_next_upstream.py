@@ -14,8 +14,14 @@ from fake_ingress import convert, ingress, routes, status
         ({"proxy-next-upstream": "off"}, {"attempts": 0}),
         ({"proxy-next-upstream-tries": "1"}, {"attempts": 0}),
         ({"proxy-next-upstream-tries": "4"}, {"attempts": 3, "retryOn": "connect-failure,refused-stream"}),
-        ({"proxy-next-upstream": "error timeout", "proxy-next-upstream-tries": "0"}, {"attempts": 2, "retryOn": "connect-failure,refused-stream"}),
-        ({"proxy-next-upstream": "error http_502 non_idempotent"}, {"attempts": 2, "retryOn": "connect-failure,refused-stream,reset,502"}),
+        (
+            {"proxy-next-upstream": "error timeout", "proxy-next-upstream-tries": "0"},
+            {"attempts": 2, "retryOn": "connect-failure,refused-stream"},
+        ),
+        (
+            {"proxy-next-upstream": "error http_502 non_idempotent"},
+            {"attempts": 2, "retryOn": "connect-failure,refused-stream,reset,502"},
+        ),
     ],
 )  # fmt: skip
 def test_what_is_tried_again(notes, retries):
@@ -31,5 +37,11 @@ def test_a_post_is_not_repeated_on_green_that_was_not_on_blue():
 
 
 def test_a_limit_for_all_tries():
-    assert status(convert(ingress(notes={"proxy-next-upstream-timeout": "0"})), "proxy-next-upstream-timeout") == "not_needed"
-    assert status(convert(ingress(notes={"proxy-next-upstream-timeout": "9"})), "proxy-next-upstream-timeout") == "not_translated"
+    assert (
+        status(convert(ingress(notes={"proxy-next-upstream-timeout": "0"})), "proxy-next-upstream-timeout")
+        == "not_needed"
+    )
+    assert (
+        status(convert(ingress(notes={"proxy-next-upstream-timeout": "9"})), "proxy-next-upstream-timeout")
+        == "not_translated"
+    )

@@ -9,7 +9,11 @@ from fake_ingress import convert, ingress, only, status
 def test_tls_reaches_the_backend_as_it_is():
     result = convert(ingress(notes={"ssl-passthrough": "true"}))
     (server,) = only(result, "Gateway")["spec"]["servers"]
-    assert server == {"port": {"number": 443, "name": "tls-passthrough", "protocol": "TLS"}, "hosts": ["shop.example.com"], "tls": {"mode": "PASSTHROUGH"}}
+    assert server == {
+        "port": {"number": 443, "name": "tls-passthrough", "protocol": "TLS"},
+        "hosts": ["shop.example.com"],
+        "tls": {"mode": "PASSTHROUGH"},
+    }
     (route,) = only(result, "VirtualService")["spec"]["tls"]
     assert route["match"] == [{"port": 443, "sniHosts": ["shop.example.com"]}]
     assert route["route"] == [{"destination": {"host": "web.team.svc.cluster.local", "port": {"number": 80}}}]

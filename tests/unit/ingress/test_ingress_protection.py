@@ -20,11 +20,22 @@ from fake_ingress import codes, convert, ingress, status
 )
 def test_what_keeps_people_out_is_never_lost_in_silence(notes):
     result = convert(ingress(notes=notes))
-    assert {status(result, name) for name in notes} == {"not_translated"} and "annotation_protection" in codes(result, "error")
+    assert {status(result, name) for name in notes} == {"not_translated"} and "annotation_protection" in codes(
+        result, "error"
+    )
     standing, waived, unused = result.split(["annotation_protection:team/shop"])
     assert waived and not unused and "annotation_protection" not in {f.code for f in standing}
 
 
-@pytest.mark.parametrize("notes", [{"auth-signin": "x"}, {"auth-realm": "x"}, {"limit-rps": "0"}, {"enable-modsecurity": "false"}, {"enable-global-auth": "false"}])
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {"auth-signin": "x"},
+        {"auth-realm": "x"},
+        {"limit-rps": "0"},
+        {"enable-modsecurity": "false"},
+        {"enable-global-auth": "false"},
+    ],
+)
 def test_what_does_nothing_is_not_needed(notes):
     assert {status(convert(ingress(notes=notes)), name) for name in notes} == {"not_needed"}

@@ -33,7 +33,8 @@ def test_the_url_as_istio_has_it(url, expected):
     [
         ({"permanent-redirect": "/a"}, 301), ({"permanent-redirect": "/a", "permanent-redirect-code": "308"}, 308),
         ({"permanent-redirect": "/a", "permanent-redirect-code": "200"}, 301), ({"temporal-redirect": "/a"}, 302),
-        ({"temporal-redirect": "/a", "permanent-redirect": "/b"}, 302), ({"temporal-redirect": "/a", "temporal-redirect-code": "307"}, 307),
+        ({"temporal-redirect": "/a", "permanent-redirect": "/b"}, 302),
+        ({"temporal-redirect": "/a", "temporal-redirect-code": "307"}, 307),
     ],
 )  # fmt: skip
 def test_it_answers_in_the_place_of_the_backend_on_both_ports(notes, code):
@@ -44,7 +45,9 @@ def test_it_answers_in_the_place_of_the_backend_on_both_ports(notes, code):
     assert {status(result, name) for name in notes} <= {"translated", "not_needed"}
 
 
-@pytest.mark.parametrize("notes", [{"permanent-redirect": "https://$host/"}, {"permanent-redirect": "/a", "permanent-redirect-code": "304"}])
+@pytest.mark.parametrize(
+    "notes", [{"permanent-redirect": "https://$host/"}, {"permanent-redirect": "/a", "permanent-redirect-code": "304"}]
+)
 def test_what_envoy_can_not_say_is_an_error(notes):
     result = convert(ingress(notes=notes))
     assert status(result, "permanent-redirect") == "not_translated" and "annotation_redirect" in codes(result, "error")

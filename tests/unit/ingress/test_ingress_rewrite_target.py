@@ -42,10 +42,15 @@ def test_it_does_what_nginx_does(rest, target):
 
 
 def test_it_is_written_and_makes_the_path_a_regular_expression():
-    result = convert(ingress(paths=[("/api(/|$)(.*)", "ImplementationSpecific", "api")], notes={"rewrite-target": "/$2"}))
+    result = convert(
+        ingress(paths=[("/api(/|$)(.*)", "ImplementationSpecific", "api")], notes={"rewrite-target": "/$2"})
+    )
     (route,) = routes(result)
     assert route["rewrite"] == {"uriRegexRewrite": {"match": "(?i)^/api(/|$)(.*).*$", "rewrite": "/\\2"}}
-    assert route["match"] == [{"uri": {"regex": "(?i)/api(/|$)(.*).*"}}] and status(result, "rewrite-target") == "translated"
+    assert (
+        route["match"] == [{"uri": {"regex": "(?i)/api(/|$)(.*).*"}}]
+        and status(result, "rewrite-target") == "translated"
+    )
 
 
 def test_a_target_that_is_the_path_itself_changes_nothing():
@@ -56,7 +61,9 @@ def test_a_target_that_is_the_path_itself_changes_nothing():
 @pytest.mark.parametrize("target", ["https://other.test/$1", "/x?y=1", "/$uri", "/$host/x"])
 def test_what_can_not_be_said_is_an_error(target):
     result = convert(ingress(notes={"rewrite-target": target}))
-    assert status(result, "rewrite-target") == "not_translated" and "annotation_rewrite_target" in codes(result, "error")
+    assert status(result, "rewrite-target") == "not_translated" and "annotation_rewrite_target" in codes(
+        result, "error"
+    )
 
 
 def test_the_prefix_is_sent_where_there_is_a_rewrite():
@@ -64,4 +71,10 @@ def test_the_prefix_is_sent_where_there_is_a_rewrite():
     result = convert(ingress(paths=[("/api/(.*)", "ImplementationSpecific", "api")], notes=notes))
     assert routes(result)[0]["headers"] == {"request": {"set": {"X-Forwarded-Prefix": "/api"}}}
     assert status(convert(ingress(notes={"x-forwarded-prefix": "/api"})), "x-forwarded-prefix") == "not_needed"
-    assert status(convert(ingress(paths=[("/a(.*)", "Prefix", "a")], notes={**notes, "x-forwarded-prefix": "/$1"})), "x-forwarded-prefix") == "not_translated"
+    assert (
+        status(
+            convert(ingress(paths=[("/a(.*)", "Prefix", "a")], notes={**notes, "x-forwarded-prefix": "/$1"})),
+            "x-forwarded-prefix",
+        )
+        == "not_translated"
+    )

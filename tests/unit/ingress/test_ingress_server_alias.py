@@ -14,7 +14,10 @@ def test_more_names_for_one_host_with_its_certificate():
 
 
 def test_a_name_that_has_an_ingress_is_not_an_alias():
-    result = convert(ingress("one", notes={"server-alias": "other.test"}), ingress("two", [("/", "Prefix", "two")], host="other.test"))
+    result = convert(
+        ingress("one", notes={"server-alias": "other.test"}),
+        ingress("two", [("/", "Prefix", "two")], host="other.test"),
+    )
     assert backend(answer(result, "other.test", scheme="http")) == "team/two"
 
 

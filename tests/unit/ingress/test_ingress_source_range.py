@@ -37,7 +37,8 @@ def test_some_of_its_paths_and_not_the_longer_ones_of_others():
 
 def test_some_paths_of_a_host_of_regular_expressions_are_an_error_and_not_open():
     result = convert(
-        ingress("guarded", [("/a.*", "ImplementationSpecific", "a")], notes={**NOTES, "use-regex": "true"}), ingress("open", [("/", "Prefix", "web")])
+        ingress("guarded", [("/a.*", "ImplementationSpecific", "a")], notes={**NOTES, "use-regex": "true"}),
+        ingress("open", [("/", "Prefix", "web")]),
     )
     assert not made(result, "AuthorizationPolicy") and status(result, "whitelist-source-range") == "not_translated"
     assert "annotation_source_range" in codes(result, "error")
@@ -45,24 +46,36 @@ def test_some_paths_of_a_host_of_regular_expressions_are_an_error_and_not_open()
 
 def test_two_lists_for_one_host():
     result = convert(
-        ingress("a", [("/a", "Prefix", "a")], notes=NOTES), ingress("b", [("/a/b", "Prefix", "b")], notes={"allowlist-source-range": "::1/128"})
+        ingress("a", [("/a", "Prefix", "a")], notes=NOTES),
+        ingress("b", [("/a/b", "Prefix", "b")], notes={"allowlist-source-range": "::1/128"}),
     )
-    rules = {tuple(p["spec"]["rules"][0]["from"][0]["source"]["notRemoteIpBlocks"]): p["spec"]["rules"][0]["to"][0]["operation"] for p in made(result, "AuthorizationPolicy")}
+    rules = {
+        tuple(p["spec"]["rules"][0]["from"][0]["source"]["notRemoteIpBlocks"]): p["spec"]["rules"][0]["to"][0][
+            "operation"
+        ]
+        for p in made(result, "AuthorizationPolicy")
+    }
     assert rules[tuple(RANGES)]["notPaths"] == ["/a/b", "/a/b/*"] and rules[("::1/128",)]["paths"] == ["/a/b", "/a/b/*"]
 
 
 @pytest.mark.parametrize("notes", [{"whitelist-source-range": "office"}, {"denylist-source-range": "10.0.0.0/8"}])
 def test_what_is_not_understood_is_an_error(notes):
     result = convert(ingress(notes=notes))
-    assert {status(result, name) for name in notes} == {"not_translated"} and "annotation_source_range" in codes(result, "error")
+    assert {status(result, name) for name in notes} == {"not_translated"} and "annotation_source_range" in codes(
+        result, "error"
+    )
 
 
 def test_a_wildcard_is_guarded_by_the_names_that_are_not_meant():
-    result = convert(ingress("wild", host="*.a.test", notes=NOTES), ingress("name", host="b.a.test"), ingress("other", host="c.test"))
+    result = convert(
+        ingress("wild", host="*.a.test", notes=NOTES), ingress("name", host="b.a.test"), ingress("other", host="c.test")
+    )
     assert operation(result) == {"notHosts": ["b.a.test", "b.a.test:*", "c.test", "c.test:*"]}
     both = convert(ingress("wild", host="*.a.test", notes=NOTES), ingress("any", host=None))
     assert not made(both, "AuthorizationPolicy") and "annotation_source_range" in codes(both, "error")
 
 
 def test_a_rule_without_host_is_not_for_the_hosts_that_have_rules():
-    assert operation(convert(ingress("any", host=None, notes=NOTES), ingress("b", host="b.test"))) == {"notHosts": ["b.test", "b.test:*"]}
+    assert operation(convert(ingress("any", host=None, notes=NOTES), ingress("b", host="b.test"))) == {
+        "notHosts": ["b.test", "b.test:*"]
+    }

@@ -16,8 +16,10 @@ def redirected(result, path="/"):
 @pytest.mark.parametrize(
     ("notes", "tls", "expected"),
     [
-        ({}, "cert", HTTPS), ({}, None, None), ({"ssl-redirect": "false"}, "cert", None), ({"ssl-redirect": "true"}, None, None),
-        ({"force-ssl-redirect": "true"}, None, HTTPS), ({"force-ssl-redirect": "true", "ssl-redirect": "false"}, "cert", HTTPS),
+        ({}, "cert", HTTPS), ({}, None, None), ({"ssl-redirect": "false"}, "cert", None),
+        ({"ssl-redirect": "true"}, None, None),
+        ({"force-ssl-redirect": "true"}, None, HTTPS),
+        ({"force-ssl-redirect": "true", "ssl-redirect": "false"}, "cert", HTTPS),
         ({"ssl-redirect": "yes"}, "cert", HTTPS),
     ],
 )  # fmt: skip
@@ -34,7 +36,8 @@ def test_a_host_that_redirects_everywhere_does_so_for_paths_that_nobody_serves_t
 
 def test_a_path_that_does_not_is_served_beside_others_that_do():
     result = convert(
-        ingress("a", [("/", "Prefix", "web")], tls="cert"), ingress("b", [("/plain", "Prefix", "p")], notes={"ssl-redirect": "false"})
+        ingress("a", [("/", "Prefix", "web")], tls="cert"),
+        ingress("b", [("/plain", "Prefix", "p")], notes={"ssl-redirect": "false"}),
     )
     assert redirected(result, "/x") == HTTPS and redirected(result, "/plain/x") is None
     assert answer(result, "shop.example.com", "/plain/x", "http")["route"]
@@ -42,7 +45,11 @@ def test_a_path_that_does_not_is_served_beside_others_that_do():
 
 
 def test_the_report_says_what_was_made_of_it():
-    result = convert(ingress(notes={"ssl-redirect": "true", "force-ssl-redirect": "false", "preserve-trailing-slash": "true"}, tls="c"))
+    result = convert(
+        ingress(
+            notes={"ssl-redirect": "true", "force-ssl-redirect": "false", "preserve-trailing-slash": "true"}, tls="c"
+        )
+    )
     assert [status(result, n) for n in ("ssl-redirect", "force-ssl-redirect", "preserve-trailing-slash")] == [
         "translated", "not_needed", "not_needed",
     ]  # fmt: skip

@@ -7,14 +7,21 @@ import pytest
 from fake_ingress import convert, ingress, routes, status
 
 
-@pytest.mark.parametrize(("written", "sent"), [("inner.test", "inner.test"), ("$service_name.$namespace.svc", "web.team.svc")])
+@pytest.mark.parametrize(
+    ("written", "sent"), [("inner.test", "inner.test"), ("$service_name.$namespace.svc", "web.team.svc")]
+)
 def test_the_backend_is_asked_for_that_name(written, sent):
     result = convert(ingress(notes={"upstream-vhost": written}))
     assert routes(result)[0]["rewrite"] == {"authority": sent} and status(result, "upstream-vhost") == "translated"
 
 
 def test_beside_a_rewrite_both_count():
-    result = convert(ingress(paths=[("/a(.*)", "ImplementationSpecific", "web")], notes={"upstream-vhost": "x.test", "rewrite-target": "/$1"}))
+    result = convert(
+        ingress(
+            paths=[("/a(.*)", "ImplementationSpecific", "web")],
+            notes={"upstream-vhost": "x.test", "rewrite-target": "/$1"},
+        )
+    )
     assert set(routes(result)[0]["rewrite"]) == {"authority", "uriRegexRewrite"}
 
 

@@ -18,4 +18,6 @@ def test_the_other_name_is_redirected(host, other):
 def test_not_where_it_has_an_ingress_or_for_wildcards():
     both = convert(ingress("a", host="x.test", notes={"from-to-www-redirect": "true"}), ingress("b", host="www.x.test"))
     assert answer(both, "www.x.test", scheme="http")["route"] and status(both, "from-to-www-redirect") == "not_needed"
-    assert only(convert(ingress(host="*.x.test", notes={"from-to-www-redirect": "true"})), "VirtualService")["spec"]["hosts"] == ["*.x.test"]
+    assert only(convert(ingress(host="*.x.test", notes={"from-to-www-redirect": "true"})), "VirtualService")["spec"][
+        "hosts"
+    ] == ["*.x.test"]
