@@ -256,6 +256,13 @@ def test_names_that_would_be_the_same_are_told_apart():
     assert len(names) == 2 and all(name.startswith("public-a-b-test-") for name in names)
 
 
+def test_gateways_of_one_name_in_two_namespaces_have_routes_of_their_own():
+    other = Target("internal", ("inner", "public"), {"istio": "inner"}, "inner")
+    result = convert(ingress("a"), ingress("b", class_name="internal"), targets=[PUBLIC, other])
+    found = {v["metadata"]["name"]: v["spec"]["gateways"] for v in made(result, "VirtualService")}
+    assert sorted(found.values()) == [["edge/public"], ["inner/public"]]
+
+
 def test_a_port_by_name_is_its_number_and_one_that_is_not_known_is_503_as_on_blue():
     item = ingress(paths=[("/ok", "Exact", "web"), ("/lost", "Exact", "web")])
     ports = [entry["backend"]["service"] for entry in item["spec"]["rules"][0]["http"]["paths"]]
@@ -405,3 +412,12 @@ def test_a_certificate_that_is_renewed_elsewhere():
         finding("certificate_elsewhere", ingress(tls="cert"), certificates=[certificate]).object
         == "Certificate team/shop"
     )
+
+
+def test_one_certificate_for_a_wildcard_and_for_names_within_it():
+    shared = convert(ingress("wild", host="*.a.test", tls="c"), ingress("name", host="b.a.test", tls="c"))
+    (found,) = [f for f in shared.findings if f.code == "connection_reuse"]
+    assert found.object == "Gateway edge/public-wildcard-a-test" and "edge/public:" in found.found
+    own = convert(ingress("wild", host="*.a.test", tls="c"), ingress("name", host="b.a.test", tls="d"))
+    assert "connection_reuse" not in codes(own)
+    assert "connection_reuse" not in codes(convert(ingress("a", host="a.test", tls="c"), ingress("b", host="b.test", tls="c")))

@@ -6,6 +6,7 @@ each Service that needs one."""
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
 import re
@@ -95,11 +96,10 @@ def _append(found: list[Object], route: Route, match: Object, action: Object) ->
 
 
 def virtual_services(world: World, tables: t.Sequence[Table]) -> list[Object]:
-    names = [f"{table.target.gateway[1]}-{host_name(table.host)}" for table in tables]
+    through = passthrough(world)
+    names = _names([(table.target, table.host) for table in tables], "")
     found = []
     for table, name in zip(tables, names):
-        if names.count(name) > 1:  # two hosts that differ in what names can't have
-            name = f"{name}-{hashlib.sha256(table.host.encode()).hexdigest()[:6]}"
         sources = _sources(table)
         spaces = sorted({source.namespace for source in sources})
         if len(spaces) > 1:
@@ -112,14 +112,22 @@ def virtual_services(world: World, tables: t.Sequence[Table]) -> list[Object]:
         http = http_routes(table, world)
         if http:
             found.append(_virtual_service(world, table.target, sources, name, table.hosts, {"http": http}))
-    for target, host, route in passthrough(world):
+    names = _names([(target, host) for target, host, _route in through], "-tls")
+    for (target, host, route), name in zip(through, names):
         tls = [{
             "match": [{"port": target.https_port, "sniHosts": [host]}],
             "route": [{"destination": destination(t.cast(Backend, route.backend), world)}],
         }]  # fmt: skip
-        name = f"{target.gateway[1]}-{host_name(host)}-tls"
         found.append(_virtual_service(world, target, [route.source], name, [host], {"tls": tls}))
     return found
+
+
+def _names(places: t.Sequence[tuple[Target, str]], end: str) -> list[str]:
+    """A name for each Gateway and host; where several would have the same one, each ends with a digest of its own."""
+    plain = [f"{target.gateway[1]}-{host_name(host)}{end}" for target, host in places]
+    times = collections.Counter(plain)
+    digests = [hashlib.sha256(f"{target.name} {host}".encode()).hexdigest()[:6] for target, host in places]
+    return [f"{name}-{digest}" if times[name] > 1 else name for name, digest in zip(plain, digests)]
 
 
 def _sources(table: Table) -> list[Source]:

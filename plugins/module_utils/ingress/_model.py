@@ -213,16 +213,13 @@ class World:
     cluster_domain: str = "cluster.local"
     marks: dict[str, str] = dataclasses.field(default_factory=dict)
     canaries: dict[tuple[str, Backend], Canary] = dataclasses.field(default_factory=dict)  # by class and main backend
+    hosts: set[tuple[str, str]] = dataclasses.field(default_factory=set)  # (Gateway, host) of every rule
     aliases: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)  # (Gateway, alias) -> host
     findings: list[Finding] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def service_by_ref(self) -> dict[Ref, Object]:
         return {ref_of(service): service for service in self.services}
-
-    def hosts_of(self, target: Target) -> set[str]:
-        """Hosts of rules that come to this Gateway."""
-        return {route.host for s in self.sources if s.target.name == target.name for route in s.routes}
 
     def backend(self, namespace: str, written: Object) -> Backend | None:
         """What `backend` of an Ingress means; None for a resource, which is no Service."""

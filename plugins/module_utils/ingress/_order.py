@@ -215,11 +215,13 @@ def tables(world: World) -> list[Table]:
         targets[source.target.name] = source.target
         for route in source.routes:
             by_host.setdefault((source.target.name, route.host), []).append(route)
+    aliases: dict[tuple[str, str], list[str]] = {}
+    for (gateway, alias), host in world.aliases.items():
+        aliases.setdefault((gateway, host), []).append(alias)
     found = []
     for (gateway, host), routes in sorted(
         by_host.items(), key=lambda entry: (entry[0][0], entry[0][1] == ANY, entry[0][1])
     ):
         locations, regex = locations_of(routes, world.findings.append)
-        aliases = [alias for (name, alias), of in world.aliases.items() if (name, of) == (gateway, host)]
-        found.append(Table(targets[gateway], host, locations, regex, aliases))
+        found.append(Table(targets[gateway], host, locations, regex, aliases.get((gateway, host), [])))
     return found

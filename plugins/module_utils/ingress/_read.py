@@ -73,6 +73,8 @@ def read_routes(world: World) -> None:
         for i, rule in enumerate(spec.get("rules") or ()):
             host = (rule.get("host") or ANY).lower()
             hosts[host] = None
+            if not source.canary:
+                world.hosts.add((source.target.name, host))
             for j, path in enumerate((rule.get("http") or {}).get("paths") or ()):
                 _add(
                     world, source, f"spec.rules[{i}].http.paths[{j}]", host, path.get("path") or "/",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ._model import Object, Source, World
+from ._model import ANY, Object, Source, World
 from ._order import Table
 from ._tls import credential
 
@@ -95,28 +95,24 @@ def apply(source: Source, world: World) -> None:
 
 
 def objects(world: World, tables: t.Sequence[Table]) -> list[Object]:
+    asking: dict[tuple[str, str, str], list[tuple[Source, Object, list[str]]]] = {}
+    for source in world.sources:
+        reference = issuer(source)
+        if reference is None or source.target.workload_namespace == source.namespace:
+            continue
+        for entry in source.spec.get("tls") or ():
+            where = (source.target.name, source.namespace, entry.get("secretName") or "")
+            asking.setdefault(where, []).append((source, reference, entry.get("hosts") or []))
     made: dict[tuple[str, str], Object] = {}
     for table in tables:
-        if table.secret is None:
-            continue
-        for source in world.sources:
-            names = {entry.get("secretName") for entry in source.spec.get("tls") or ()}
-            reference = issuer(source)
-            if source.target.name != table.target.name or source.namespace != table.secret[0] or reference is None:
-                continue
-            if table.secret[1] not in names or source.target.workload_namespace == source.namespace:
-                continue
-            name = credential(table.target, table.secret)
-            spec = made.setdefault(
-                (table.target.workload_namespace, name), _certificate(table, name, source, reference, world)
-            )["spec"]
-            hosts = {
-                host
-                for entry in source.spec["tls"]
-                if entry.get("secretName") == table.secret[1]
-                for host in entry.get("hosts") or ()
-            }
-            spec["dnsNames"] = sorted({*spec["dnsNames"], *hosts})
+        for source, reference, hosts in asking.get((table.target.name, *(table.secret or ("", ""))), ()):
+            name = credential(table.target, t.cast("tuple[str, str]", table.secret))
+            key = (table.target.workload_namespace, name)
+            if key not in made:
+                made[key] = _certificate(table, name, source, reference, world)
+            spec = made[key]["spec"]
+            named = hosts or [host for host in table.hosts if host != ANY]
+            spec["dnsNames"] = sorted({*spec["dnsNames"], *named})
     return [made[key] for key in sorted(made)]
 
 

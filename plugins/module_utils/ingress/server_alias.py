@@ -15,12 +15,11 @@ def apply(source: Source, world: World) -> None:
     written = source.get("server-alias")
     if written is None:
         return
-    taken, hosts = world.hosts_of(source.target), [
-        host for host in dict.fromkeys(r.host for r in source.routes) if host != ANY
-    ]
+    hosts = [host for host in dict.fromkeys(route.host for route in source.routes) if host != ANY]
     lost = []
     for alias in filter(None, (part.strip().lower() for part in written.replace(",", " ").split())):
-        if alias in taken or (source.target.name, alias) in world.aliases or not hosts:
+        place = (source.target.name, alias)
+        if place in world.hosts or place in world.aliases or not hosts:
             lost.append(alias)
         elif alias.startswith(("~", "*")):
             source.refuse(
@@ -30,7 +29,7 @@ def apply(source: Source, world: World) -> None:
             )
             return
         else:
-            world.aliases[(source.target.name, alias)] = hosts[0]
+            world.aliases[place] = hosts[0]
     if len(hosts) > 1:
         source.warn("alias_of_several", "metadata.annotations[nginx.ingress.kubernetes.io/server-alias]",
                     f"its Ingress has {len(hosts)} hosts; the names are given to the first, {hosts[0]}",

@@ -66,8 +66,7 @@ def objects(world: World, tables: t.Sequence[Table]) -> list[Object]:
                 groups.setdefault(location.route.ranges, []).append(location)
         if not groups:
             continue
-        others = _names(world, table)
-        if table.host.startswith("*") and others is None:
+        if table.host.startswith("*") and _names(world, table) is None:
             _refuse(groups, f"{table.host} can't be told from the rule without host", "Name the hosts.")
             continue
         whole = len(groups) == 1 and all(entry.route.ranges for entry in table.locations)

@@ -16,15 +16,19 @@ def apply(source: Source, world: World) -> None:
     if not on:
         source.not_needed("from-to-www-redirect", "it is off")
         return
-    taken, made = world.hosts_of(source.target), []
+    made = []
     for host in list(dict.fromkeys(route.host for route in source.routes)):
         other = host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
-        if host.startswith("*") or host == ANY or other in taken or (source.target.name, other) in world.aliases:
+        place = (source.target.name, other)
+        if host.startswith("*") or host == ANY or place in world.hosts or place in world.aliases:
             continue
+        world.hosts.add(place)
         redirect = {"redirect": {"authority": host, "redirectCode": 308}}
         source.routes.append(Route(source, "from-to-www-redirect", other, "/", PREFIX, None, instead=redirect))
         made.append(other)
     if made:
         source.translated("from-to-www-redirect", f"{', '.join(made)} redirected; a certificate must have the name")
     else:
-        source.not_needed("from-to-www-redirect", "the other name has an Ingress of its own, or the host is a wildcard")
+        source.not_needed(
+            "from-to-www-redirect", "the other name is served or redirected already, or the host is a wildcard"
+        )

@@ -15,6 +15,7 @@ import typing as t
 from .._inventory import Finding
 from . import (
     certificate_elsewhere,
+    connection_reuse,
     host_taken,
     http01_solver,
     passthrough_beside,
@@ -31,6 +32,7 @@ from . import (
 
 CHECKS = (
     certificate_elsewhere,
+    connection_reuse,
     host_taken,
     http01_solver,
     passthrough_beside,

@@ -13,7 +13,7 @@ import typing as t
 
 from .._inventory import ERROR, Finding
 from .._objects import key_of
-from .._routes import intersection, server_hosts
+from .._routes import server_hosts
 from .._virtual_services import resolve
 from ..ingress._model import Object, World
 from ..ingress._order import Table
@@ -47,24 +47,23 @@ def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) 
                                 "Take the host out of it, or leave that Ingress out.",
                             )
                         )  # fmt: skip
+    serving: dict[tuple[str | None, str], list[Object]] = {}
+    for other in world.virtual_services:
+        spec, space = other.get("spec") or {}, other["metadata"]["namespace"]
+        for gateway in {resolve(name, space) for name in spec.get("gateways") or ()}:
+            for host in spec.get("hosts") or ():
+                serving.setdefault((gateway, host), []).append(other)
     for made in (o for o in objects if o["kind"] == "VirtualService"):
         (gateway,) = made["spec"]["gateways"]
-        for other in world.virtual_services:
-            spec = other.get("spec") or {}
-            space = other["metadata"]["namespace"]
-            if key_of(other) == key_of(made) or gateway not in {
-                resolve(name, space) for name in spec.get("gateways") or ()
-            }:
-                continue
-            same = [
-                h
-                for h in intersection(made["spec"]["hosts"], spec.get("hosts") or ())
-                if h in made["spec"]["hosts"] and h in spec["hosts"]
-            ]
-            if same:
+        others: dict[str, list[str]] = {}
+        for host in made["spec"]["hosts"]:
+            for other in serving.get((gateway, host), ()):
+                others.setdefault(key_of(other), []).append(host)
+        for key, same in others.items():
+            if key != key_of(made):
                 found.append(
                     Finding(
-                        CODE, ERROR, f"VirtualService {key_of(other)}", "spec.hosts",
+                        CODE, ERROR, f"VirtualService {key}", "spec.hosts",
                         f"it serves {', '.join(same)} on {gateway} already, beside {key_of(made)}: which comes"
                         " first is a matter of age",
                         "Merge the two, or take the host out of one.",
