@@ -420,4 +420,6 @@ def test_one_certificate_for_a_wildcard_and_for_names_within_it():
     assert found.object == "Gateway edge/public-wildcard-a-test" and "edge/public:" in found.found
     own = convert(ingress("wild", host="*.a.test", tls="c"), ingress("name", host="b.a.test", tls="d"))
     assert "connection_reuse" not in codes(own)
-    assert "connection_reuse" not in codes(convert(ingress("a", host="a.test", tls="c"), ingress("b", host="b.test", tls="c")))
+    assert "connection_reuse" not in codes(
+        convert(ingress("a", host="a.test", tls="c"), ingress("b", host="b.test", tls="c"))
+    )

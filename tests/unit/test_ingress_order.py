@@ -117,6 +117,16 @@ def test_both_choose_the_same_backend(found, paths):
 @example(
     [ingress("i0", [("/a|/b", "ImplementationSpecific", "s1")], notes={"use-regex": "true"})], ["/x/b", "/a", "/x/a"]
 )
+@example(
+    [
+        ingress(
+            "i0",
+            [("/.*", "ImplementationSpecific", "s1"), ("/a.", "ImplementationSpecific", "s2")],
+            notes={"use-regex": "true"},
+        )
+    ],
+    ["/ab", "/xy"],
+)
 def test_both_choose_the_same_backend_with_regular_expressions(found, paths):
     result = convert(*found)
     for path in paths:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two servers show one certificate: a browser that is connected for one's host asks for the other's on that connection.
 
-To nginx that is nothing. Envoy looks for the host among those of the server that the connection was made to, and answers
-404. Here it happens for a wildcard and the names within it, which have Gateways of their own.
+To nginx that is nothing. Envoy looks for the host among those of the server that the connection was made to, and
+answers 404. Here it happens for a wildcard and the names within it, which have Gateways of their own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) 
                 found.append(
                     Finding(
                         CODE, WARNING, f"Gateway {key_of(made)}", "spec.servers.tls.credentialName",
-                        f"{name} is also shown by Gateway {other}: over HTTP/2 a browser asks one for the other's hosts,"
+                        f"{name} is also shown by Gateway {other}: over HTTP/2 a browser asks one for the other's"
+                        f" hosts,"
                         " and gets 404",
                         "Give the names and the wildcard certificates of their own.",
                     )
