@@ -423,3 +423,22 @@ def test_one_certificate_for_a_wildcard_and_for_names_within_it():
     assert "connection_reuse" not in codes(
         convert(ingress("a", host="a.test", tls="c"), ingress("b", host="b.test", tls="c"))
     )
+
+
+def test_a_source_range_beside_tls_that_is_passed_through():
+    guarded = ingress("a", host="a.test", notes={"whitelist-source-range": "10.0.0.0/8"})
+    assert "deny_reaches_tcp" not in codes(convert(guarded))
+    passed = ingress("b", host="b.test", notes={"ssl-passthrough": "true"})
+    assert "deny_reaches_tcp" in codes(convert(guarded, passed), "error")
+    servers = [{"port": {"number": 5432, "protocol": "TCP"}, "hosts": ["*"]}]
+    theirs = {
+        "metadata": {"namespace": "x", "name": "db"},
+        "spec": {"selector": {"istio": "public"}, "servers": servers},
+    }
+    assert "deny_reaches_tcp" in codes(convert(guarded, gateways=[theirs]), "error")
+
+
+def test_a_host_without_domain_is_an_error():
+    result = convert(ingress("a", host="intranet"), ingress("b"))
+    assert "host_short" in codes(result, "error")
+    assert only(result, "Gateway")["spec"]["servers"][0]["hosts"] == ["shop.example.com"]

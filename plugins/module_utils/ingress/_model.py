@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import typing as t
 
 from .._inventory import ERROR, WARNING, Finding
@@ -26,6 +27,7 @@ BOOLEANS = {  # strconv.ParseBool, with which ingress-nginx reads them
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
 ANY = "*"  # the host of a rule without host
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a name of a header (RFC 9110)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -72,6 +72,13 @@ def read_routes(world: World) -> None:
         hosts: dict[str, None] = {}
         for i, rule in enumerate(spec.get("rules") or ()):
             host = (rule.get("host") or ANY).lower()
+            if "." not in host and host != ANY:
+                source.warn(
+                    "host_short", f"spec.rules[{i}].host",
+                    f"{host} has no domain, and Istio's Gateways take no such name",
+                    "Give it the name that clients ask for, or leave it out.", "error",
+                )  # fmt: skip
+                continue
             hosts[host] = None
             if not source.canary:
                 world.hosts.add((source.target.name, host))

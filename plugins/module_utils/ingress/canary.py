@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ._model import NGINX, Backend, Canary, Object, Route, Source, World
+from ._model import NGINX, TOKEN, Backend, Canary, Object, Route, Source, World
+from ._order import usable
 
 CODE = "canary"
 ANNOTATIONS = {
@@ -104,10 +105,19 @@ def _read(source: Source, world: World) -> Object:
             "canary_rounded", "metadata.annotations[nginx.ingress.kubernetes.io/canary-weight]",
             f"{weight} of {total} is written as {percent} of 100", "Choose a whole percentage.",
         )  # fmt: skip
+    header, value = source.get("canary-by-header") or "", source.get("canary-by-header-value") or ""
+    pattern = source.get("canary-by-header-pattern") or ""
+    why = f"{header!r} is no name of a header" if header and not TOKEN.fullmatch(header) else ""
+    if header and not value and pattern:
+        why = why or usable(pattern)
+    if why:
+        # With less than all of it, the canary would get other requests than on blue.
+        for name in ("canary-by-header", "canary-by-header-pattern"):
+            source.refuse(name, why, "Correct it; until then only cookie and weight count.")
+        header = ""
     return {
-        "weight": percent, "header": source.get("canary-by-header") or "",
-        "header_value": source.get("canary-by-header-value") or "",
-        "header_pattern": source.get("canary-by-header-pattern") or "", "cookie": source.get("canary-by-cookie") or "",
+        "weight": percent, "header": header, "header_value": value, "header_pattern": pattern,
+        "cookie": source.get("canary-by-cookie") or "",
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ._model import Object, Source, World
+from ._model import TOKEN, Object, Source, World
 
 CODE = "cors"
 ANNOTATIONS = {
@@ -23,6 +23,7 @@ ANNOTATIONS = {
 METHODS = "GET, PUT, POST, DELETE, PATCH, OPTIONS"
 HEADERS = "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization"
 MAX_AGE = 1728000
+KNOWN = re.compile("GET|HEAD|POST|PUT|PATCH|DELETE|CONNECT|OPTIONS|TRACE")
 
 
 def apply(source: Source, world: World) -> None:
@@ -34,12 +35,13 @@ def apply(source: Source, world: World) -> None:
     credentials, age = source.flag("cors-allow-credentials"), source.number("cors-max-age")
     policy: Object = {
         "allowOrigins": [origin(one) for one in _list(source, "cors-allow-origin", "*")],
-        "allowMethods": _list(source, "cors-allow-methods", METHODS),
-        "allowHeaders": _list(source, "cors-allow-headers", HEADERS),
-        "maxAge": f"{MAX_AGE if age is None else age}s",
+        "allowMethods": _valid(source, "cors-allow-methods", METHODS),
+        "allowHeaders": _valid(source, "cors-allow-headers", HEADERS),
         "allowCredentials": True if credentials is None else credentials,
     }
-    exposed = _list(source, "cors-expose-headers", "")
+    if age != 0:  # Istio writes no age of 0; without one, browsers keep the answer for seconds
+        policy["maxAge"] = f"{MAX_AGE if age is None else age}s"
+    exposed = _valid(source, "cors-expose-headers", "")
     if exposed:
         policy["exposeHeaders"] = exposed
     for route in source.routes:
@@ -51,6 +53,19 @@ def apply(source: Source, world: World) -> None:
 
 def _list(source: Source, name: str, default: str) -> list[str]:
     return [part.strip() for part in (source.get(name) or default).split(",") if part.strip()]
+
+
+def _valid(source: Source, name: str, default: str) -> list[str]:
+    """The entries that Istio takes; others are named."""
+    known = KNOWN.fullmatch if name == "cors-allow-methods" else TOKEN.fullmatch
+    given = _list(source, name, default)
+    wrong = [one for one in given if not known(one)]
+    if wrong:
+        what = "methods that Istio knows" if name == "cors-allow-methods" else "names of headers"
+        source.refuse(
+            name, f"{', '.join(wrong)}: these are no {what}; the rest is translated", "Correct it.", "warning"
+        )
+    return [one for one in given if known(one)]
 
 
 def origin(text: str) -> dict[str, t.Any]:

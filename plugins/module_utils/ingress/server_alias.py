@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import re
+
 from ._model import ANY, Source, World
 
 CODE = "server_alias"
+NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
 ANNOTATIONS = {"server-alias": "more hosts of the VirtualService and the Gateway"}
 
 
@@ -21,10 +24,10 @@ def apply(source: Source, world: World) -> None:
         place = (source.target.name, alias)
         if place in world.hosts or place in world.aliases or not hosts:
             lost.append(alias)
-        elif alias.startswith(("~", "*")):
+        elif not NAME.fullmatch(alias):
             source.refuse(
                 "server-alias",
-                f"{alias} is no single name",
+                f"{alias} is no name with a domain",
                 "Write an Ingress for the wildcard, or the names themselves.",
             )
             return

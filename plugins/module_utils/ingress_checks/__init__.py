@@ -16,6 +16,7 @@ from .._inventory import Finding
 from . import (
     certificate_elsewhere,
     connection_reuse,
+    deny_reaches_tcp,
     host_taken,
     http01_solver,
     passthrough_beside,
@@ -33,6 +34,7 @@ from . import (
 CHECKS = (
     certificate_elsewhere,
     connection_reuse,
+    deny_reaches_tcp,
     host_taken,
     http01_solver,
     passthrough_beside,

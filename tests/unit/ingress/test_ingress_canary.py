@@ -101,3 +101,15 @@ def test_a_second_one_does_not_count():
 
 def test_annotations_of_a_canary_that_is_none():
     assert status(convert(ingress(notes={"canary-weight": "5"})), "canary-weight") == "not_needed"
+
+
+@pytest.mark.parametrize(
+    "notes", [{"canary-by-header": "no header"}, {"canary-by-header": "X-Try", "canary-by-header-pattern": "(?=x)"}]
+)
+def test_a_header_that_can_not_be_matched_is_an_error(notes):
+    result = convert(
+        ingress("main", [("/", "Prefix", "v1")]),
+        ingress("next", [("/", "Prefix", "v2")], notes={"canary": "true", "canary-weight": "5", **notes}),
+    )
+    assert status(result, "canary-by-header") == "not_translated" and "annotation_canary" in codes(result, "error")
+    assert [len(route["route"]) for route in routes(result)] == [2]

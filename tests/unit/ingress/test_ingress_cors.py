@@ -51,3 +51,16 @@ def test_a_wildcard_is_one_label():
 def test_without_the_switch_there_is_none():
     result = convert(ingress(notes={"cors-allow-origin": "https://a.test"}))
     assert "corsPolicy" not in routes(result)[0] and status(result, "cors-allow-origin") == "not_needed"
+
+
+def test_what_istio_does_not_take_is_named_and_the_rest_is_there():
+    notes = {
+        "enable-cors": "true",
+        "cors-allow-methods": "GET, FETCH",
+        "cors-allow-headers": "X-A, a b",
+        "cors-max-age": "0",
+    }
+    result = convert(ingress(notes=notes))
+    policy = routes(result)[0]["corsPolicy"]
+    assert policy["allowMethods"] == ["GET"] and policy["allowHeaders"] == ["X-A"] and "maxAge" not in policy
+    assert status(result, "cors-allow-methods") == status(result, "cors-allow-headers") == "not_translated"

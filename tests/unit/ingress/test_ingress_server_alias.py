@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import pytest
 from fake_ingress import answer, backend, convert, ingress, only, status
 
 
@@ -21,5 +22,6 @@ def test_a_name_that_has_an_ingress_is_not_an_alias():
     assert backend(answer(result, "other.test", scheme="http")) == "team/two"
 
 
-def test_patterns_are_refused():
-    assert status(convert(ingress(notes={"server-alias": "~^x"})), "server-alias") == "not_translated"
+@pytest.mark.parametrize("alias", ["~^x", "*.a.test", "intranet", "a_b.test", "https://a.test"])
+def test_what_is_no_name_is_refused(alias):
+    assert status(convert(ingress(notes={"server-alias": alias})), "server-alias") == "not_translated"
