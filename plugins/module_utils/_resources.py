@@ -47,6 +47,7 @@ KNOWN: dict[tuple[str, str], tuple[str, bool]] = {
     ("policy.linkerd.io/v1alpha1", "NetworkAuthentication"): ("networkauthentications", True),
     ("policy.linkerd.io/v1beta3", "HTTPRoute"): ("httproutes", True),
     ("policy.linkerd.io/v1beta3", "Server"): ("servers", True),
+    ("cert-manager.io/v1", "Certificate"): ("certificates", True),
 }
 
 

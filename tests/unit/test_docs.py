@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 COMPARISON = (ROOT / "docs" / "guide-comparison.md").read_text(encoding="utf-8")
 ROWS = [line for line in COMPARISON.splitlines() if line.startswith("| ")][1:]
-NAMED = sorted(set(re.findall(r"`([\w/.]+)::(\w+)`", COMPARISON)))
+JOURNEYS = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "journeys").glob("*.md"))]
+NAMED = sorted(set(re.findall(r"`([\w/.]+)::(\w+)`", "\n".join([COMPARISON, *JOURNEYS]))))
 
 
 def test_every_step_is_shown_by_a_test_or_not_claimed() -> None:

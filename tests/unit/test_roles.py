@@ -281,6 +281,10 @@ NEVER_RECORDED = {
     "gateway_selector": {"gateways", "service", "labels"},
     "gateway_twin": {"expect_namespaces", "timeout"},
     "git_commit": {"paths", "subject", "first"},
+    "ingress_convert": {
+        "classes", "namespaces", "name", "apply", "dest", "prune", "waive", "cluster_domain",
+        "wildcard_label",
+    },
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},
     "route53_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "finish"},
