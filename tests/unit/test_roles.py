@@ -212,8 +212,8 @@ def test_findings_are_looked_for_with_the_same_settings_wherever_that_is() -> No
         for path in FILES if "tasks" in path.parts
         for task in tasks_in(path) if "bluegreen.mesh.mesh_findings_info" in task
     }  # fmt: skip
-    first = given["roles/preflight/tasks/main.yml"]
-    assert len(given) > 1 and given == dict.fromkeys(given, first)
+    first = given["roles/preflight/tasks/main.yml"] - {"binding"}  # what binding would harm is asked before it alone
+    assert len(given) > 1 and {path: names - {"binding"} for path, names in given.items()} == dict.fromkeys(given, first)
 
 
 def test_a_role_asks_for_check_mode_by_our_own_word() -> None:
