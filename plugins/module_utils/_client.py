@@ -10,6 +10,8 @@ and API discovery. Nothing here knows what a Gateway is.
 
 from __future__ import annotations
 
+import datetime
+import email.utils
 import json
 import os
 import random
@@ -273,9 +275,23 @@ def _write_query(dry_run: bool) -> dict[str, str]:
 
 def _backoff(attempt: int, retry_after: str | None) -> float:
     """Seconds until the next try: what the server asks for (at most 30), else 0.2, 0.4, 0.8 ... with jitter."""
-    if retry_after and retry_after.isdigit():
-        return min(30.0, float(retry_after))
+    asked = _seconds(retry_after or "")
+    if asked is not None:
+        return min(30.0, asked)
     return 0.2 * 2**attempt * random.uniform(0.7, 1.3)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """What Retry-After says, which is seconds or a date (RFC 9110, 10.2.3); None for what is neither."""
+    if retry_after.isdigit():
+        return float(retry_after)
+    try:
+        until = email.utils.parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    if until.tzinfo is None:  # "-0000"; a date of HTTP is GMT
+        until = until.replace(tzinfo=datetime.timezone.utc)
+    return max(0.0, until.timestamp() - time.time())
 
 
 def _explain_config(kubeconfig: str, context: str, exc: Exception) -> str:

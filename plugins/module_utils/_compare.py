@@ -35,6 +35,9 @@ HEADERS = (
 FIELDS = ("status", "location", "http_version", "certificate", "grpc_status", "headers", "body")
 MARK = b"*"
 SECRET = frozenset(("authorization", "cookie", "set-cookie", "www-authenticate", "proxy-authenticate"))
+# Request headers whose values let somebody in.
+PRIVATE = re.compile(r"^(proxy-)?authorization$|^cookie$|token|secret|passw|api-?key", re.IGNORECASE)
+WITHHELD = "(not shown)"
 SHOWN = 160  # characters of a value that a difference shows
 
 
@@ -50,6 +53,17 @@ class Rules:
         for mask in self.masks:
             data = mask.sub(MARK, data)
         return data
+
+
+def private_names(headers: t.Iterable[str] | None) -> list[str]:
+    """Those of a request's headers whose values are shown nowhere."""
+    return sorted(name for name in headers or () if PRIVATE.search(name))
+
+
+def shown_request(item: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A route or a sample as it may be shown: private headers keep their names alone."""
+    names = private_names(item.get("headers"))
+    return {**item, "headers": {**item["headers"], **dict.fromkeys(names, WITHHELD)}} if names else item
 
 
 def compile_masks(patterns: t.Iterable[str]) -> tuple[re.Pattern[bytes], ...]:

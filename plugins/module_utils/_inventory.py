@@ -262,16 +262,28 @@ class Inventory:
         reached from."""
         found: dict[str, set[Ref]] = {}
         for vs, pairs in self.routed:
-            spec = vs.get("spec") or {}
-            for route in (r for kind in ("http", "tcp", "tls") for r in spec.get(kind) or ()):
-                targets = [(d or {}).get("destination") for d in (route or {}).get("route") or ()]
-                targets += [m.get("destination", m) if m else None for m in [(route or {}).get("mirror")]]
-                targets += [(m or {}).get("destination") for m in (route or {}).get("mirrors") or ()]
-                for target in targets:
-                    if target and target.get("host"):
-                        host = full_host(target["host"], vs["metadata"]["namespace"])
-                        found.setdefault(host, set()).update(namespaces_of(pair) for pair in pairs)
+            for _field, host in self.destinations(vs):
+                full = full_host(host, vs["metadata"]["namespace"])
+                found.setdefault(full, set()).update(namespaces_of(pair) for pair in pairs)
         return found
+
+    @staticmethod
+    def destinations(vs: Object) -> t.Iterator[tuple[str, str]]:
+        """(field, host as it is written) of every destination of a VirtualService, mirrors too."""
+        spec = vs.get("spec") or {}
+        for kind in ("http", "tcp", "tls"):
+            for i, route in enumerate(spec.get(kind) or ()):
+                at, route = f"spec.{kind}[{i}]", route or {}
+                targets = [
+                    (f"{at}.{key}[{j}].destination", (entry or {}).get("destination"))
+                    for key in ("route", "mirrors")
+                    for j, entry in enumerate(route.get(key) or ())
+                ]
+                mirror = route.get("mirror") or {}
+                targets.append((f"{at}.mirror", mirror.get("destination", mirror)))
+                for field, target in targets:
+                    if target and target.get("host"):
+                        yield f"{field}.host", target["host"]
 
 
 # -- small words -------------------------------------------------------------------------------------------------------

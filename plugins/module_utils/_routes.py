@@ -20,6 +20,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
+from ._compare import private_names
 from ._objects import key_of
 from ._probe import GRPC_HEALTH, PROTOCOLS, SAFE_METHODS
 from ._virtual_services import MESH, is_delegate, resolve
@@ -312,6 +313,19 @@ class Found:
     routes: list[Object] = field(default_factory=list)
     unprobed: list[Object] = field(default_factory=list)
     unused: list[int] = field(default_factory=list)
+
+
+def withhold(found: Found) -> None:
+    """Takes out the routes whose requests need what is not to be shown; they are not probed then."""
+    for route in found.routes:
+        names = private_names(route["headers"])
+        if names:
+            found.unprobed.append({
+                **{key: route[key] for key in ("id", "gateway", "virtual_service", "port", "host", "route")},
+                "reason": "private_header", "reachable": True,
+                "detail": f"it is asked for with {', '.join(names)}, which is not shown; use reveal, and no_log with it",
+            })  # fmt: skip
+    found.routes = [route for route in found.routes if not private_names(route["headers"])]
 
 
 def check_samples(samples: t.Sequence[Object]) -> None:

@@ -264,8 +264,7 @@ def _judge(case: _Case, rules: Rules) -> None:
 
 
 def _private(route: Route) -> bool:
-    names = {name.lower() for name in route.get("headers") or {}}
-    return bool(route.get("identity")) or not names.isdisjoint(("authorization", "cookie"))
+    return bool(route.get("identity") or _compare.private_names(route.get("headers")))
 
 
 def _result(route: Route, verdict: str, words: str = "") -> dict[str, t.Any]:

@@ -51,7 +51,8 @@ options:
         type: str
         default: GET
       headers:
-        description: Request headers. Answers to requests with C(Authorization) or C(Cookie) are shown as digests only.
+        description:
+          - Request headers. Answers to requests with private ones (O(reveal)) are shown as digests only.
         type: dict
         default: {}
       query:
@@ -78,6 +79,13 @@ options:
         description: Confirms that the request may be sent, several times, to blue and to green.
         type: bool
         default: false
+  reveal:
+    description:
+      - Return routes with private request headers, such as C(Authorization), C(Cookie) and C(X-Api-Key), of a
+        VirtualService's match or of a sample. Give the task C(no_log), since their values are in its result then.
+      - Without it such routes are among RV(unprobed), with the reason V(private_header) and without values.
+    type: bool
+    default: false
   wildcard_label:
     description:
       - What to put in place of the V(*) of wildcard hosts, to probe them too. If empty, they need samples.
@@ -196,7 +204,7 @@ unprobed:
     reason:
       description:
         - For routes that clients may reach, V(wildcard_host), V(regex_path), V(unsafe_method), V(header_match),
-          V(query_match), V(no_request), V(shadowed), V(client_certificate), V(auto_passthrough).
+          V(query_match), V(no_request), V(shadowed), V(client_certificate), V(auto_passthrough), V(private_header).
         - For what clients do not reach through this gateway, V(shadowed), V(not_exported), V(host_not_served),
           V(other_gateways), V(delegate_missing), V(delegate_conflict), V(mesh_only).
       type: str
@@ -220,7 +228,13 @@ counts:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _gateways, _identity, _module, _routes
+from ansible_collections.bluegreen.mesh.plugins.module_utils import (
+    _compare,
+    _gateways,
+    _identity,
+    _module,
+    _routes,
+)
 
 SAMPLE = {
     "host": {"type": "str", "required": True},
@@ -237,13 +251,16 @@ SAMPLE = {
 SPEC = {
     "gateways": {"type": "list", "elements": "str", "required": True},
     "samples": {"type": "list", "elements": "dict", "options": SAMPLE, "default": []},
+    "reveal": {"type": "bool", "default": False},
     "wildcard_label": {"type": "str", "default": ""},
     "identities": {"type": "list", "elements": "dict", "options": _identity.OPTIONS, "default": []},
 }
 
 
 def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
-    params = module.params
+    params = dict(module.params)
+    if not params["reveal"]:  # which Ansible shows with the result
+        module.params["samples"] = [_compare.shown_request(sample) for sample in params["samples"]]
     try:
         _routes.check_samples(params["samples"])
     except ValueError as exc:
@@ -263,6 +280,8 @@ def operate(module: AnsibleModule, cluster: t.Any) -> dict[str, t.Any]:
         module.warn(
             f"samples[{index}] ({params['samples'][index]['host']}): no gateway asked for has a route for this host"
         )
+    if not params["reveal"]:
+        _routes.withhold(found)
     reachable = sum(item["reachable"] for item in found.unprobed)
     return {
         "changed": False,

@@ -334,6 +334,8 @@ def operate(module: AnsibleModule, _cluster: None) -> dict[str, t.Any]:
         module.fail_json(msg=missing_required_lib("pycurl"), exception=_probe.IMPORT_ERROR)
     try:
         params["routes"], params["unprobed"] = _input(params)
+        if module.params["routes"]:  # which Ansible shows with what the module says
+            module.params["routes"] = [_compare.shown_request(route) for route in module.params["routes"]]
         _verify.check(params)
         result = _from_a_pod(module, params) if params["job"] else _verify.perform(params)
     except (ValueError, OSError) as exc:

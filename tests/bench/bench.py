@@ -17,8 +17,10 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "playbooks" / "collections"))
@@ -37,20 +39,28 @@ BACKENDS = ("haproxy", "dns", "service", "aws_nlb", "aws_alb")
 QUIET = 15.0  # seconds without a new connection on green, after which the last one was the last
 
 
-def play(name: str, **extra: object) -> dict:
-    """Runs a playbook of this folder. Returns {task name: (seconds, result)}."""
+class Task(NamedTuple):
+    """What a task took, in seconds; its result; and when it began and ended, as seconds since the epoch."""
+
+    seconds: float
+    result: dict
+    began: float
+    ended: float
+
+
+def play(name: str, **extra: object) -> dict[str, Task]:
+    """Runs a playbook of this folder. Returns its tasks by name."""
     env = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
     command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", f"tests/bench/{name}.yml", "-e", json.dumps(extra)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"bench: {name} failed\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}")
     tasks = json.loads(done.stdout)["plays"][0]["tasks"]
-    return {task["task"]["name"]: (seconds(task["task"]["duration"]), task["hosts"]["lab"]) for task in tasks}
-
-
-def seconds(duration: dict) -> float:
-    start, end = (time_of(duration[key]) for key in ("start", "end"))
-    return end - start
+    found = {}
+    for task in tasks:
+        began, ended = (time_of(task["task"]["duration"][key]) for key in ("start", "end"))
+        found[task["task"]["name"]] = Task(ended - began, task["hosts"]["lab"], began, ended)
+    return found
 
 
 def time_of(text: str) -> float:
@@ -77,45 +87,59 @@ def bare(cluster: Cluster, gateways: dict[str, list[str]]) -> float:
     return time.monotonic() - begin
 
 
-def audited(offset: int) -> int:
-    """Requests of our module in the audit log since offset, awaited until the log has caught up with a marker of ours."""
+def audited(offset: int, task: Task) -> dict[str, int]:
+    """Requests of our module during that task, by verb and resource, as the audit log has them from offset on; awaited
+    until the log has caught up with a marker of ours. The journal is opened by a task of its own, and not among them."""
     marker = f"/api/v1/namespaces/bench-{time.time_ns()}"
     subprocess.run(["kubectl", "get", "--raw", marker], capture_output=True, check=False)
     while True:
-        text = AUDIT.read_bytes()[offset:].decode()
+        text = AUDIT.read_bytes()[offset:].decode().rpartition("\n")[0]  # the last line may be half of one
         if marker in text:
             break
         time.sleep(0.1)
     events = [json.loads(line) for line in text.splitlines()]
-    return sum(e["userAgent"] == "bluegreen.mesh" and e["stage"] == "ResponseComplete" for e in events)
+    return Counter(
+        f"{event['verb']} {(event.get('objectRef') or {}).get('resource', '')}"
+        for event in events
+        if event["userAgent"] == "bluegreen.mesh" and event["stage"] == "ResponseComplete"
+        and task.began <= time_of(event["requestReceivedTimestamp"]) <= task.ended
+    )  # fmt: skip
+
+
+def most(counts: list[dict[str, int]]) -> dict[str, int]:
+    """The largest number of all requests, and of patches of VirtualServices, in a round."""
+    return {
+        "all": max(sum(c.values()) for c in counts), "patch": max(c.get("patch virtualservices", 0) for c in counts)
+    }  # fmt: skip
 
 
 def binding(cluster: Cluster, count: int) -> dict:
     ours, pooled, requests, admitted = [], [], [], []
+    in_log: dict[str, list[dict[str, int]]] = {"patch": [], "admission": []}
     one = {item["metadata"]["name"]: [BLUE] for item in cluster.list(PATH)}
     both = {name: [BLUE, GREEN] for name in one}
     play("bind", bench_state="unbound")
     loop = play("loop", bench_objects=[{"name": name, "gateways": both[name]} for name in sorted(one)[:LOOPED]])
-    looped = loop["Bind each"][0] / LOOPED
+    looped = loop["Bind each"].seconds / LOOPED
     for _round in range(ROUNDS):
         bare(cluster, one)
         pooled.append(bare(cluster, both))
         play("bind", bench_state="unbound")
-        tasks = play("bind", bench_state="bound", bench_policy="present")
-        took, result = tasks["Bind all"]
-        if len(result["virtual_services"]["changed"]) != count:
-            raise SystemExit(f"bench: by admission {result['counts']}, expected {count} changed")
-        admitted.append(took)
+        offset = AUDIT.stat().st_size
+        task = play("bind", bench_state="bound", bench_policy="present")["Bind all"]
+        if len(task.result["virtual_services"]["changed"]) != count:
+            raise SystemExit(f"bench: by admission {task.result['counts']}, expected {count} changed")
+        admitted.append(task.seconds)
+        in_log["admission"].append(audited(offset, task))
         play("bind", bench_state="unbound", bench_policy="absent")
         offset = AUDIT.stat().st_size
-        tasks = play("bind", bench_state="bound")
-        took, result = tasks["Bind all"]
-        changed = len(result["virtual_services"]["changed"])
+        task = play("bind", bench_state="bound")["Bind all"]
+        changed = len(task.result["virtual_services"]["changed"])
         if changed != count:
             raise SystemExit(f"bench: {changed} VirtualServices were bound, expected {count}")
-        ours.append(took)
-        requests.append(result["api_requests"])
-        in_log = audited(offset)
+        ours.append(task.seconds)
+        requests.append(task.result["api_requests"])
+        in_log["patch"].append(audited(offset, task))
     mine, plain = statistics.median(ours), statistics.median(pooled)
     return {
         "virtual_services": count, "k8s_loop_seconds_each": round(looped, 3),
@@ -123,7 +147,8 @@ def binding(cluster: Cluster, count: int) -> dict:
         "module_task_seconds": round(mine, 2), "module_task_by_admission_seconds": round(statistics.median(admitted), 2),
         "times_faster_than_loop": round(looped * count / mine, 1),
         "times_bare": round(mine / plain, 2), "api_requests_reported": max(requests),
-        "api_requests_audited_with_journal_open": in_log,
+        "api_requests_audited": most(in_log["patch"]),
+        "api_requests_audited_by_admission": most(in_log["admission"]),
     }  # fmt: skip
 
 
@@ -151,12 +176,12 @@ def verifying() -> dict:
     play("verify", bench_count=PROBES // 6 + 1, bench_deadline=120)
     for _round in range(ROUNDS):
         tasks = play("verify", bench_count=PROBES // 6 + 1)  # two nodes, blue twice and green once on each
-        probed = tasks["Probe"][1]
+        probed = tasks["Probe"].result
         if not probed["verified"]:
             raise SystemExit(f"bench: not all equal: {probed['counts']}")
-        took = tasks["Probe"][0]
-        sides = [tasks["Look at both sides"][1]["gateways"][i] for i in (0, 0, 1)]
-        routes = [r for r in tasks["Work out the routes"][1]["routes"] if (r["virtual_service"] or "").startswith("bulk/")]
+        took = tasks["Probe"].seconds
+        sides = [tasks["Look at both sides"].result["gateways"][i] for i in (0, 0, 1)]
+        routes = [r for r in tasks["Work out the routes"].result["routes"] if (r["virtual_service"] or "").startswith("bulk/")]
         requests = [
             {**route, "node_port": side["node_ports"][str(route["port"])], "address": address}
             for route in routes[: PROBES // 6 + 1] for side in sides for address in side["addresses"]
@@ -251,7 +276,11 @@ def main(parts: list[str]) -> int:
         bind = report["binding"] = binding(cluster, count)
         bounds["at least 100 times faster than a kubernetes.core.k8s loop"] = bind["times_faster_than_loop"] >= 100
         bounds["within 1.5 times of bare pooled PATCHes"] = bind["times_bare"] <= 1.5
-        bounds["at most one API request for each object and 10 more"] = bind["api_requests_reported"] <= count + 10
+        # By the API server's own count. No request in the log would be no bound at all.
+        for way, key in (("by patch", "api_requests_audited"), ("by admission", "api_requests_audited_by_admission")):
+            told = f"{way}, at most one PATCH for each object and 10 requests more"
+            bounds[told] = bind[key]["patch"] == count and bind[key]["all"] <= count + 10
+        bounds.pop("at most one API request for each object and 10 more", None)  # of an older report
         print(json.dumps(report, indent=1), flush=True)
     if "verifying" in parts:
         verify = report["verifying"] = verifying()

@@ -32,6 +32,7 @@ from unittest import mock
 from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
+import permissions
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _module
 
 CONNECTION = {"kubeconfig": "/fake/kubeconfig", "context": "fake"}
@@ -62,12 +63,15 @@ Key = tuple[str, str, str, str]  # group, plural, namespace, name
 
 
 class FakeCluster(_client.Cluster):
-    """The cluster. Attributes: `requests` by verb, `log` of every Request, `writes` that changed something stored."""
+    """The cluster. Attributes: `requests` by verb, `log` of every Request, `asked` without those
+    that hooks made, `writes` that changed something stored."""
 
     def __init__(self, *objects: dict[str, t.Any]) -> None:
         self.context = "fake"
         self.requests: dict[str, int] = {}
         self.log: list[Request] = []
+        self.asked: list[Request] = []
+        self._inside = threading.local()  # .hook: whether this thread is in a hook
         self.writes = 0
         self.max_in_flight = 0
         self._in_flight = 0
@@ -148,6 +152,8 @@ class FakeCluster(_client.Cluster):
         with self._lock:
             self.requests[method] = self.requests.get(method, 0) + 1
             self.log.append(request)
+            if not getattr(self._inside, "hook", False):
+                self.asked.append(request)
             self._in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self._in_flight)
         try:
@@ -174,7 +180,11 @@ class FakeCluster(_client.Cluster):
                     continue
                 if hook["left"] is not None:
                     hook["left"] -= 1
-            answer = hook["answer"](request)
+            outer, self._inside.hook = getattr(self._inside, "hook", False), True
+            try:
+                answer = hook["answer"](request)
+            finally:
+                self._inside.hook = outer
             if answer is not None:
                 return answer
         return None
@@ -340,6 +350,7 @@ def run_module(
     arguments = {**connection, **params, "_ansible_check_mode": check, "_ansible_diff": diff}
     arguments["_ansible_module_name"] = module.__name__.rpartition(".")[2]
     out = io.StringIO()
+    first = len(getattr(cluster, "asked", ()))
     with (
         patch_module_args(arguments),
         mock.patch.object(_internal, "is_controller", False),
@@ -350,7 +361,23 @@ def run_module(
             module.main()
         except SystemExit:
             pass
+    if not getattr(getattr(cluster, "_inside", None), "hook", False):  # else others' requests are among these
+        _check_permissions(arguments["_ansible_module_name"], params, check, getattr(cluster, "asked", [])[first:])
     return json.loads(out.getvalue())
+
+
+def _check_permissions(module: str, params: dict[str, t.Any], check: bool, requests: t.Sequence[Request]) -> None:
+    asked = set()
+    for request in requests:
+        try:
+            group, _version, plural, _namespace, name, sub = parse_path(request.path)
+        except _Refused:
+            continue  # discovery, which everybody may do, and what hooks alone serve
+        if plural:
+            verb = permissions.VERBS.get(request.method) or ("get" if name else "list")
+            asked.add((verb, group, f"{plural}/{sub}" if sub else plural))
+    lacking = permissions.lacking(module, params, check, asked)
+    assert not lacking, f"{module}: {'; '.join(lacking)}. Add it to docs/rbac, or ask for less."
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import email.utils
 import http.server
 import json
 import threading
+import time
 import typing as t
 from urllib.parse import parse_qs, urlsplit
 
@@ -307,3 +309,19 @@ def test_parallel_does_not_swallow_mistakes_of_ours():
 )
 def test_paths(arguments, path):
     assert path_of(*arguments) == path
+
+
+@pytest.mark.parametrize(
+    ("ahead", "least", "most"), [(20, 15.0, 20.0), (3600, 30.0, 30.0), (-60, 0.0, 0.0)], ids=["soon", "late", "past"]
+)
+def test_retry_after_may_be_a_date(server, cluster, slept, ahead, least, most):
+    until = email.utils.formatdate(time.time() + ahead, usegmt=True)
+    server.answers = [(503, {"Retry-After": until}, {}), OK]
+    cluster.get("/api/v1/x")
+    assert len(slept) == 1 and least <= slept[0] <= most
+
+
+def test_retry_after_that_is_nothing_known_is_passed_over(server, cluster, slept):
+    server.answers = [(503, {"Retry-After": "tomorrow"}, {}), OK]
+    cluster.get("/api/v1/x")
+    assert slept[0] < 0.3

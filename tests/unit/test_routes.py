@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -602,3 +603,21 @@ def test_route_info_reads_and_changes_nothing():
     bad = run_module(route_info, {"gateways": [REF], "samples": [{"host": "a.test", "method": "POST"}]}, cluster)
     assert bad["failure"]["code"] == "bad_sample" and cluster.total == 4
     assert run_module(route_info, {"gateways": []}, cluster)["failure"]["code"] == "no_gateways"
+
+
+@pytest.mark.parametrize("name", ["authorization", "Cookie", "x-auth-token", "X-Api-Key", "Proxy-Authorization"])
+def test_credentials_of_a_match_or_a_sample_are_withheld_unless_asked_for(name):
+    secret = "Bearer t0ken-0f-a-match"
+    own_match = {"headers": {name: {"exact": secret}}, "uri": {"prefix": "/me"}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "istio-system"}}
+    app = vs(http=[{"match": [own_match]}, {"match": [{"uri": {"prefix": "/"}}]}])
+    cluster = FakeCluster().add(gateway(), pod, service(), app)
+    options = {"gateways": [REF], "samples": [{"host": "app.lab.test", "path": "/s", "headers": {name: secret}}]}
+    shown = run_module(route_info, options, cluster)
+    assert secret not in json.dumps(shown), "also not in what it was called with"
+    (first, *_rest) = withheld = [item for item in shown["unprobed"] if item["reason"] == "private_header"]
+    assert len(withheld) == shown["counts"]["unprobed"] and first["reachable"] and name.lower() in first["detail"]
+    revealed = run_module(route_info, {**options, "reveal": True}, cluster)
+    private = [one for one in revealed["routes"] if secret in one["headers"].values()]
+    assert [one["id"] for one in private] == [item["id"] for item in withheld] and revealed["unprobed"] == []
+    assert [one for one in revealed["routes"] if one not in private] == shown["routes"]

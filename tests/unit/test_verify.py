@@ -232,3 +232,16 @@ def test_bad_input_sends_nothing(pair, params, words):
     blue, green = pair
     result = verify(blue.address, green.address, **params)
     assert result["failed"] and words in result["msg"] and not blue.requests
+
+
+def test_a_routes_own_credentials_are_shown_nowhere(pair):
+    blue, green = pair
+    secrets = {"authorization": "Bearer t0ken-of-a-match", "x-api-key": "k3y-of-a-match", "cookie": "sid=c00kie-of-a-match"}
+    asked = route(protocol="http1", headers={**secrets, "x-plain": "seen"})
+    result = verify(blue.address, green.address, routes=[asked], masks=[])
+    assert result["failed"] and "different" in result["msg"]
+    text = json.dumps(result)
+    assert not [value for value in secrets.values() if value in text] and "seen" in text
+    assert set(result["invocation"]["module_args"]["routes"][0]["headers"]) == {*secrets, "x-plain"}
+    sent = blue.requests[0]
+    assert "t0ken-of-a-match" in str(sent), "and yet it was asked for with them"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import typing as t
+from pathlib import Path
 
 import lab
 import pytest
@@ -75,11 +76,25 @@ def test_without_permissions_it_is_said_which_are_missing(cluster: Cluster) -> N
     assert done.returncode != 0 and "docs/permissions.md" in done.stdout
 
 
+def test_a_plan_asks_every_phase_and_may_read_what_they_may(cluster: Cluster, tmp_path: Path) -> None:
+    allow(cluster, ROLES.keys() - {"journal", "job"})
+    done = lab.play({**SETTINGS, "mesh_plan_dir": str(tmp_path)}, "--tags", "plan")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert list(tmp_path.glob("*.json")), "no plan was written"
+
+
 @pytest.mark.parametrize("phase", NEEDS)
 def test_a_phase_does_with_its_permissions(cluster: Cluster, phase: str) -> None:
     allow(cluster, NEEDS[phase])
     done = lab.play(SETTINGS, "--tags", phase)
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_a_report_takes_the_journal_alone(cluster: Cluster, tmp_path: Path) -> None:
+    allow(cluster, [])
+    done = lab.play({**SETTINGS, "mesh_report_dir": str(tmp_path)}, "--tags", "report")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert list(tmp_path.iterdir()), "no report was written"
 
 
 def test_the_way_back_needs_what_the_phases_needed(cluster: Cluster) -> None:

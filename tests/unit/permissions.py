@@ -1,0 +1,161 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What docs/rbac allows, held against what modules ask of the API server in any unit test.
+
+run_module() asks check() after each run: every phase whose role uses the module must have, in the files that
+docs/permissions.md names for it, the verb for each request that was made. So a module that learns to read or write
+something more fails its own tests until the permissions that are shipped have it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import typing as t
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+# Kinds that tests invent, and owners of a VirtualService, which are of any kind.
+FOREIGN = re.compile(r"(^|\.)(test|example\.com)$")
+# What may be refused: (module, verb, resource). Modules go on without it, and their tests of that say so.
+SPARED = {
+    ("resource_keep", "delete", "namespaces"),  # a dry run; without it the guard is not asked of this one
+}
+ANY = "*"
+# They change what only whoever gave the options may change: any kind of object.
+ANY_KIND = {"resource_archive"}
+
+
+class Use(t.NamedTuple):
+    """How a phase uses a module. state: that option, ANY where it is a variable; sets: whether it gives green_percent,
+    without which balancers are only read; check: only in check mode."""
+
+    phase: str
+    state: str
+    sets: bool
+    check: bool
+
+
+def rules(name: str) -> list[dict[str, t.Any]]:
+    return yaml.safe_load((ROOT / f"docs/rbac/{name}.yml").read_text(encoding="utf-8"))["rules"]
+
+
+@functools.lru_cache(maxsize=None)
+def files() -> dict[str, tuple[str, ...]]:
+    """Phase -> the files that docs/permissions.md names for it; every one where it says 'those of'."""
+    every = tuple(sorted(path.stem for path in (ROOT / "docs/rbac").glob("*.yml")))
+    found: dict[str, tuple[str, ...]] = {}
+    for row in (ROOT / "docs/permissions.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in row.split("|")]
+        if row.startswith("| `") and len(cells) == 5:
+            named = tuple(dict.fromkeys(["journal", *re.findall(r"(\w+)\.yml", cells[2])]))
+            for phase in re.findall(r"`(\w+)`", cells[1]):
+                found[phase] = every if cells[2].startswith("those of") else named
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def given(name: str, verb: str, group: str, resource: str) -> bool:
+    return any(
+        group in rule["apiGroups"] and verb in rule["verbs"] and {"*", resource} & set(rule["resources"])
+        for rule in rules(name)
+    )
+
+
+def allowed(phase: str, verb: str, group: str, resource: str) -> bool:
+    # With Jobs, which the row of a phase leaves to the text below the table.
+    return any(given(name, verb, group, resource) for name in (*files()[phase], "job"))
+
+
+# -- who uses what -----------------------------------------------------------------------------------------------------
+@functools.lru_cache(maxsize=None)
+def uses() -> dict[str, set[Use]]:
+    """Module -> how the phases use it, by the tasks of their roles and all that these include."""
+    found: dict[str, set[Use]] = {}
+    for phase in files():
+        seen: set[tuple[Path, bool]] = set()
+        _follow(ROOT / "roles" / phase / "tasks/main.yml", phase, False, seen, found)
+    return found
+
+
+def _follow(
+    path: Path, phase: str, check: bool, seen: set[tuple[Path, bool]], found: dict[str, set[Use]]
+) -> None:  # fmt: skip
+    if (path, check) in seen:
+        return
+    seen.add((path, check))
+    role = next(parent.parent for parent in path.parents if parent.name == "tasks")
+    for task in _tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
+        reads = check or task.get("check_mode") is True
+        for key, value in task.items():
+            word = key.rpartition(".")[2]
+            if word in ("include_role", "import_role") and "{{" in value["name"]:
+                included = []  # plan, which asks every phase and has the files of all
+            elif word in ("include_role", "import_role"):
+                other = ROOT / "roles" / value["name"].rpartition(".")[2]
+                included = _matching(other, other / "tasks", value.get("tasks_from", "main.yml"))
+            elif word in ("include_tasks", "import_tasks"):
+                included = _matching(role, path.parent, value if isinstance(value, str) else value["file"])
+            else:
+                included = []
+            for one in included:
+                _follow(one, phase, reads, seen, found)
+            if key.startswith("bluegreen.mesh."):
+                options = value or {}
+                state = str(options.get("state") or default_state(word))
+                use = Use(phase, ANY if "{{" in state else state, "green_percent" in options, reads)
+                found.setdefault(word, set()).add(use)
+
+
+@functools.lru_cache(maxsize=None)
+def default_state(module: str) -> str:
+    """What a module that has states does without one."""
+    text = (ROOT / f"plugins/modules/{module}.py").read_text(encoding="utf-8")
+    options = yaml.safe_load(text.split('DOCUMENTATION = r"""')[1].split('"""')[0]).get("options") or {}
+    return str((options.get("state") or {}).get("default") or "")
+
+
+def _matching(role: Path, here: Path, name: str) -> list[Path]:
+    """Files of tasks that a name may mean; what is a variable in it stands for anything."""
+    name = name.replace("{{ role_path }}/tasks/", "")
+    if re.fullmatch(r"{{.*}}", name):
+        return []  # the user's own tasks
+    pattern = re.sub(r"{{.*?}}", "*", name)
+    found = sorted({*here.glob(pattern), *(role / "tasks").glob(pattern)})
+    assert found, f"{here}: {name} leads nowhere"
+    return found
+
+
+def _tasks(items: t.Any) -> t.Iterator[dict[str, t.Any]]:
+    for item in items or ():
+        yield item
+        for part in ("block", "rescue", "always"):
+            yield from _tasks(item.get(part))
+
+
+# -- the check ---------------------------------------------------------------------------------------------------------
+def lacking(
+    module: str, params: dict[str, t.Any], check: bool, asked: t.Iterable[tuple[str, str, str]]
+) -> list[str]:  # fmt: skip
+    """What phases may not ask for, in words. asked: (verb, group, resource) of the requests of one run. A run counts for
+    the phases whose tasks may come to it."""
+    wanted = {
+        item for item in asked if not FOREIGN.search(item[1]) and (module, item[0], item[2]) not in SPARED
+    }  # fmt: skip
+    if module in ANY_KIND:
+        return []
+    state = str(params.get("state") or (default_state(module) if wanted else ""))
+    found = set()
+    for use in uses().get(module, ()):
+        if use.state not in (ANY, state) or (use.check and not check):
+            continue
+        if params.get("green_percent") is not None and not use.sets:
+            continue
+        for verb, group, resource in wanted:
+            if not allowed(use.phase, verb, group, resource):
+                found.add(f"phase {use.phase} may not {verb} {resource}.{group}".rstrip("."))
+    return sorted(found)
