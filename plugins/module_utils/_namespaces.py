@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ._client import ApiError, Cluster, path_of
+from ._client import ApiError, Cluster, ClusterError, path_of
 from ._objects import annotations_of, labels_of, ref_of
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -70,14 +70,18 @@ def plan_present(cluster: Cluster, names: t.Sequence[str]) -> list[Step]:
 def plan_absent(cluster: Cluster, names: t.Sequence[str]) -> list[Step]:
     steps = []
     kinds: list[tuple[str, str]] | None = None
+    unknown = ""
     for name, found in zip(names, read(cluster, names)):
         if found is None or found["metadata"].get("deletionTimestamp"):
             steps.append(Step(name, "absent", found))
         elif not ours(found):
             steps.append(Step(name, "foreign", found))
         else:
-            kinds = listable(cluster) if kinds is None else kinds
-            inside = content(cluster, name, kinds)
+            try:
+                kinds = listable(cluster) if kinds is None and not unknown else kinds
+            except ClusterError as exc:
+                unknown = f"not known: {exc}"
+            inside = [unknown] if unknown else content(cluster, name, kinds or [])
             steps.append(Step(name, "kept" if inside else "removed", found, inside))
     return steps
 

@@ -29,7 +29,8 @@ options:
     elements: str
     required: true
   timeout:
-    description: With O(state=absent), seconds to wait until the namespaces are gone.
+    description:
+      - With O(state=absent), seconds to wait until the namespaces are gone. What takes longer is warned about.
     type: int
     default: 60
 extends_documentation_fragment:
@@ -104,18 +105,15 @@ def write(cluster, steps, journal, recorded, dry_run):
 
 
 def await_gone(cluster, names, timeout):
-    """Waits until the API server has emptied and removed them. Raises Refusal namespace_stays."""
+    """Waits until the API server has emptied and removed them; returns those that are still there."""
     deadline = time.monotonic() + timeout
     pause = 0.2
     while left := [name for name, found in zip(names, _namespaces.read(cluster, names)) if found]:
         if time.monotonic() > deadline:
-            raise _module.Refusal(
-                "namespace_stays",
-                f"Namespace {', '.join(left)}: deleted {timeout} s ago, and still there. What its status says keeps it"
-                " (a finalizer, an API service that does not answer) has to be mended; the rest is the API server's.",
-            )
+            break
         time.sleep(pause)
         pause = min(2.0, pause * 1.5)
+    return left
 
 
 def operation(module, cluster):
@@ -130,8 +128,12 @@ def operation(module, cluster):
     )
     acting = [step for step in done if step.acts]
     removed = [step.name for step in acting if step.state == "removed"]
-    if removed and not check:
-        await_gone(cluster, removed, params["timeout"])
+    # Neither keeps the rest from being undone.
+    for name in await_gone(cluster, removed, params["timeout"]) if removed and not check else ():
+        module.warn(
+            f"Namespace {name} was deleted {params['timeout']} s ago and is still going. If it stays, its status says what"
+            " keeps it: a finalizer, or an API service that does not answer."
+        )
     for step in (step for step in done if step.state == "kept"):
         module.warn(f"{step.object} stays, since others' things are in it: {', '.join(step.inside)}.")
     exists = {"exists": True}

@@ -112,8 +112,19 @@ def test_one_that_was_there_is_neither_taken_over_nor_removed(cluster):
     assert states(run(cluster, state="absent")) == ["foreign"] and cluster.peek("namespaces", "", "green")
 
 
-def test_one_that_does_not_go_is_said(cluster):
+def test_one_that_does_not_go_is_said_and_stops_nothing(cluster):
     run(cluster)
     cluster.edit("namespaces", "", "green", lambda body: body["metadata"].update(finalizers=["kubernetes"]))
     result = run(cluster, state="absent", timeout=0)
-    assert result["failure"]["code"] == "namespace_stays" and "green" in result["msg"]
+    assert states(result) == ["removed"] and "Namespace green was deleted 0 s ago" in str(result["warnings"])
+    assert states(run(cluster, state="absent")) == ["absent"]
+
+
+def test_where_an_api_group_does_not_answer_nobody_knows_what_is_there(cluster):
+    run(cluster)
+    hooks, cluster._hooks = cluster._hooks, []
+    cluster.on("GET", "/apis/x.test/v1", lambda _r: (404, {"message": "gone"}))
+    cluster._hooks += hooks
+    result = run(cluster, state="absent")
+    assert states(result) == ["kept"] and "not known" in result["namespaces"][0]["inside"][0]
+    assert cluster.peek("namespaces", "", "green")
