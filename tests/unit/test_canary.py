@@ -8,11 +8,14 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _canary, _routes
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _canary, _routes, runbook
 from ansible_collections.bluegreen.mesh.plugins.module_utils._canary import Match, Share, Target
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
+from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import canary_routes
 
 HOST = "web.shop.svc.cluster.local"
 TARGET = Target(HOST, "shop", {"v1": {"version": "v1"}, "v2": {"version": "v2"}})
@@ -297,3 +300,52 @@ def test_one_of_ours_is_shared_like_any_other():
     assert _canary.serves_mesh(body, TARGET)
     destination = {"host": HOST, "port": {"number": 80}}
     assert shared(body)["spec"]["http"][0]["route"][1] == {"destination": {**destination, "subset": "v2"}, "weight": 5}
+
+
+# -- the runbook -------------------------------------------------------------------------------------------------------
+def by_hand(run, items):
+    """What the jq in a command makes of a list."""
+    if not shutil.which("jq"):
+        pytest.skip("no jq")
+    script = re.sub(r"\bk get .*? -o json", "cat", run).replace("k replace -f -", "cat")
+    done = subprocess.run(["sh", "-c", script], input=json.dumps({"items": items}), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)["items"]
+
+
+PARAMS = {"service": "shop/web", "subsets": [{"name": "v1", "labels": {"version": "v1"}}, {"name": "v2", "labels": {"version": "v2"}}]}
+BOOK = runbook.Book("m", "bluegreen-mesh")
+
+
+@pytest.mark.parametrize("http", ORIGINALS)
+def test_the_runbook_gives_the_routes_back(http):
+    body, stranger = vs(*copy.deepcopy(http)), vs({"route": [to("other")]})
+    there = shared(body, TESTERS, "w1")
+    first, second = canary_routes.commands({}, {**PARAMS, "state": "unrouted"}, BOOK)
+    (back,) = by_hand(first.run, [there, stranger])
+    assert back["spec"] == body["spec"] and back["metadata"]["annotations"] == {}
+    assert "delete virtualservices.networking.istio.io bluegreen-canary-web -n shop" in second.run
+
+
+def test_the_runbook_leaves_another_host_s_canary():
+    other = Target("cart.shop.svc.cluster.local", "shop", TARGET.subsets)
+    first = shared(vs({"match": [{"uri": {"prefix": "/cart"}}], "route": [to("cart")]}, {"route": [to()]}), TESTERS, "w1")
+    both = written(first, _canary.edited(first, other, TESTERS, "w2"))
+    command, _delete = canary_routes.commands({}, {**PARAMS, "state": "unrouted"}, BOOK)
+    (left,) = by_hand(command.run, [both])
+    assert left["spec"]["http"] == _canary.edited(both, TARGET, None).http
+    assert _canary.weights_of(left, other) == {"v1": 100, "v2": 0}
+
+
+def test_the_runbook_sets_weights():
+    there = shared(vs({"route": [to()]}), Share({"v1": 50, "v2": 50}, TESTERS.matches), "w1")
+    (command,) = canary_routes.commands({}, {**PARAMS, "state": "routed", "weights": {"v1": 100}}, BOOK)
+    (back,) = by_hand(command.run, [there])
+    assert _canary.weights_of(back, TARGET) == {"v1": 100, "v2": 0}
+    assert back["spec"]["http"][:-1] == there["spec"]["http"][:-1]
+
+
+def test_the_runbook_takes_the_subsets_away():
+    rule = {"metadata": {"annotations": {"bluegreen.mesh/canary-subsets": "v2"}}, "spec": {"subsets": [{"name": "v1"}, {"name": "v2"}]}}
+    first, second = canary_routes.commands({}, {**PARAMS, "state": "absent"}, BOOK)
+    assert by_hand(first.run, [rule, {"metadata": {}}]) == [{"metadata": {"annotations": {}}, "spec": {"subsets": [{"name": "v1"}]}}]
+    assert "destinationrules.networking.istio.io,serviceentries.networking.istio.io bluegreen-canary-web" in second.run

@@ -19,6 +19,7 @@ from . import (
     _clients,
     bigbang_values,
     binding_policy,
+    canary_routes,
     dns_records,
     elb_host_rule,
     elb_listener_weights,
@@ -43,6 +44,7 @@ from ._command import Book, Command
 RENDERED = {
     "bigbang_values": bigbang_values,
     "binding_policy": binding_policy,
+    "canary_routes": canary_routes,
     "dns_records": dns_records,
     "elb_host_rule": elb_host_rule,
     "elb_listener_weights": elb_listener_weights,
