@@ -265,6 +265,7 @@ NEVER_RECORDED = {
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent"},
     "bigbang_values": {"gateways", "backup"},
     "gateway_clone": {"service", "namespace", "name", "labels", "node_ports", "annotations"},
+    "gateway_preview": {"green", "ports", "header", "verify", "domain"},
     "gateway_selector": {"gateways", "service", "labels"},
     "gateway_twin": {"expect_namespaces"},
     "git_commit": {"paths", "subject"},
