@@ -9,12 +9,12 @@ would have taken, and nothing besides. What the route had is noted in an annotat
 are not ours, so that it can be given back to the letter.
 
 A copy may also be a scout: it is matched by a header that nobody else sends, and says in the answer which write of ours
-it is of. A proxy takes a virtual host as a whole (RDS), so where a scout answers, all of that write is in force, and the
-cluster behind its subset is there (CDS).
+it is of. A proxy takes a virtual host as a whole (RDS), so where a scout answers, all of that write is in force, and
+the cluster behind its subset is there (CDS).
 
-Rules of Istio (1.31): a host without a dot is of the object's own namespace (pkg/config/resource names, ResolveShortname-
-ToFQDN); routes are tried in their order, and the first that matches takes the request; what stands behind a route that
-takes everything is never reached.
+Rules of Istio (1.31): a host without a dot is of the object's own namespace (pkg/config/resource names,
+ResolveShortnameToFQDN); routes are tried in their order, and the first that matches takes the request; what stands
+behind a route that takes everything is never reached.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def check_share(share: Share, subsets: t.Container[str]) -> None:
         raise Refusal("bad_weights", f"weights: {', '.join(unknown)} is no name of subsets.")
     total = sum(share.weights.values())
     if total != 100 or any(weight < 0 for weight in share.weights.values()):
-        raise Refusal("bad_weights", f"weights: found {share.weights}, which add up to {total}; expected 100, none below 0.")
+        raise Refusal(
+            "bad_weights", f"weights: found {share.weights}, which add up to {total}; expected 100, none below 0."
+        )
     for number, match in enumerate(share.matches):
         where = f"match[{number}]"
         if match.subset not in subsets:
@@ -143,9 +145,11 @@ def apportion(share: int, weights: dict[str, int]) -> dict[str, int]:
 
 
 def divided(destinations: t.Sequence[Object], target: Target, namespace: str, weights: dict[str, int]) -> list[Object]:
-    """A route's destinations with the host's shared by subset: always one for each, so that it can be told what is ours.
+    """A route's destinations with the host's shared by subset: always one for each, so that it can be told what is
+    ours.
 
-    Raises Refusal bad_sum (several destinations that do not add up to 100), too_fine (a subset would get nothing of it).
+    Raises Refusal bad_sum (several destinations that do not add up to 100), too_fine (a subset would get nothing of
+    it).
     """
     own = taken(destinations, target, namespace)
     share = 100 if len(destinations) == 1 else sum(destinations[i].get("weight") or 0 for i in own)
@@ -157,11 +161,13 @@ def divided(destinations: t.Sequence[Object], target: Target, namespace: str, we
     lost = [name for name, weight in full.items() if weight and share and not parts[name]]
     if lost:
         raise Refusal(
-            "too_fine", f"{full[lost[0]]} % of the {share} % that go to {target.host} is less than one percent of its route"
+            "too_fine",
+            f"{full[lost[0]]} % of the {share} % that go to {target.host} is less than one percent of its route",
         )
     first = destinations[own[0]]
     shared = [
-        {**first, "destination": {**first["destination"], "subset": name}, "weight": parts[name]} for name in target.subsets
+        {**first, "destination": {**first["destination"], "subset": name}, "weight": parts[name]}
+        for name in target.subsets
     ]
     found: list[Object] = []
     for i, one in enumerate(destinations):
@@ -202,7 +208,8 @@ def http_of(vs: Object) -> list[Object]:
 
 
 def plain(vs: Object, target: Target) -> list[Object]:
-    """Its HTTP routes without what is ours for this host. A route that somebody has written anew since is as he wrote it."""
+    """Its HTTP routes without what is ours for this host. A route that somebody has written anew since is as he wrote
+    it."""
     note, namespace = noted(vs).get(target.host) or {}, vs["metadata"]["namespace"]
     found, place = [], -1
     for route in http_of(vs):
@@ -248,7 +255,8 @@ def _conditions(route: Object, added: dict[str, t.Any], where: str) -> list[Obje
             clash = {name.lower() for name in match.get(field) or {}} & added.keys()
             if clash:
                 raise Refusal(
-                    "header_taken", f"{where}.match has {', '.join(sorted(clash))} in {field} by itself; match by another one"
+                    "header_taken",
+                    f"{where}.match has {', '.join(sorted(clash))} in {field} by itself; match by another one",
                 )
         result.append({**match, "headers": {**(match.get("headers") or {}), **added}})
     return result
@@ -294,14 +302,19 @@ def edited(vs: Object, target: Target, share: Share | None, marker: str = "") ->
         where = f"VirtualService {key_of(vs)} spec.http[{place}]"
         if not is_ours(route) and taken(route.get("route") or (), target, namespace):
             if closed:
-                raise Refusal("shadowed", f"{where} is never reached: {closed} before it takes every request. Mend that first.")
+                raise Refusal(
+                    "shadowed", f"{where} is never reached: {closed} before it takes every request. Mend that first."
+                )
             try:
                 result.http += _shared(route, target, namespace, share, marker, where)
             except Refusal as exc:
                 raise Refusal(exc.code, f"{exc if str(exc).startswith(where) else f'{where}: {exc}'}.") from None
             result.concerned.append(place)
             if share:
-                result.note = {**result.note, target.host: {**result.note.get(target.host, {}), str(place): route["route"]}}
+                result.note = {
+                    **result.note,
+                    target.host: {**result.note.get(target.host, {}), str(place): route["route"]},
+                }
         else:
             result.http.append(route)
         if not is_ours(route) and any(map(takes_all, route.get("match") or [None])):
@@ -309,10 +322,14 @@ def edited(vs: Object, target: Target, share: Share | None, marker: str = "") ->
     return result
 
 
-def _shared(route: Object, target: Target, namespace: str, share: Share | None, marker: str, where: str) -> list[Object]:
+def _shared(
+    route: Object, target: Target, namespace: str, share: Share | None, marker: str, where: str
+) -> list[Object]:
     found = []
     if marker:
-        scouts = {name: _whole(route, target, namespace, name) for name in target.subsets} if share else {"": route["route"]}
+        scouts = (
+            {name: _whole(route, target, namespace, name) for name in target.subsets} if share else {"": route["route"]}
+        )
         for name, destinations in scouts.items():
             match = _conditions(route, {HEADER: {"exact": f"{marker}.{name}"}}, where)
             found.append(_copy(route, f"{target.mark}scout-{name}".rstrip("-"), match, destinations, scout=marker))
@@ -334,16 +351,17 @@ def takes_all(match: Object | None) -> bool:
 
 # -- what can't be ----------------------------------------------------------------------------------------------------
 def check_kinds(virtual_services: t.Iterable[Object], target: Target) -> None:
-    """Raises Refusal not_http for a TCP or TLS route to the host: it has no headers, and one connection is one share."""
+    """Raises Refusal not_http for a TCP or TLS route to the host: it has no headers, and one connection is one
+    share."""
     for vs in virtual_services:
         for kind in ("tcp", "tls"):
             for i, route in enumerate((vs.get("spec") or {}).get(kind) or ()):
                 if any(sends_to(one, target, vs["metadata"]["namespace"]) for one in route.get("route") or ()):
                     raise Refusal(
                         "not_http",
-                        f"VirtualService {key_of(vs)} spec.{kind}[{i}] sends to {target.host}: expected HTTP routes alone. A"
-                        f" {kind.upper()} route would go on sending to all of its pods, v2's too. Take it away, or share"
-                        " another host.",
+                        f"VirtualService {key_of(vs)} spec.{kind}[{i}] sends to {target.host}: expected HTTP routes"
+                        f" alone. A {kind.upper()} route would go on sending to all of its pods, v2's too. Take it"
+                        " away, or share another host.",
                     )
 
 
@@ -374,7 +392,9 @@ def serves_mesh(vs: Object, target: Target) -> bool:
     """Whether it is what sidecars go by when they call the host."""
     spec = vs.get("spec") or {}
     gateways = spec.get("gateways") or ["mesh"]
-    return "mesh" in gateways and any(target.is_host(host, vs["metadata"]["namespace"]) for host in spec.get("hosts") or ())
+    return "mesh" in gateways and any(
+        target.is_host(host, vs["metadata"]["namespace"]) for host in spec.get("hosts") or ()
+    )
 
 
 def shell(target: Target, name: str, hosts: t.Sequence[str], gateways: t.Sequence[str], port: int | None) -> Object:

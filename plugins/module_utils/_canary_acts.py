@@ -4,8 +4,8 @@
 """What module canary_routes reads and writes, and in which order.
 
 Adding: subsets; scouts; a wait until the scouts of all that will get traffic are served, so that every proxy has the
-cluster; weights; a wait. Removing: the routes of before, with a scout; a wait, after which no proxy goes by a subset; the
-scout away; subsets away.
+cluster; weights; a wait. Removing: the routes of before, with a scout; a wait, after which no proxy goes by a subset;
+the scout away; subsets away.
 """
 
 from __future__ import annotations
@@ -24,7 +24,20 @@ from ._objects import OUR_LABELS, annotations_of, key_of
 
 Object = dict[str, t.Any]
 PLURALS = {"VirtualService": "virtualservices", "DestinationRule": "destinationrules", "ServiceEntry": "serviceentries"}
-RECORDED = ("service", "host", "namespace", "domain", "subsets", "mesh", "gateways", "hosts", "port", "names", "external", "settle")
+RECORDED = (
+    "service",
+    "host",
+    "namespace",
+    "domain",
+    "subsets",
+    "mesh",
+    "gateways",
+    "hosts",
+    "port",
+    "names",
+    "external",
+    "settle",
+)
 OP = "canary_routes"
 
 
@@ -67,8 +80,12 @@ def target_of(params: dict[str, t.Any]) -> Target:
     """Raises Refusal (malformed_reference, bad_option)."""
     subsets = {one["name"]: {str(k): str(v) for k, v in (one["labels"] or {}).items()} for one in params["subsets"]}
     if len(subsets) < len(params["subsets"]) or len(subsets) < 2:
-        raise Refusal("bad_option", f"subsets: found {', '.join(subsets)}; expected two or more, each with a name of its own.")
-    if len({json.dumps(labels, sort_keys=True) for labels in subsets.values()}) < len(subsets) or not all(subsets.values()):
+        raise Refusal(
+            "bad_option", f"subsets: found {', '.join(subsets)}; expected two or more, each with a name of its own."
+        )
+    if len({json.dumps(labels, sort_keys=True) for labels in subsets.values()}) < len(subsets) or not all(
+        subsets.values()
+    ):
         raise Refusal("bad_option", "subsets: each needs labels that no other has, by which its pods are told.")
     if params["service"]:
         if not _virtual_services.NAMESPACED_NAME.fullmatch(params["service"]):
@@ -76,7 +93,9 @@ def target_of(params: dict[str, t.Any]) -> Target:
         namespace, name = params["service"].split("/")
         return Target(f"{name}.{namespace}.svc.{params['domain']}", namespace, subsets, params["domain"])
     if not params["namespace"] or "." not in params["host"]:
-        raise Refusal("bad_option", "host: expected a name with a dot, and namespace, where the objects for it are to be.")
+        raise Refusal(
+            "bad_option", "host: expected a name with a dot, and namespace, where the objects for it are to be."
+        )
     return Target(params["host"].lower(), params["namespace"], subsets, params["domain"])
 
 
@@ -86,7 +105,10 @@ def share_of(params: dict[str, t.Any], target: Target) -> Share:
     for number, one in enumerate(params["match"] or []):
         given = [kind for kind in ("header", "cookie") if one.get(kind)]
         if len(given) != 1:
-            raise Refusal("bad_match", f"match[{number}]: expected one of header and cookie, found {' and '.join(given) or 'none'}.")
+            raise Refusal(
+                "bad_match",
+                f"match[{number}]: expected one of header and cookie, found {' and '.join(given) or 'none'}.",
+            )
         matches.append(Match(one["subset"], given[0], one[given[0]]["name"], str(one[given[0]]["exact"])))
     weights = {str(name): weight for name, weight in (params["weights"] or {}).items()}
     for name, weight in weights.items():
@@ -106,9 +128,15 @@ def read(cluster: Cluster, target: Target, params: dict[str, t.Any]) -> View:
         name = params["service"].split("/")[1]
         service = cluster.find(path_of("v1", "services", target.namespace, name))
         if service is None:
-            raise Refusal("no_service", f"service: there is no Service {params['service']} in the cluster of context {cluster.context}.")
+            raise Refusal(
+                "no_service",
+                f"service: there is no Service {params['service']} in the cluster of context {cluster.context}.",
+            )
         if not (service.get("spec") or {}).get("selector"):
-            raise Refusal("no_selector", f"Service {params['service']} has no selector, so that no subset of its pods can be told.")
+            raise Refusal(
+                "no_selector",
+                f"Service {params['service']} has no selector, so that no subset of its pods can be told.",
+            )
         selector = ",".join(f"{key}={value}" for key, value in service["spec"]["selector"].items())
         pods = cluster.list(path_of("v1", "pods", target.namespace), {"labelSelector": selector})
     else:
@@ -183,8 +211,8 @@ class Planner:
             elif not _canary_rules.is_ours(entry):
                 raise Refusal(
                     "host_taken",
-                    f"external: ServiceEntry {key_of(entry)} declares {self.target.host} already. Leave external out; its"
-                    " endpoints need the labels of the subsets.",
+                    f"external: ServiceEntry {key_of(entry)} declares {self.target.host} already. Leave external out;"
+                    " its endpoints need the labels of the subsets.",
                 )
             else:
                 steps.append(Step("ServiceEntry", entry, {**entry, "spec": {**entry["spec"], **made["spec"]}}))
@@ -208,8 +236,8 @@ class Planner:
                 if name in used:
                     raise Refusal(
                         "subset_in_use",
-                        f"{used[name]} still names subset {name} of {self.target.host}: without it, Envoy answers 503. Take the"
-                        " routes back first (state: unrouted).",
+                        f"{used[name]} still names subset {name} of {self.target.host}: without it, Envoy answers 503."
+                        " Take the routes back first (state: unrouted).",
                     )
             left = [one for one in _canary_rules.subsets_of(rule) if one["name"] not in going]
             if own and not left:
@@ -249,8 +277,9 @@ class Planner:
         if not steps:
             raise Refusal(
                 "no_route",
-                f"No route of {'the VirtualServices in names' if self.params['names'] else 'any VirtualService'} sends to"
-                f" {self.target.host}, or only to a subset by name. Set mesh, or gateways and hosts, to have one made.",
+                f"No route of {'the VirtualServices in names' if self.params['names'] else 'any VirtualService'} sends"
+                f" to {self.target.host}, or only to a subset by name. Set mesh, or gateways and hosts, to have one"
+                " made.",
             )
         changed = {key_of(step.after or {}): step.after for step in steps}
         after = [changed.pop(key_of(vs), vs) for vs in self.view.virtual_services] + list(changed.values())
@@ -294,8 +323,8 @@ class Planner:
             if both and named & set(gateways):
                 raise Refusal(
                     "host_taken",
-                    f"hosts: VirtualService {key_of(vs)} serves {', '.join(sorted(both))} on that gateway. Leave gateways and"
-                    " hosts out: its own routes are shared.",
+                    f"hosts: VirtualService {key_of(vs)} serves {', '.join(sorted(both))} on that gateway. Leave"
+                    " gateways and hosts out: its own routes are shared.",
                 )
 
     def unrouted(self, marker: str) -> list[Step]:
@@ -323,17 +352,17 @@ class Planner:
         if "" in names and len(serving) > 1 and self.view.service is not None and not self.params["allow_mixed"]:
             raise Refusal(
                 "would_mix",
-                f"{' and '.join(f'{ready[name]} pods of {name}' for name in serving)} are ready: without the canary's routes"
-                f" {self.target.host} is all of them, in proportion. Give one subset everything, scale the others to nothing,"
-                " and run this again; or set allow_mixed.",
+                f"{' and '.join(f'{ready[name]} pods of {name}' for name in serving)} are ready: without the canary's"
+                f" routes {self.target.host} is all of them, in proportion. Give one subset everything, scale the"
+                " others to nothing, and run this again; or set allow_mixed.",
                 ready=ready,
             )
         for name in names - {""}:
             if not ready.get(name):
                 raise Refusal(
                     "no_pods",
-                    f"A route named subset {name} before, of which no pod is ready: found {ready}. Have its owner write the"
-                    " route as it is to be, or make pods of that subset again.",
+                    f"A route named subset {name} before, of which no pod is ready: found {ready}. Have its owner write"
+                    " the route as it is to be, or make pods of that subset again.",
                     ready=ready,
                 )
 
@@ -345,15 +374,16 @@ def check_ready(share: Share, view: View) -> None:
         if not view.ready[name]:
             raise Refusal(
                 "subset_not_ready",
-                f"subset {name} is to get traffic, and none of its pods is ready: found {view.ready}. Wait for them; until then"
-                " weights can pin everything to the other one.",
+                f"subset {name} is to get traffic, and none of its pods is ready: found {view.ready}. Wait for them;"
+                " until then weights can pin everything to the other one.",
                 ready=view.ready,
             )
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
 def patch_of(before: Object, after: Object) -> list[dict[str, t.Any]]:
-    """A JSON patch of the fields that differ: parts of the spec, and annotations. 409 if others have written meanwhile."""
+    """A JSON patch of the fields that differ: parts of the spec, and annotations. 409 if others have written
+    meanwhile."""
     patch = [{"op": "replace", "path": "/metadata/resourceVersion", "value": before["metadata"]["resourceVersion"]}]
     old, new = before["metadata"].get("annotations"), after["metadata"].get("annotations") or {}
     if old is None and new:
@@ -408,7 +438,9 @@ class Writer:
                 return
             guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
             try:
-                self.cluster.patch(path, [guard, {"op": "replace", "path": "/metadata/managedFields", "value": managed}], "json")
+                self.cluster.patch(
+                    path, [guard, {"op": "replace", "path": "/metadata/managedFields", "value": managed}], "json"
+                )
                 return
             except ApiError as exc:
                 if exc.status not in (404, 409):
@@ -416,7 +448,9 @@ class Writer:
                     break
             body = self.cluster.find(path)
         owners = ", ".join(sorted({entry.get("manager", "?") for entry in appliers}))
-        self.warnings.append(f"{step.object}: fields could not be given back to {owners}, whose next apply will conflict: {refusal}")
+        self.warnings.append(
+            f"{step.object}: fields could not be given back to {owners}, whose next apply will conflict: {refusal}"
+        )
 
 
 class Operation:
@@ -445,7 +479,9 @@ class Operation:
             self.journal.check()
         view = read(self.cluster, self.target, self.params)
         if not (self.params["service"] or self.params["external"] or _canary_rules.entry_of(view.entries, self.target)):
-            raise Refusal("no_service", f"host: no ServiceEntry declares {self.target.host}. Declare it, or give external.")
+            raise Refusal(
+                "no_service", f"host: no ServiceEntry declares {self.target.host}. Declare it, or give external."
+            )
         before = Planner(self.params, self.target, view).current()
         getattr(self, f"_{self.params['state']}")(view, before)
         if self.recorded and self.journal:
@@ -466,12 +502,18 @@ class Operation:
         share, (weights, matches, marker) = t.cast(Share, self.share), before
         if self.params["require_ready"]:
             check_ready(share, view)
-        served = tuple(name for name in self.target.subsets if share.weights.get(name) or name in {m.subset for m in share.matches})
+        served = tuple(
+            name for name in self.target.subsets if share.weights.get(name) or name in {m.subset for m in share.matches}
+        )
         served = tuple(name for name in served if view.ready[name])
         if weights is None:
             key, inverse = "routes", {"state": "unrouted"}
         else:
-            key, inverse = "weights", {"state": "routed", "weights": weights, "match": [shown(match) for match in matches]}
+            key, inverse = "weights", {
+                "state": "routed",
+                "weights": weights,
+                "match": [shown(match) for match in matches],
+            }
         final = dataclasses.replace(share, marker=self._marker(view, share, "routed") if self.settle else "")
         if self.settle and not self.check_mode:
             planner = Planner(self.params, self.target, view)
@@ -489,7 +531,9 @@ class Operation:
 
     def _unrouted(self, view: View, before: t.Any) -> None:
         weights, matches, _marker = before
-        inverse = {"state": "routed", "weights": weights, "match": [shown(match) for match in matches]} if weights else None
+        inverse = (
+            {"state": "routed", "weights": weights, "match": [shown(match) for match in matches]} if weights else None
+        )
         if self.settle and weights and not self.check_mode:
             marker = self._marker(view, Share({}), "unrouted")
             self._write(lambda planner: planner.unrouted(marker), view, "no routes", inverse)
@@ -559,7 +603,9 @@ class Operation:
         for step in acting:
             first.setdefault(step.object, step.before)
             last[step.object] = step.after
-        sources_of = {key_of(s.before): [sources.of(s.before)] for s in acting if s.kind == "VirtualService" and s.before}
+        sources_of = {
+            key_of(s.before): [sources.of(s.before)] for s in acting if s.kind == "VirtualService" and s.before
+        }
         return {
             "changed": bool(acting),
             "objects": [{"object": name, "state": Step("", first[name], last[name]).state} for name in first]
@@ -569,7 +615,9 @@ class Operation:
             "ready": now.ready,
             "settled": self.waits,
             "owned_elsewhere": [
-                {"virtual_service": key, "source": source.title} for key, (found,) in sources_of.items() for source in found
+                {"virtual_service": key, "source": source.title}
+                for key, (found,) in sources_of.items()
+                for source in found
             ],
             "diff": {
                 "before": {name: (body or {}).get("spec") or {} for name, body in first.items()},

@@ -1,12 +1,12 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The DestinationRule that a canary's subsets are in, the ServiceEntry of an external host, and who is ready behind each
-subset. Pure.
+"""The DestinationRule that a canary's subsets are in, the ServiceEntry of an external host, and who is ready behind
+each subset. Pure.
 
-For a client istiod takes the rule of the client's own namespace, else of the service's, else of the root namespace, and of
-these the one whose host is narrowest (push_context.go, destinationRule). So the subsets belong into the one rule of the
-service's namespace; a second one, or one elsewhere, would hide them from some clients, who are answered by 503.
+For a client istiod takes the rule of the client's own namespace, else of the service's, else of the root namespace, and
+of these the one whose host is narrowest (push_context.go, destinationRule). So the subsets belong into the one rule of
+the service's namespace; a second one, or one elsewhere, would hide them from some clients, who are answered by 503.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def rule_of(rules: t.Iterable[Object], target: Target) -> Object | None:
     if len(exact) > 1:
         raise Refusal(
             "two_rules",
-            f"DestinationRules {names} are all for {target.host}: expected one. Which of them a client goes by depends on"
-            " where it is, so that subsets of one are missing for the others' clients. Make one of them.",
+            f"DestinationRules {names} are all for {target.host}: expected one. Which of them a client goes by depends"
+            " on where it is, so that subsets of one are missing for the others' clients. Make one of them.",
             rules=names,
         )
     if not exact:
@@ -65,9 +65,9 @@ def rule_of(rules: t.Iterable[Object], target: Target) -> Object | None:
         if here:
             raise Refusal(
                 "wildcard_rule",
-                f"DestinationRule {key_of(here[0])} (host {here[0]['spec']['host']}) is in force for {target.host}: a rule for"
-                " that host alone would take its place, and with it its trafficPolicy. Write a DestinationRule for"
-                f" {target.host} with the trafficPolicy it is to have; the subsets are then added to that.",
+                f"DestinationRule {key_of(here[0])} (host {here[0]['spec']['host']}) is in force for {target.host}: a"
+                " rule for that host alone would take its place, and with it its trafficPolicy. Write a DestinationRule"
+                f" for {target.host} with the trafficPolicy it is to have; the subsets are then added to that.",
                 rule=key_of(here[0]),
             )
         return None
@@ -76,20 +76,20 @@ def rule_of(rules: t.Iterable[Object], target: Target) -> Object | None:
     if rule["metadata"]["namespace"] != target.namespace:
         raise Refusal(
             "rule_elsewhere",
-            f"{where} is for {target.host}, which is in namespace {target.namespace}: only clients of its own namespace go by"
-            f" it. Move it to {target.namespace}.",
+            f"{where} is for {target.host}, which is in namespace {target.namespace}: only clients of its own namespace"
+            f" go by it. Move it to {target.namespace}.",
         )
     if spec.get("workloadSelector"):
         raise Refusal(
             "rule_for_some",
-            f"{where} spec.workloadSelector: found {spec['workloadSelector']}, expected none: other clients would not know"
-            " the subsets.",
+            f"{where} spec.workloadSelector: found {spec['workloadSelector']}, expected none: other clients would not"
+            " know the subsets.",
         )
     if spec.get("exportTo") and "*" not in spec["exportTo"]:
         raise Refusal(
             "not_exported",
-            f"{where} spec.exportTo: found {', '.join(spec['exportTo'])}, expected '*': clients elsewhere, gateways among"
-            " them, would not know the subsets.",
+            f"{where} spec.exportTo: found {', '.join(spec['exportTo'])}, expected '*': clients elsewhere, gateways"
+            " among them, would not know the subsets.",
         )
     return rule
 
@@ -106,8 +106,8 @@ def with_subsets(rule: Object, target: Target) -> tuple[list[Object], list[str]]
         if name in have and have[name] != labels:
             raise Refusal(
                 "subset_differs",
-                f"DestinationRule {key_of(rule)} has subset {name} with labels {have[name]}, expected {labels}. Name the subset"
-                " otherwise, or give it those labels.",
+                f"DestinationRule {key_of(rule)} has subset {name} with labels {have[name]}, expected {labels}. Name"
+                " the subset otherwise, or give it those labels.",
             )
     missing = [name for name in target.subsets if name not in have]
     added = [{"name": name, "labels": dict(target.subsets[name])} for name in missing]
@@ -132,7 +132,9 @@ def new_entry(target: Target, external: dict[str, t.Any]) -> Object:
         if not any(wanted.items() <= have.items() for have in labels):
             raise Refusal("bad_external", f"external.endpoints: none has the labels {wanted} of subset {name}.")
     if resolution == "NONE":
-        raise Refusal("bad_external", "external.resolution: found NONE, expected STATIC or DNS: subsets are of endpoints.")
+        raise Refusal(
+            "bad_external", "external.resolution: found NONE, expected STATIC or DNS: subsets are of endpoints."
+        )
     spec = {
         "hosts": [target.host], "location": "MESH_EXTERNAL", "resolution": resolution, "ports": external["ports"],
         "endpoints": endpoints,
@@ -142,7 +144,8 @@ def new_entry(target: Target, external: dict[str, t.Any]) -> Object:
 
 
 def ready(service: Object | None, entry: Object | None, pods: t.Iterable[Object], target: Target) -> dict[str, int]:
-    """How many are ready behind each subset: pods of the Service, endpoints of the ServiceEntry (which nobody probes)."""
+    """How many are ready behind each subset: pods of the Service, endpoints of the ServiceEntry (which nobody
+    probes)."""
     if entry is not None and service is None:
         labels = [endpoint.get("labels") or {} for endpoint in entry["spec"].get("endpoints") or ()]
     else:
@@ -160,9 +163,11 @@ def check_ports(service: Object, port: int | None, gateways: t.Sequence[str]) ->
         if word in NOT_HTTP and port in (None, one["port"]):
             raise Refusal(
                 "not_http",
-                f"Service {key_of(service)} port {one['port']} speaks {word}: a VirtualService shares HTTP alone, and this port"
-                " would go on reaching all pods. Name the HTTP port with port, if nobody calls this one.",
+                f"Service {key_of(service)} port {one['port']} speaks {word}: a VirtualService shares HTTP alone, and"
+                " this port would go on reaching all pods. Name the HTTP port with port, if nobody calls this one.",
             )
     if port is None and len(ports) > 1 and any(name != "mesh" for name in gateways):
         numbers = ", ".join(str(one["port"]) for one in ports)
-        raise Refusal("port_needed", f"port: Service {key_of(service)} has several ({numbers}), and a gateway must be told which.")
+        raise Refusal(
+            "port_needed", f"port: Service {key_of(service)} has several ({numbers}), and a gateway must be told which."
+        )

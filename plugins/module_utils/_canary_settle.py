@@ -38,8 +38,8 @@ Ask = t.Callable[..., None]
 
 @dataclasses.dataclass
 class Expected:
-    """marker: of the write that is to be in force; subsets: those whose scouts must be served ('' for what was before the
-    canary); host: in full."""
+    """marker: of the write that is to be in force; subsets: those whose scouts must be served ('' for what was before
+    the canary); host: in full."""
 
     marker: str
     subsets: tuple[str, ...]
@@ -68,9 +68,9 @@ def wrong(answer: _probe.Answer, marker: str) -> str:
 
 
 def kept(body: str) -> dict[str, bool | None]:
-    """What became of the trace headers, as far as an answer that shows the request tells: whether the trace is the one that
-    we sent. None where the answer does not show it. A proxy that traces makes a span of its own within the trace; a gateway
-    at the edge gives a request an id of its own, so that any id will do."""
+    """What became of the trace headers, as far as an answer that shows the request tells: whether the trace is the one
+    that we sent. None where the answer does not show it. A proxy that traces makes a span of its own within the trace;
+    a gateway at the edge gives a request an id of its own, so that any id will do."""
     if not re.search(rf"(?i){HEADER}\W", body):  # which was sent with the same request, and which it would show
         return dict.fromkeys(TRACE)
     trace = TRACE["b3"].partition("-")[0]
@@ -117,11 +117,13 @@ class Scouts:
 class Istiod:
     """By istiod's debug port: every proxy that is to have the write was sent it, and has acknowledged it.
 
-    /debug/config_dump?proxyID= is made of what was last pushed to that proxy (its LastPushContext), and /debug/syncz has
-    what was sent and what was acknowledged. Proxies that know nothing of the host are not concerned.
+    /debug/config_dump?proxyID= is made of what was last pushed to that proxy (its LastPushContext), and /debug/syncz
+    has what was sent and what was acknowledged. Proxies that know nothing of the host are not concerned.
     """
 
-    def __init__(self, options: dict[str, t.Any], expected: Expected, get: t.Callable[[str], t.Any] | None = None) -> None:
+    def __init__(
+        self, options: dict[str, t.Any], expected: Expected, get: t.Callable[[str], t.Any] | None = None
+    ) -> None:
         self.options, self.expected = options, expected
         self.get = get or self._get
         self.looks = 0
@@ -171,7 +173,9 @@ def witnesses(options: dict[str, t.Any], expected: Expected) -> list[t.Any]:
     found: list[t.Any] = []
     if options["urls"]:
         if _probe.IMPORT_ERROR:
-            raise Refusal("no_pycurl", "settle.urls: probing needs the Python library pycurl on the host that runs this module.")
+            raise Refusal(
+                "no_pycurl", "settle.urls: probing needs the Python library pycurl on the host that runs this module."
+            )
         found.append(Scouts(options, expected))
     if options["istiod_url"]:
         found.append(Istiod(options, expected))

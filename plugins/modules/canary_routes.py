@@ -15,8 +15,8 @@ description:
     the weighted destinations in the place of its own; whatever else its VirtualService has stays as it is.
   - Requests with a header or a cookie of O(match) go to one subset whatever the weights say. Their routes stand right
     before the weighted one and have its conditions too, so that they take nothing that it would not have taken.
-  - Each state is one step, and refuses where the one before it is missing. Subsets come before routes when adding, and go
-    after them when removing. With O(settle) the module waits in between until the proxies go by what was written.
+  - Each state is one step, and refuses where the one before it is missing. Subsets come before routes when adding, and
+    go after them when removing. With O(settle) the module waits in between until the proxies go by what was written.
   - A route that asks for a subset by name, other than the first of O(subsets), is left alone.
   - What a route was before is noted in the annotation C(bluegreen.mesh/canary) of its VirtualService, and given back to
     the letter. A route that its owner has written anew since is left as he wrote it.
@@ -25,8 +25,8 @@ options:
     description:
       - V(subsets) adds the subsets to the service's DestinationRule, or makes one. Its traffic policy is left alone.
       - V(routed) shares the routes by O(weights) and O(match).
-      - V(unrouted) gives the routes back what they were. Refused while pods of several subsets are ready, as these would
-        all get traffic then.
+      - V(unrouted) gives the routes back what they were. Refused while pods of several subsets are ready, as these
+        would all get traffic then.
       - V(absent) takes the subsets away that this module has added. Refused while a route names one.
       - V(read) changes nothing.
     type: str
@@ -43,8 +43,8 @@ options:
     type: str
   external:
     description:
-      - With O(host), the ServiceEntry to make, with C(MESH_EXTERNAL) as its location. V(state=subsets) makes it before the
-        subsets, V(state=absent) removes it after them.
+      - With O(host), the ServiceEntry to make, with C(MESH_EXTERNAL) as its location. V(state=subsets) makes it before
+        the subsets, V(state=absent) removes it after them.
     type: dict
     suboptions:
       ports:
@@ -125,7 +125,8 @@ options:
     type: list
     elements: str
   hosts:
-    description: Hosts that lead to the service on O(gateways). Not for hosts that a VirtualService serves there already.
+    description: Hosts that lead to the service on O(gateways). Not for hosts that a VirtualService serves there
+      already.
     type: list
     elements: str
   port:
@@ -141,8 +142,9 @@ options:
     default: false
   contested:
     description:
-      - What to do if a VirtualService comes from a source that would put it back by itself, such as an Argo CD Application
-        with self-heal. V(refuse) fails before anything is changed, V(report) warns. On the way back it is never refused.
+      - What to do if a VirtualService comes from a source that would put it back by itself, such as an Argo CD
+        Application with self-heal. V(refuse) fails before anything is changed, V(report) warns. On the way back it is
+        never refused.
       - Of Argo CD's C(ignoreDifferences) it is only looked at those for gateways; here they must cover C(/spec/http).
     type: str
     choices: [refuse, report]
@@ -169,8 +171,8 @@ options:
         type: path
         default: ''
       answers:
-        description: Right answers in a row that are needed for each URL and address, on new connections. Ten for each pod
-          of a gateway leave one out less than once in twenty thousand times.
+        description: Right answers in a row that are needed for each URL and address, on new connections. Ten for each
+          pod of a gateway leave one out less than once in twenty thousand times.
         type: int
         default: 40
       timeout:
@@ -182,7 +184,8 @@ options:
         type: float
         default: 60.0
       istiod_url:
-        description: istiod's debug port, for example V(http://localhost:15014) of a port-forward. It knows of sidecars too.
+        description: istiod's debug port, for example V(http://localhost:15014) of a port-forward. It knows of sidecars
+          too.
         type: str
         default: ''
       istiod_token_file:
@@ -196,11 +199,11 @@ extends_documentation_fragment:
 notes:
   - Needs C(list) on VirtualServices, DestinationRules, and with O(host) ServiceEntries, in all namespaces; C(get),
     C(create), C(patch) and C(delete) on them; C(get) on the Service and C(list) on pods in its namespace.
-  - Refused by name are several DestinationRules for the host, one that is not for all clients, a wildcard's in the place
-    of which a new one would come, TCP and TLS routes to the host, weights that do not add up to 100, a route behind one
-    that takes everything, and a route that names a subset that there is none of.
-  - If a VirtualService is made by Helm, Argo CD, Flux or C(kubectl), its next run takes the shares away, and all pods of
-    the service get traffic. RV(owned_elsewhere) lists these.
+  - Refused by name are several DestinationRules for the host, one that is not for all clients, a wildcard's in the
+    place of which a new one would come, TCP and TLS routes to the host, weights that do not add up to 100, a route
+    behind one that takes everything, and a route that names a subset that there is none of.
+  - If a VirtualService is made by Helm, Argo CD, Flux or C(kubectl), its next run takes the shares away, and all pods
+    of the service get traffic. RV(owned_elsewhere) lists these.
   - A VirtualService with the label C(bluegreen.mesh/bind=false) is left alone.
 seealso:
   - module: bluegreen.mesh.traffic_gate_info
@@ -259,8 +262,8 @@ objects:
   returned: success
 settled:
   description:
-    - For each wait, its C(seconds), and in C(trace) by subset whether C(traceparent), C(b3) and C(x-request-id) came through
-      to the application. V(null) where its answer does not show its request.
+    - For each wait, its C(seconds), and in C(trace) by subset whether C(traceparent), C(b3) and C(x-request-id) came
+      through to the application. V(null) where its answer does not show its request.
   type: list
   elements: dict
   returned: success
@@ -291,8 +294,8 @@ SPEC = {
         "endpoints": DICTS,
     }},
     "domain": {"type": "str", "default": "cluster.local"},
-    "subsets": {**DICTS, "options": {"name": {"type": "str", "required": True}, "labels": {"type": "dict", "required": True}}},
-    "weights": {"type": "dict"},
+    "subsets": {**DICTS, "options": {"name": {"type": "str", "required": True}, "labels": {"type": "dict", "required":
+    True}}}, "weights": {"type": "dict"},
     "match": {"type": "list", "elements": "dict", "default": [], "options": {
         "subset": {"type": "str", "required": True},
         "header": {"type": "dict", "options": PAIR}, "cookie": {"type": "dict", "options": PAIR},

@@ -11,12 +11,12 @@ short_description: Let requests with a header reach green by blue's gateway
 version_added: 0.1.0
 author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
-  - Whoever sends O(header) to a host of blue's Gateway is answered by green, by the usual names and addresses, before any
-    client is moved. All other requests are routed as before.
-  - Writes a VirtualService of its own for each server port, in the namespace of blue's pods and for that alone, which istiod
-    puts before all others, and for HTTPS a DestinationRule for blue's pods alone, by which they begin TLS to green anew. No
-    object of others is changed. Whether all of that will hold is played through over the routes that are there, before
-    anything is written.
+  - Whoever sends O(header) to a host of blue's Gateway is answered by green, by the usual names and addresses, before
+    any client is moved. All other requests are routed as before.
+  - Writes a VirtualService of its own for each server port, in the namespace of blue's pods and for that alone, which
+    istiod puts before all others, and for HTTPS a DestinationRule for blue's pods alone, by which they begin TLS to
+    green anew. No object of others is changed. Whether all of that will hold is played through over the routes that are
+    there, before anything is written.
   - Hosts that come or go later need another run. Remove it before routes are taken from blue, at the latest.
 options:
   state:
@@ -65,11 +65,11 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.attributes
 notes:
   - Needs C(get) on the Gateway and on both Services, C(list) on VirtualServices in all namespaces, C(list) on
-    DestinationRules in that of blue's pods, and C(create), C(update) and C(delete) on both there.
+    DestinationRules in that of blue's pods, and C(create), C(patch) and C(delete) on both there.
   - Green sees blue's pods as who connects, and the client's address in C(X-Forwarded-For) behind theirs. What goes by
     addresses there may decide otherwise than it will for clients.
-  - TLS passthrough, TCP and servers that ask for a client certificate are not reached so; they are in RV(left_out). Green's
-    own NodePorts reach them.
+  - TLS passthrough, TCP and servers that ask for a client certificate are not reached so; they are in RV(left_out).
+    Green's own NodePorts reach them.
   - The SNI to green is the request's host, which Istio does from 1.21 on. The rule is for an Istio that knows
     C(workloadSelector) in DestinationRules.
 seealso:
@@ -110,7 +110,12 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _binding, _m
 from ansible_collections.bluegreen.mesh.plugins.module_utils._canary_acts import Step, Writer
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, path_of
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
-from ansible_collections.bluegreen.mesh.plugins.module_utils._objects import annotations_of, key_of, selector_of
+from ansible_collections.bluegreen.mesh.plugins.module_utils._objects import (
+    PREVIEW_OF,
+    annotations_of,
+    key_of,
+    selector_of,
+)
 
 Refusal = _module.Refusal
 
@@ -119,7 +124,9 @@ def there(cluster, api, plural, text, field):
     namespace, name = _twin.parse_ref(text, field)
     found = cluster.find(path_of(api, plural, namespace, name))
     if found is None:
-        raise Refusal("not_found", f"{field}: there is no {text} ({plural}) in the cluster of context {cluster.context}.")
+        raise Refusal(
+            "not_found", f"{field}: there is no {text} ({plural}) in the cluster of context {cluster.context}."
+        )
     return found
 
 
@@ -131,11 +138,13 @@ def wish_of(cluster, api, params):
     numbers = {one["port"] for one in (green.get("spec") or {}).get("ports") or ()}
     for port in ports.values():
         if port not in numbers:
-            raise Refusal("unknown_port", f"ports: Service {params['green']} has no port {port}; found {sorted(numbers)}.")
+            raise Refusal(
+                "unknown_port", f"ports: Service {params['green']} has no port {port}; found {sorted(numbers)}."
+            )
     namespace, name = params["green"].split("/")
     return _preview.Wish(
-        there(cluster, api, "gateways", params["gateway"], "gateway"), service["metadata"]["namespace"], selector_of(service),
-        f"{name}.{namespace}.svc.{params['domain']}", ports, (params["header"]["name"], params["header"]["exact"]),
+        there(cluster, api, "gateways", params["gateway"], "gateway"), service["metadata"]["namespace"],
+        selector_of(service), f"{name}.{namespace}.svc.{params['domain']}", ports, (params["header"]["name"], params["header"]["exact"]),
         params["verify"],
     )  # fmt: skip
 
@@ -148,7 +157,7 @@ def plan(cluster, params, seen):
     ours = {
         (item["kind"], key_of(item)): item
         for item in found
-        if _preview.is_ours(item) and annotations_of(item).get(_preview.OF) == params["gateway"]
+        if _preview.is_ours(item) and annotations_of(item).get(PREVIEW_OF) == params["gateway"]
     }
     made = []
     seen.update(api=api, hosts={}, left=[])
@@ -156,7 +165,9 @@ def plan(cluster, params, seen):
         wish = wish_of(cluster, api, params)
         ports, seen["left"] = _preview.served(wish, virtual_services)
         if not ports:
-            raise Refusal("nothing_served", f"Gateway {params['gateway']} serves nothing that could be previewed: {seen['left']}.")
+            raise Refusal(
+                "nothing_served", f"Gateway {params['gateway']} serves nothing that could be previewed: {seen['left']}."
+            )
         seen["hosts"] = {str(port): sorted(hosts) for port, (_scheme, hosts) in ports.items()}
         made = [{**item, "apiVersion": api} for item in _preview.objects(wish, ports)]
         _preview.check_names(wish, found, made)
@@ -180,7 +191,11 @@ def operation(module, cluster):
             journal.check()
             if module.params["state"] == "present":
                 undo = {"state": "absent", "gateway": module.params["gateway"], "service": module.params["service"]}
-                recorded.append(journal.record("gateway_preview", module.params["gateway"], {"module": "gateway_preview", "params": undo}))
+                recorded.append(
+                    journal.record(
+                        "gateway_preview", module.params["gateway"], {"module": "gateway_preview", "params": undo}
+                    )
+                )
         writer = Writer(cluster, seen["api"], module.check_mode)
         for step in acting:
             try:
@@ -199,7 +214,8 @@ def operation(module, cluster):
         "hosts": seen["hosts"],
         "left_out": seen["left"],
         "diff": {
-            side: {step.object: (getattr(step, side) or {}).get("spec") or {} for step in acting} for side in ("before", "after")
+            side: {step.object: (getattr(step, side) or {}).get("spec") or {} for step in acting}
+            for side in ("before", "after")
         },
     }
 

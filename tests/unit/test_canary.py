@@ -94,7 +94,10 @@ def test_other_destinations_keep_theirs_and_everything_else_stays():
 
 
 def test_what_was_pinned_or_split_by_hand_is_taken_over():
-    body = vs({"route": [to(subset="v1")]}, {"match": [{"uri": {"exact": "/x"}}], "route": [to("web", 70, subset="v1"), to("web", 30, subset="v2")]})
+    body = vs(
+        {"route": [to(subset="v1")]},
+        {"match": [{"uri": {"exact": "/x"}}], "route": [to("web", 70, subset="v1"), to("web", 30, subset="v2")]},
+    )
     body["spec"]["http"].reverse()
     assert [weights(route) for route in shared(body)["spec"]["http"]] == [{"v1": 95, "v2": 5}] * 2
 
@@ -150,11 +153,16 @@ def test_a_route_for_one_gateway_does_not_shadow():
 
 
 # -- matches -----------------------------------------------------------------------------------------------------------
-TESTERS = Share({"v1": 100, "v2": 0}, (Match("v2", "header", "X-Canary", "always"), Match("v2", "cookie", "ca.nary", "yes")))
+TESTERS = Share(
+    {"v1": 100, "v2": 0}, (Match("v2", "header", "X-Canary", "always"), Match("v2", "cookie", "ca.nary", "yes"))
+)
 
 
 def test_a_match_goes_to_v2_while_the_weights_say_v1():
-    body = shared(vs({"match": [{"uri": {"prefix": "/api"}}], "timeout": "3s", "route": [to()]}, {"route": [to("other")]}), TESTERS)
+    body = shared(
+        vs({"match": [{"uri": {"prefix": "/api"}}], "timeout": "3s", "route": [to()]}, {"route": [to("other")]}),
+        TESTERS,
+    )
     tester = {"headers": {"x-canary": "always"}}
     assert weights(taker(body, path="/api", **tester)) == {"v2": None}
     assert taker(body, path="/api", **tester)["timeout"] == "3s"
@@ -182,7 +190,12 @@ def test_matches_stand_before_the_weights_in_their_order_and_are_read_back():
 
 # -- scouts ------------------------------------------------------------------------------------------------------------
 def test_a_scout_says_which_write_it_is_of():
-    route = {"mirror": {"host": "m"}, "fault": {"abort": {}}, "headers": {"response": {"set": {"a": "b"}}}, "route": [to()]}
+    route = {
+        "mirror": {"host": "m"},
+        "fault": {"abort": {}},
+        "headers": {"response": {"set": {"a": "b"}}},
+        "route": [to()],
+    }
     body = shared(vs(route), SEED, "w1")
     for subset in ("v1", "v2"):
         scout = taker(body, headers={_canary.HEADER: f"w1.{subset}"})
@@ -204,7 +217,11 @@ def test_on_the_way_back_a_scout_takes_the_route_of_before():
 def test_a_marker_is_of_its_content():
     a = _canary.marker_of("uid", SEED, "routed")
     assert a == _canary.marker_of("uid", Share({"v1": 95, "v2": 5}), "routed") and re.fullmatch("[0-9a-f]{16}", a)
-    others = {_canary.marker_of("uid2", SEED, "routed"), _canary.marker_of("uid", TESTERS, "routed"), _canary.marker_of("uid", SEED, "x")}
+    others = {
+        _canary.marker_of("uid2", SEED, "routed"),
+        _canary.marker_of("uid", TESTERS, "routed"),
+        _canary.marker_of("uid", SEED, "x"),
+    }
     assert len(others | {a}) == 4
 
 
@@ -308,11 +325,16 @@ def by_hand(run, items):
     if not shutil.which("jq"):
         pytest.skip("no jq")
     script = re.sub(r"\bk get .*? -o json", "cat", run).replace("k replace -f -", "cat")
-    done = subprocess.run(["sh", "-c", script], input=json.dumps({"items": items}), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", script], input=json.dumps({"items": items}), capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout)["items"]
 
 
-PARAMS = {"service": "shop/web", "subsets": [{"name": "v1", "labels": {"version": "v1"}}, {"name": "v2", "labels": {"version": "v2"}}]}
+PARAMS = {
+    "service": "shop/web",
+    "subsets": [{"name": "v1", "labels": {"version": "v1"}}, {"name": "v2", "labels": {"version": "v2"}}],
+}
 BOOK = runbook.Book("m", "bluegreen-mesh")
 
 
@@ -328,7 +350,9 @@ def test_the_runbook_gives_the_routes_back(http):
 
 def test_the_runbook_leaves_another_host_s_canary():
     other = Target("cart.shop.svc.cluster.local", "shop", TARGET.subsets)
-    first = shared(vs({"match": [{"uri": {"prefix": "/cart"}}], "route": [to("cart")]}, {"route": [to()]}), TESTERS, "w1")
+    first = shared(
+        vs({"match": [{"uri": {"prefix": "/cart"}}], "route": [to("cart")]}, {"route": [to()]}), TESTERS, "w1"
+    )
     both = written(first, _canary.edited(first, other, TESTERS, "w2"))
     command, _delete = canary_routes.commands({}, {**PARAMS, "state": "unrouted"}, BOOK)
     (left,) = by_hand(command.run, [both])
@@ -345,7 +369,12 @@ def test_the_runbook_sets_weights():
 
 
 def test_the_runbook_takes_the_subsets_away():
-    rule = {"metadata": {"annotations": {"bluegreen.mesh/canary-subsets": "v2"}}, "spec": {"subsets": [{"name": "v1"}, {"name": "v2"}]}}
+    rule = {
+        "metadata": {"annotations": {"bluegreen.mesh/canary-subsets": "v2"}},
+        "spec": {"subsets": [{"name": "v1"}, {"name": "v2"}]},
+    }
     first, second = canary_routes.commands({}, {**PARAMS, "state": "absent"}, BOOK)
-    assert by_hand(first.run, [rule, {"metadata": {}}]) == [{"metadata": {"annotations": {}}, "spec": {"subsets": [{"name": "v1"}]}}]
+    assert by_hand(first.run, [rule, {"metadata": {}}]) == [
+        {"metadata": {"annotations": {}}, "spec": {"subsets": [{"name": "v1"}]}}
+    ]
     assert "destinationrules.networking.istio.io,serviceentries.networking.istio.io bluegreen-canary-web" in second.run

@@ -20,7 +20,12 @@ OURS = "bluegreen-canary-web"
 
 
 def body(kind, name, namespace="shop", spec=None, **meta):
-    return {"apiVersion": API, "kind": kind, "metadata": {"namespace": namespace, "name": name, **meta}, "spec": spec or {}}
+    return {
+        "apiVersion": API,
+        "kind": kind,
+        "metadata": {"namespace": namespace, "name": name, **meta},
+        "spec": spec or {},
+    }
 
 
 def vs(name="web", http=None, gateways=("istio-system/public",), hosts=("web.test",), **more):
@@ -29,7 +34,9 @@ def vs(name="web", http=None, gateways=("istio-system/public",), hosts=("web.tes
 
 
 def rule(name="web", host="web", namespace="shop", **spec):
-    return body("DestinationRule", name, namespace, {"host": host, "trafficPolicy": {"tls": {"mode": "DISABLE"}}, **spec})
+    return body(
+        "DestinationRule", name, namespace, {"host": host, "trafficPolicy": {"tls": {"mode": "DISABLE"}}, **spec}
+    )
 
 
 def pod(name, version, ready=True):
@@ -84,7 +91,9 @@ def look(cluster):
     for plural in ("virtualservices", "destinationrules", "serviceentries"):
         for name in cluster.names(plural):
             item = cluster.peek(plural, "shop", name)
-            item["metadata"] = {key: item["metadata"].get(key) or None for key in ("labels", "annotations", "managedFields")}
+            item["metadata"] = {
+                key: item["metadata"].get(key) or None for key in ("labels", "annotations", "managedFields")
+            }
             found[plural, name] = item
     return found
 
@@ -97,12 +106,18 @@ def test_the_seed_s_objects(cluster):
     good(cluster, "routed", weights={"v1": 100}, mesh=False)
     cluster.add(pod("b", "v2"))
     result = good(cluster, "routed", weights={"v1": 95, "v2": 5}, mesh=False)
-    assert weights(cluster) == {"v1": 95, "v2": 5} and result["weights"] == {"v1": 95, "v2": 5} and result["ready"] == {"v1": 1, "v2": 1}
+    assert (
+        weights(cluster) == {"v1": 95, "v2": 5}
+        and result["weights"] == {"v1": 95, "v2": 5}
+        and result["ready"] == {"v1": 1, "v2": 1}
+    )
     assert result["diff"]["before"]["VirtualService shop/web"]["http"][0]["route"][1]["weight"] == 0
 
 
 def test_all_of_it_goes_back_to_the_letter():
-    cluster = FakeCluster(SERVICE, pod("a", "v1"), vs(annotations={"mine": "1"}), rule(subsets=[{"name": "old", "labels": {"a": "b"}}]))
+    cluster = FakeCluster(
+        SERVICE, pod("a", "v1"), vs(annotations={"mine": "1"}), rule(subsets=[{"name": "old", "labels": {"a": "b"}}])
+    )
     before = look(cluster)
     good(cluster, "subsets")
     assert subsets(cluster) == ["old", "v1", "v2"]
@@ -139,14 +154,22 @@ def test_routes_want_subsets_and_subsets_outlive_routes(cluster):
     assert "Make the subsets first" in refused(cluster, "routed", "no_subset", weights={"v1": 100})
     good(cluster, "subsets")
     good(cluster, "routed", weights={"v1": 100})
-    assert "VirtualService shop/web spec.http[0] still names" in refused(cluster, "absent", "subset_in_use").replace(OURS, "web")
+    assert "VirtualService shop/web spec.http[0] still names" in refused(cluster, "absent", "subset_in_use").replace(
+        OURS, "web"
+    )
 
 
 def test_a_subset_without_pods_gets_nothing(cluster):
     cluster.add(pod("b", "v2", ready=False))
     good(cluster, "subsets")
     refused(cluster, "routed", "subset_not_ready", weights={"v1": 95, "v2": 5})
-    refused(cluster, "routed", "subset_not_ready", weights={"v1": 100}, match=[{"subset": "v2", "header": {"name": "x", "exact": "y"}}])
+    refused(
+        cluster,
+        "routed",
+        "subset_not_ready",
+        weights={"v1": 100},
+        match=[{"subset": "v2", "header": {"name": "x", "exact": "y"}}],
+    )
     good(cluster, "routed", weights={"v1": 100})
 
 
@@ -219,7 +242,9 @@ def test_options_that_can_t_be(cluster, params, code):
 
 
 def test_a_tcp_route_to_it_is_refused_by_name(cluster):
-    cluster.add(body("VirtualService", "raw", spec={"hosts": ["web"], "tcp": [{"route": [{"destination": {"host": "web"}}]}]}))
+    cluster.add(
+        body("VirtualService", "raw", spec={"hosts": ["web"], "tcp": [{"route": [{"destination": {"host": "web"}}]}]})
+    )
     assert "VirtualService shop/raw spec.tcp[0]" in refused(cluster, "subsets", "not_http")
 
 
@@ -258,7 +283,12 @@ def test_one_that_asks_to_be_left_alone_is(cluster):
 
 def test_what_somebody_adds_to_our_rule_stays(cluster):
     good(cluster, "subsets")
-    cluster.edit("destinationrules", "shop", OURS, lambda item: item["spec"]["subsets"].append({"name": "x", "labels": {"x": "y"}}))
+    cluster.edit(
+        "destinationrules",
+        "shop",
+        OURS,
+        lambda item: item["spec"]["subsets"].append({"name": "x", "labels": {"x": "y"}}),
+    )
     good(cluster, "absent")
     assert subsets(cluster, OURS) == ["x"]
 
@@ -304,16 +334,28 @@ def test_a_declared_host_is_not_declared_again(cluster):
 
 # -- writing -----------------------------------------------------------------------------------------------------------
 def test_fields_are_given_back_to_who_had_applied_them():
-    owner = {"manager": "helm", "operation": "Apply", "apiVersion": API, "fieldsV1": {"f:spec": {"f:http": {}, "f:hosts": {}}}}
+    owner = {
+        "manager": "helm",
+        "operation": "Apply",
+        "apiVersion": API,
+        "fieldsV1": {"f:spec": {"f:http": {}, "f:hosts": {}}},
+    }
     cluster = FakeCluster(SERVICE, pod("a", "v1"), vs(managedFields=[owner]))
     good(cluster, "subsets")
 
     def took(request):
         if any(one["path"] == "/spec/http" for one in request.body):
-            ours = {"manager": "bluegreen-mesh", "operation": "Update", "apiVersion": API, "fieldsV1": {"f:spec": {"f:http": {}}}}
+            ours = {
+                "manager": "bluegreen-mesh",
+                "operation": "Update",
+                "apiVersion": API,
+                "fieldsV1": {"f:spec": {"f:http": {}}},
+            }
             left = {**owner, "fieldsV1": {"f:spec": {"f:hosts": {}}}}
             # The next read is of the object as the API server would have it.
-            cluster.edit("virtualservices", "shop", "web", lambda item: item["metadata"].update(managedFields=[left, ours]))
+            cluster.edit(
+                "virtualservices", "shop", "web", lambda item: item["metadata"].update(managedFields=[left, ours])
+            )
             request.body[0]["value"] = cluster.peek("virtualservices", "shop", "web")["metadata"]["resourceVersion"]
 
     cluster.on("PATCH", "*/virtualservices/web", took, times=1)
@@ -375,7 +417,10 @@ def test_the_way_back_first_pins_then_waits_for_v2_to_be_gone(cluster):
     assert [step["key"] for step in todo] == [f"{HOST} weights", f"{HOST} routes", f"{HOST} subsets"]
     assert {step["state"] for step in todo} == {"done"}
     undo(cluster, journal, todo[0])
-    assert weights(cluster) == {"v1": 100, "v2": 0} and len(cluster.peek("virtualservices", "shop", "web")["spec"]["http"]) == 1
+    assert (
+        weights(cluster) == {"v1": 100, "v2": 0}
+        and len(cluster.peek("virtualservices", "shop", "web")["spec"]["http"]) == 1
+    )
     assert undo(cluster, journal, todo[1])["failure"]["code"] == "would_mix"
     cluster.edit("pods", "shop", "b", lambda item: item.update(status={}))
     for step in steps_of(cluster):
@@ -420,7 +465,10 @@ class Proxies:
 
     def answer(self, wanted):
         for route in self.seen or ():
-            if any((m.get("headers") or {}).get(_canary.HEADER, {}).get("exact") == wanted for m in route.get("match") or ()):
+            if any(
+                (m.get("headers") or {}).get(_canary.HEADER, {}).get("exact") == wanted
+                for m in route.get("match") or ()
+            ):
                 marker = route["headers"]["response"]["set"][_canary.HEADER]
                 shown = f"RequestHeader=X-Bluegreen-Canary:{wanted}\nRequestHeader=B3:{_canary_settle.TRACE['b3']}\n"
                 return _probe.Answer(200, headers=[(_canary.HEADER, marker)], body=shown.encode())
@@ -442,7 +490,11 @@ SETTLE = {"urls": ["https://web.test/"], "connect_to": ["192.0.2.1:443"], "answe
 def test_weights_follow_when_every_proxy_knows_the_subset(cluster, proxies):
     good(cluster, "subsets", settle=SETTLE)
     written = []
-    cluster.on("PATCH", "*/virtualservices/web", lambda request: written.append((len(proxies.asked), request.body[-1]["value"])) and None)
+    cluster.on(
+        "PATCH",
+        "*/virtualservices/web",
+        lambda request: written.append((len(proxies.asked), request.body[-1]["value"])) and None,
+    )
     done = good(cluster, "routed", weights={"v1": 100}, mesh=False, settle=SETTLE)
     (_, scouts), (asked, final) = written
     assert [route["route"][0]["destination"].get("subset") for route in scouts] == ["v1", "v2", None]
@@ -451,7 +503,10 @@ def test_weights_follow_when_every_proxy_knows_the_subset(cluster, proxies):
     assert set(proxies.asked) == {one for one in proxies.asked if one.endswith(".v1")}  # of v2 there are no pods
     assert done["settled"][1]["trace"]["v1"] == {"b3": True, "traceparent": False, "x-request-id": False}
     writes = cluster.writes
-    assert not good(cluster, "routed", weights={"v1": 100}, mesh=False, settle=SETTLE)["changed"] and cluster.writes == writes
+    assert (
+        not good(cluster, "routed", weights={"v1": 100}, mesh=False, settle=SETTLE)["changed"]
+        and cluster.writes == writes
+    )
 
 
 def test_before_v2_gets_more_its_scout_has_answered(cluster, proxies):
@@ -460,7 +515,10 @@ def test_before_v2_gets_more_its_scout_has_answered(cluster, proxies):
     cluster.add(pod("b", "v2"))
     begin = len(proxies.asked)
     good(cluster, "routed", weights={"v1": 95, "v2": 5}, mesh=False, settle=SETTLE)
-    assert {one.rpartition(".")[2] for one in proxies.asked[begin:]} == {"v1", "v2"} and weights(cluster) == {"v1": 95, "v2": 5}
+    assert {one.rpartition(".")[2] for one in proxies.asked[begin:]} == {"v1", "v2"} and weights(cluster) == {
+        "v1": 95,
+        "v2": 5,
+    }
 
 
 def test_the_scouts_go_with_the_canary(cluster, proxies):
@@ -511,7 +569,15 @@ def test_what_became_of_the_trace():
     shown = "RequestHeader=X-Bluegreen-Canary:m.v1\nRequestHeader=Traceparent:00-b1ee9c0ffee0000000000000000ca9a7-1111111111111111-01\n"
     assert _canary_settle.kept(shown) == {"traceparent": True, "b3": False, "x-request-id": False}
     assert _canary_settle.kept("hello") == {"traceparent": None, "b3": None, "x-request-id": None}
-    zipkin = json.dumps({"headers": {"X-Bluegreen-Canary": "m.v1", "X-B3-Traceid": "b1ee9c0ffee0000000000000000ca9a7", "X-Request-Id": "9"}})
+    zipkin = json.dumps(
+        {
+            "headers": {
+                "X-Bluegreen-Canary": "m.v1",
+                "X-B3-Traceid": "b1ee9c0ffee0000000000000000ca9a7",
+                "X-Request-Id": "9",
+            }
+        }
+    )
     assert _canary_settle.kept(zipkin) == {"traceparent": False, "b3": True, "x-request-id": True}
 
 
@@ -533,7 +599,9 @@ def istiod(status, dumps):
     ([], {}, "no proxy that is connected"),
 ])  # fmt: skip
 def test_istiod_s_word(status, dumps, says):
-    witness = _canary_settle.Istiod({"istiod_url": "http://x"}, _canary_settle.Expected("m", ("v1",), HOST), istiod(status, dumps))
+    witness = _canary_settle.Istiod(
+        {"istiod_url": "http://x"}, _canary_settle.Expected("m", ("v1",), HOST), istiod(status, dumps)
+    )
     looks = [witness.done() for _n in range(_canary_settle.LOOKS)]
     assert looks[-1] == (not says) and not looks[0]
     assert says in " ".join(witness.lacking())

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _preview, _routes, _virtual_services, runbook
+from ansible_collections.bluegreen.mesh.plugins.module_utils.findings import export_to_hides
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import gateway_preview as by_hand
 from ansible_collections.bluegreen.mesh.plugins.modules import gateway_preview, migration_journal
 from fake_cluster import FakeCluster, run_module
+from fake_mesh import mesh
 
 API = "networking.istio.io/v1"
 BLUE = "istio-system/public"
@@ -18,7 +20,11 @@ LABELS = {"app": "gw"}
 
 
 def server(number, protocol, hosts, **tls):
-    return {"port": {"number": number, "name": f"p{number}", "protocol": protocol}, "hosts": hosts, **({"tls": tls} if tls else {})}
+    return {
+        "port": {"number": number, "name": f"p{number}", "protocol": protocol},
+        "hosts": hosts,
+        **({"tls": tls} if tls else {}),
+    }
 
 
 def gateway(*servers):
@@ -26,13 +32,23 @@ def gateway(*servers):
         server(8080, "HTTP", ["*.lab.test"], httpsRedirect=True), server(8443, "HTTPS", ["*.lab.test"], mode="SIMPLE", credentialName="c"),
     )  # fmt: skip
     meta = {"namespace": "istio-system", "name": "public"}
-    return {"apiVersion": API, "kind": "Gateway", "metadata": meta, "spec": {"selector": LABELS, "servers": list(servers)}}
+    return {
+        "apiVersion": API,
+        "kind": "Gateway",
+        "metadata": meta,
+        "spec": {"selector": LABELS, "servers": list(servers)},
+    }
 
 
 def vs(name, hosts, http=None, namespace="team", **spec):
     http = http or [{"route": [{"destination": {"host": "web"}}]}]
     meta = {"namespace": namespace, "name": name, "creationTimestamp": "2025-01-01T00:00:00Z"}
-    return {"apiVersion": API, "kind": "VirtualService", "metadata": meta, "spec": {"hosts": hosts, "gateways": [BLUE], "http": http, **spec}}
+    return {
+        "apiVersion": API,
+        "kind": "VirtualService",
+        "metadata": meta,
+        "spec": {"hosts": hosts, "gateways": [BLUE], "http": http, **spec},
+    }
 
 
 def service(key, selector, *ports):
@@ -41,7 +57,10 @@ def service(key, selector, *ports):
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name}, "spec": spec}
 
 
-API_FIRST = [{"match": [{"uri": {"prefix": "/api"}}], "route": [{"destination": {"host": "api"}}]}, {"route": [{"destination": {"host": "web"}}]}]
+API_FIRST = [
+    {"match": [{"uri": {"prefix": "/api"}}], "route": [{"destination": {"host": "api"}}]},
+    {"route": [{"destination": {"host": "web"}}]},
+]
 PARAMS = {
     "gateway": BLUE, "service": "istio-system/gw", "green": "istio-gateway/public-green", "ports": {"8443": 443},
     "header": {"name": "X-Preview", "exact": "green"},
@@ -68,7 +87,11 @@ def good(cluster, **params):
 
 def ask(cluster, host, path="/", port=8443, **headers):
     """Where blue's gateway sends a request, as Envoy decides."""
-    everything = [cluster.peek("virtualservices", ns, name) for ns in ("team", "istio-system") for name in cluster.names("virtualservices", ns)]
+    everything = [
+        cluster.peek("virtualservices", ns, name)
+        for ns in ("team", "istio-system")
+        for name in cluster.names("virtualservices", ns)
+    ]
     workload = _routes.Workload("istio-system", LABELS)
     for table in _routes.tables([cluster.peek("gateways", "istio-system", "public")], everything, {BLUE: workload}):
         if table.port == port:
@@ -93,7 +116,9 @@ def test_with_the_header_green_answers_and_without_it_nothing_has_changed(cluste
 def test_tls_to_green_is_for_blue_s_pods_alone_and_by_the_request_s_host(cluster):
     good(cluster, verify=False)
     spec = cluster.peek("destinationrules", "istio-system", "bluegreen-preview-istio-system-public")["spec"]
-    assert spec["exportTo"] == ["."] and spec["workloadSelector"] == {"matchLabels": LABELS} and spec["host"] == GREEN_HOST
+    assert (
+        spec["exportTo"] == ["."] and spec["workloadSelector"] == {"matchLabels": LABELS} and spec["host"] == GREEN_HOST
+    )
     (level,) = spec["trafficPolicy"]["portLevelSettings"]
     assert level["port"] == {"number": 443} and level["tls"] == {"mode": "SIMPLE", "insecureSkipVerify": True}
     made = cluster.peek("virtualservices", "istio-system", "bluegreen-preview-istio-system-public-8443")
@@ -109,9 +134,17 @@ def test_green_s_requests_can_t_come_to_be_sent_to_green(cluster):
 
 def test_plain_http_goes_without_tls():
     plain = gateway(server(8080, "HTTP", ["*"]))
-    cluster = FakeCluster(plain, service("istio-system/gw", LABELS, 80), service("istio-gateway/public-green", {}, 80), vs("a", ["a.test"]))
+    cluster = FakeCluster(
+        plain,
+        service("istio-system/gw", LABELS, 80),
+        service("istio-gateway/public-green", {}, 80),
+        vs("a", ["a.test"]),
+    )
     good(cluster, ports={"8080": 80})
-    assert cluster.names("destinationrules") == [] and ask(cluster, "a.test", port=8080, **{"x-preview": "green"}) == GREEN_HOST
+    assert (
+        cluster.names("destinationrules") == []
+        and ask(cluster, "a.test", port=8080, **{"x-preview": "green"}) == GREEN_HOST
+    )
 
 
 def test_check_mode_second_run_new_hosts_and_the_way_back(cluster):
@@ -161,7 +194,23 @@ def test_what_can_t_be_is_refused_and_nothing_is_written(cluster, objects, param
 
 
 def test_servers_that_ask_for_a_certificate_are_left_out():
-    both = gateway(server(8443, "HTTPS", ["a.test"], mode="SIMPLE"), server(9443, "HTTPS", ["b.test"], mode="MUTUAL"), server(9444, "TLS", ["c.test"], mode="PASSTHROUGH"))
+    both = gateway(
+        server(8443, "HTTPS", ["a.test"], mode="SIMPLE"),
+        server(9443, "HTTPS", ["b.test"], mode="MUTUAL"),
+        server(9444, "TLS", ["c.test"], mode="PASSTHROUGH"),
+    )
     wish = _preview.Wish(both, "istio-system", LABELS, GREEN_HOST, {8443: 443, 9443: 443}, ("x", "y"))
     ports, left = _preview.served(wish, [vs("a", ["a.test"]), vs("b", ["b.test"])])
     assert ports == {8443: ("https", ["a.test"])} and [one["port"] for one in left] == [9443, 9444]
+
+
+def test_it_is_no_trap_of_the_migration(cluster):
+    """It is blue's alone on purpose: neither its exportTo nor where it leads is a finding."""
+    good(cluster)
+    name = "bluegreen-preview-istio-system-public-8443"
+    made = cluster.peek("virtualservices", "istio-system", name)
+    made["spec"]["gateways"] = ["edge/public"]
+    made["metadata"]["namespace"] = "edge"
+    assert export_to_hides.check(mesh(("virtual_services", made))) == []
+    del made["metadata"]["annotations"]
+    assert export_to_hides.check(mesh(("virtual_services", made))) != []

@@ -16,7 +16,9 @@ from .._canary_acts import target_of
 from .._canary_rules import ADDED, own_name
 from ._command import Book, Command, literal
 
-VS, RULE, ENTRY = (f"{plural}.networking.istio.io" for plural in ("virtualservices", "destinationrules", "serviceentries"))
+VS, RULE, ENTRY = (
+    f"{plural}.networking.istio.io" for plural in ("virtualservices", "destinationrules", "serviceentries")
+)
 
 
 def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> list[Command]:
@@ -34,19 +36,23 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
             f" | .spec.http |= {going} | (.spec.http | {kept}) as $own"
             " | .spec.http |= map(. as $r | ($own | index([$r])) as $at"
             " | if $at != null and $was[$at | tostring] then .route = $was[$at | tostring] else . end)"
-            f" | ($note | del(.[{literal(host)}])) as $left | if $left == {{}} then del(.metadata.annotations[{literal(NOTE)}])"
-            f" else .metadata.annotations[{literal(NOTE)}] = ($left | tojson) end"
+            f" | ($note | del(.[{literal(host)}])) as $left | if $left == {{}} then"
+            f" del(.metadata.annotations[{literal(NOTE)}]) else .metadata.annotations[{literal(NOTE)}] = ($left |"
+            " tojson) end"
         )
         own_vs = f"k delete {VS} {own} -n {target.namespace} --ignore-not-found"
         return [
-            Command(f"routes to {host} as they were; first see that pods of one version alone are ready", each(host, jq)),
+            Command(
+                f"routes to {host} as they were; first see that pods of one version alone are ready", each(host, jq)
+            ),
             Command("and the VirtualService that was made for it", own_vs),
         ]
     if params["state"] == "absent":
         jq = (
             f"(.metadata.annotations[{literal(ADDED)}] // {literal('')} | split({literal(',')})) as $added"
             " | .spec.subsets |= map(select(.name as $n | $added | index($n) | not))"
-            f" | del(.metadata.annotations[{literal(ADDED)}]) | if .spec.subsets == [] then del(.spec.subsets) else . end"
+            f" | del(.metadata.annotations[{literal(ADDED)}]) | if .spec.subsets == [] then del(.spec.subsets) else ."
+            " end"
         )
         delete = f"k delete {RULE},{ENTRY} {own} -n {target.namespace} --ignore-not-found"
         return [

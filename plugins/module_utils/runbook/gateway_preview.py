@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._preview import OF
+from .._objects import PREVIEW_OF
 from ._command import Book, Command, literal
 
 
@@ -15,7 +15,8 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
     namespace, found = params["service"].split("/")[0], []
     for kind in ("virtualservices", "destinationrules"):
         resource = f"{kind}.networking.istio.io"
-        jq = f".items[] | select(.metadata.annotations[{literal(OF)}]? == {literal(params['gateway'])}) | .metadata.name"
+        wanted = f".metadata.annotations[{literal(PREVIEW_OF)}]? == {literal(params['gateway'])}"
+        jq = f".items[] | select({wanted}) | .metadata.name"
         run = (
             f"for name in $(k -n {namespace} get {resource} -o json | jq -r '{jq}'); do"
             f' k -n {namespace} delete {resource} "$name"; done'

@@ -70,11 +70,15 @@ def versions(count: int = 300, **headers: str) -> dict[str, int]:
 
     def arrived(_request: _probe.Request, answer: _probe.Answer) -> None:
         assert answer.status == 200, answer
-        (by,) = [line.partition("=")[2] for line in answer.body.decode().splitlines() if line.startswith("ServiceVersion=")]
+        (by,) = [
+            line.partition("=")[2] for line in answer.body.decode().splitlines() if line.startswith("ServiceVersion=")
+        ]
         found[by] = found.get(by, 0) + 1
 
     sent = tuple({"Connection": "close", **headers}.items())
-    _probe.ask([_probe.Request(n, URL, ADDRESS, headers=sent) for n in range(count)], arrived, concurrency=8, ca_file=CA)
+    _probe.ask(
+        [_probe.Request(n, URL, ADDRESS, headers=sent) for n in range(count)], arrived, concurrency=8, ca_file=CA
+    )
     assert sum(found.values()) == count
     return found
 
@@ -95,7 +99,10 @@ def seen(since: float) -> dict[str, t.Any]:
 
 def spec(cluster: Cluster, plural: str) -> dict[str, t.Any]:
     body = cluster.get(path_of(ISTIO, plural, NAMESPACE, "web"))
-    return {"spec": body["spec"], "annotations": {k: v for k, v in (body["metadata"].get("annotations") or {}).items() if "bluegreen" in k}}
+    return {
+        "spec": body["spec"],
+        "annotations": {k: v for k, v in (body["metadata"].get("annotations") or {}).items() if "bluegreen" in k},
+    }
 
 
 def look(cluster: Cluster) -> dict[str, t.Any]:
@@ -112,7 +119,7 @@ def deployed(cluster: Cluster, name: str, replicas: int) -> None:
     path = path_of("apps/v1", "deployments", NAMESPACE, name)
     if cluster.find(path) is None:
         body = copy.deepcopy(cluster.get(path_of("apps/v1", "deployments", NAMESPACE, "web-v1")))
-        text = json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "spec": body["spec"]}).replace("v1\"", "v2\"")
+        text = json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "spec": body["spec"]}).replace('v1"', 'v2"')
         made = json.loads(text.replace('"apps/v2"', '"apps/v1"'))
         made["metadata"] = {"name": name, "namespace": NAMESPACE}
         made["spec"]["replicas"] = replicas
