@@ -143,10 +143,14 @@ def wish_of(cluster, api, params):
             )
     namespace, name = params["green"].split("/")
     return _preview.Wish(
-        there(cluster, api, "gateways", params["gateway"], "gateway"), service["metadata"]["namespace"],
-        selector_of(service), f"{name}.{namespace}.svc.{params['domain']}", ports, (params["header"]["name"], params["header"]["exact"]),
+        there(cluster, api, "gateways", params["gateway"], "gateway"),
+        service["metadata"]["namespace"],
+        selector_of(service),
+        f"{name}.{namespace}.svc.{params['domain']}",
+        ports,
+        (params["header"]["name"], params["header"]["exact"]),
         params["verify"],
-    )  # fmt: skip
+    )
 
 
 def plan(cluster, params, seen):
