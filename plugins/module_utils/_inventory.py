@@ -15,7 +15,7 @@ import typing as t
 from . import _virtual_services
 from ._client import ApiError, Cluster, path_of
 from ._module import Refusal
-from ._objects import annotations_of, configures, labels_of, ref_of, selector_of, selects, template_labels
+from ._objects import PREVIEW_OF, annotations_of, configures, labels_of, ref_of, selector_of, selects, template_labels
 from ._twin import Ref, credentials, parse_ports, parse_ref, title
 
 Object = dict[str, t.Any]
@@ -243,7 +243,7 @@ class Inventory:
         found: dict[str, tuple[Object, dict[str, GatewayPair]]] = {}
         by_key = {title(ref_of(vs)): vs for vs in self["virtual_services"]}
         for key, vs in by_key.items():
-            if _virtual_services.is_delegate(vs):
+            if _virtual_services.is_delegate(vs) or PREVIEW_OF in annotations_of(vs):  # which is to be blue's alone
                 continue
             names = {
                 _virtual_services.resolve(name, vs["metadata"]["namespace"])

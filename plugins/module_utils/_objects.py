@@ -12,6 +12,7 @@ Labels = t.Mapping[str, str]
 # In the selector of a Service that is blue's and carries green's traffic: a label that no pod has, so that Kubernetes
 # finds none of blue's pods for it. Whose Service it is has not changed by that.
 CARRIES = "bluegreen.mesh/carries"
+PREVIEW_OF = "bluegreen.mesh/preview-of"  # annotation of what leads requests with a header from blue to green: the Gateway
 OUR_LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}  # on what a migration has put there for its own use
 
 

@@ -159,7 +159,8 @@ def test_phases_are_roles_and_tags_in_the_order_of_the_playbook() -> None:
     ] == [(phase, [phase]) for phase in PHASES] + [(aside, ["never", aside]) for aside in ASIDES]
     # With its validation on, an imported role's check would be tagged `always` and run whatever was asked for.
     assert all(role["rolespec_validate"] is False for role, _tags in imports)
-    assert set(ROLES) == {*PHASES, *ASIDES, "mesh"}
+    beside = {path.stem for path in PLAYBOOKS} & set(ROLES)  # with a playbook of their own
+    assert set(ROLES) == {*PHASES, *ASIDES, *beside, "mesh"}
 
 
 def test_the_journal_knows_the_phases_in_this_order() -> None:
@@ -202,6 +203,8 @@ def writes(module: str, options: dict[str, t.Any]) -> bool:
         "route53_weights": {"green_percent", "max_ttl", "records"},
         "service_endpoints": {"green_percent", "state"},
     }
+    if module == "canary_routes":
+        return options["state"] != "read"
     return module not in reading or bool(reading[module] & options.keys())
 
 
@@ -269,6 +272,7 @@ RECORDING = {
 NEVER_RECORDED = {
     "binding_policy": {"timeout", "written_by"},
     "dns_records": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "order"},
+    "canary_routes": {"require_ready", "allow_mixed"},
     "elb_host_rule": {"kubeconfig", "context"},
     "elb_listener_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "hosts", "except_hosts", "attach", "health_timeout"},
     "elb_target_group_twin": {
@@ -278,6 +282,7 @@ NEVER_RECORDED = {
     "haproxy_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "reloaded_since"},
     "bigbang_values": {"gateways", "backup"},
     "gateway_clone": {"service", "namespace", "name", "labels", "node_ports", "annotations"},
+    "gateway_preview": {"green", "ports", "header", "verify", "domain"},
     "gateway_selector": {"gateways", "service", "labels"},
     "gateway_twin": {"expect_namespaces", "timeout"},
     "git_commit": {"paths", "subject", "first"},
@@ -326,7 +331,7 @@ def test_an_undo_passes_on_every_option_that_an_inverse_may_hold(path: Path) -> 
     assert given.keys() - known.keys() == {"journal"}
     assert known.keys() - given.keys() == NEVER_RECORDED.get(module, set())
     for option, value in given.items():
-        assert option == "journal" or option in str(value) or value in (True, False)
+        assert option == "journal" or option in str(value) or value in (True, False, "report")
 
 
 # -- inventories -----------------------------------------------------------------------------------------------------
@@ -351,7 +356,7 @@ def test_an_inventory_passes_the_schema(host: tuple[str, str]) -> None:
     assert settings.keys() <= SCHEMA.keys()
     assert ArgumentSpecValidator(SCHEMA).validate(settings).error_messages == []
     for role in ROLES:
-        if role not in ("rollback", "restore"):  # what they need is given with the command
+        if role not in ("canary", "rollback", "restore"):  # what they need is given with the command
             spec = load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
             assert spec.keys() <= SCHEMA.keys()
             asked = {name: value for name, value in settings.items() if name in spec}
