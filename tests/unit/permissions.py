@@ -88,7 +88,8 @@ def _follow(
     if (path, check) in seen:
         return
     seen.add((path, check))
-    role = next(parent.parent for parent in path.parents if parent.name == "tasks")
+    # A balancer is called tasks, too.
+    role = [parent.parent for parent in path.parents if parent.name == "tasks"][-1]
     for task in _tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
         reads = check or task.get("check_mode") is True
         for key, value in task.items():
