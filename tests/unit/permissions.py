@@ -53,7 +53,7 @@ def files() -> dict[str, tuple[str, ...]]:
         cells = [cell.strip() for cell in row.split("|")]
         if row.startswith("| `") and len(cells) == 5:
             named = tuple(dict.fromkeys(["journal", *re.findall(r"(\w+)\.yml", cells[2])]))
-            for phase in re.findall(r"`(\w+)`", cells[1]):
+            for phase in re.findall(r"`(\w+)(?:\.yml)?`", cells[1]):  # a tag, or a playbook of its own
                 found[phase] = every if cells[2].startswith("those of") else named
     return found
 
@@ -77,8 +77,9 @@ def uses() -> dict[str, set[Use]]:
     """Module -> how the phases use it, by the tasks of their roles and all that these include."""
     found: dict[str, set[Use]] = {}
     for phase in files():
-        seen: set[tuple[Path, bool]] = set()
-        _follow(ROOT / "roles" / phase / "tasks/main.yml", phase, False, seen, found)
+        main = ROOT / "roles" / phase / "tasks/main.yml"
+        if main.exists():  # a playbook may have no role
+            _follow(main, phase, False, set(), found)
     return found
 
 
