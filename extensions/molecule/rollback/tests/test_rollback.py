@@ -123,13 +123,14 @@ def breached(halfway: Seen) -> tuple[subprocess.CompletedProcess[str], dict[str,
 def lossy(
     cluster: Cluster, breached: tuple[subprocess.CompletedProcess[str], dict[str, int]]
 ) -> t.Iterator[tuple[subprocess.CompletedProcess[str], dict[str, int]]]:
-    """A rollback while one route, that no client asks for, is green's alone. It stays so until green has gone."""
+    """A rollback while one route, that no client asks for, is green's alone: the binding policy leaves it as it is."""
     spec = {
         "hosts": ["late.lab.test"], "gateways": ["istio-gateway/public-ingressgateway"],
         "http": [{"directResponse": {"status": 200}}],
     }  # fmt: skip
     routes = path_of(ISTIO, "virtualservices", "shop")
-    cluster.create(routes, {"apiVersion": ISTIO, "kind": "VirtualService", "metadata": {"name": "late"}, "spec": spec})
+    metadata = {"name": "late", "labels": {"bluegreen.mesh/bind": "false"}}
+    cluster.create(routes, {"apiVersion": ISTIO, "kind": "VirtualService", "metadata": metadata, "spec": spec})
     done = lab.play({**OURS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
     yield done, lab.weights()
     cluster.delete(f"{routes}/late")
