@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "extensions" / "molecule"
 LAB = str(ROOT / "tests" / "lab" / "lab")
 # Begun first, so that no lane is left alone with one of them at the end.
-LONG = ("rbac", "plan", "rollback", "resume", "job", "deploy", "gates", "dns", "drain", "service", "aws_nlb", "aws_alb")
+LONG = ("rbac", "plan", "rollback", "gitops", "resume", "job", "deploy", "gates", "dns", "drain", "service", "aws_nlb", "aws_alb")
 TAIL = 150  # lines of a log that are shown of what failed
 
 
