@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "extensions" / "molecule"
 LAB = str(ROOT / "tests" / "lab" / "lab")
 # Begun first, so that no lane is left alone with one of them at the end.
-SLOW = ("resume", "rollback", "rbac", "plan", "job", "deploy", "gates", "dns", "drain", "service", "aws_nlb", "aws_alb")
+SLOW = ("resume", "rollback", "rbac", "plan", "job", "deploy", "gates", "dns", "drain", "service", "aws_nlb", "aws_alb", "gitops")
 TAIL = 150  # lines of a log that are shown of what failed
 
 

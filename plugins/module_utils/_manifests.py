@@ -64,7 +64,7 @@ def listing(migration: str, names: t.Iterable[str], **more: t.Any) -> str:
 
 
 def listed(path: Path, migration: str) -> list[str]:
-    """What a kustomization.yaml of ours lists, nothing where there is none. Raises Refusal: foreign_file, unreadable."""
+    """What a kustomization.yaml of ours lists, if it is there. Raises Refusal: foreign_file, unreadable."""
     text = read(path)
     if text is None:
         return []
@@ -227,9 +227,9 @@ def reconciled(cluster: Cluster, folder: str, gone: t.Sequence[Ref], timeout: fl
             shown = "; ".join(one["text"] for one in missing[:10]) + ("; ..." if len(missing) > 10 else "")
             raise Refusal(
                 "not_reconciled",
-                f"After {timeout:g} s the cluster is not as {folder} says: {shown}. See whether the commit is where your"
-                " GitOps controller reads it, whether it builds this folder, and what its status says; then run this"
-                " again.",
+                f"After {timeout:g} s the cluster is not as {folder} says: {shown}. See whether the commit is where"
+                " your GitOps controller reads it, whether it builds this folder, and what its status says; then run"
+                " this again.",
                 missing=missing,
             )  # fmt: skip
         time.sleep(POLL_SECONDS)

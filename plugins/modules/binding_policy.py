@@ -65,9 +65,9 @@ options:
     default: true
   written_by:
     description:
-      - Who writes and removes the policy. V(others) is for one that comes from Git, and is applied by Argo CD or Flux. The
-        module then writes nothing. It refuses where the policy is not what it would have made of it, and else waits until
-        it is seen to work, or with V(state=absent) and O(pairs) not to work any more.
+      - Who writes and removes the policy. V(others) is for one that comes from Git, and is applied by Argo CD or Flux.
+        The module then writes nothing. It refuses where the policy is not what it would have made of it, and else waits
+        until it is seen to work, or with O(state=absent) and O(pairs) not to work any more.
     type: str
     choices: [module, others]
     default: module

@@ -42,15 +42,16 @@ options:
     required: true
   awaited:
     description:
-      - What going back waits for, once the commits are taken back and the cluster has made it so. It is kept in the journal
-        with them, and not used here.
+      - What going back waits for, once the commits are taken back and the cluster has made it so. It is kept in the
+        journal with them, and not used here.
     type: dict
     suboptions:
       dir:
         description: Folder of manifests that the cluster must agree with.
         type: path
       objects:
-        description: Objects that must be gone, unless that folder has them, as RV(bluegreen.mesh.manifest_files#module:objects).
+        description:
+          - Objects that must be gone, unless that folder has them, as RV(bluegreen.mesh.manifest_files#module:objects).
         type: list
         elements: dict
       pairs:

@@ -238,3 +238,14 @@ def test_what_going_back_waits_for_is_in_the_journal_and_more_of_it_is_a_step_of
     found = [step["inverse"]["params"]["awaited"] for step in steps]
     assert [one["objects"] for one in found] == [[{"name": "a"}], [{"name": "b"}]]
     assert all("pairs" not in one and one["dir"] == str(repo / "overrides") for one in found)
+
+
+def test_commits_of_one_phase_may_be_of_two_kinds(repo, cluster):
+    """Each with a command of its own to owe, and to be taken back alone."""
+    command = ["git", "tag", "--force", "handed-on"]
+    change(repo)
+    assert run(repo, cluster, command=command)["changed"]
+    (repo / "overrides/c.yaml").write_text("c: policy\n")
+    assert run(repo, cluster, marker=f"{MARKER}: bind", command=command)["changed"]
+    assert run(repo, cluster, state="reverted", command=command)["changed"]
+    assert (repo / "overrides/c.yaml").exists() and (repo / "overrides/a.yaml").read_text() == "a: blue\n"

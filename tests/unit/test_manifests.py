@@ -100,7 +100,8 @@ def test_check_mode_says_the_same_and_writes_nothing(tmp_path):
 
 
 def test_a_secret_is_refused_by_name(tmp_path):
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "green", "name": "cert"}, "data": {"k": "x"}}
+    meta = {"namespace": "green", "name": "cert"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"k": "x"}}
     result = write(tmp_path, "deploy", gateway("a"), secret)
     assert result["failure"]["code"] == "secret_refused" and "Secret green/cert" in result["msg"]
     assert not list(tmp_path.iterdir())

@@ -4,8 +4,8 @@
 """Stands for a GitOps controller: python controller.py REPO WORK LABEL
 
 At each new commit of REPO's branch main, and until it has succeeded, every folder of it that has a kustomization is
-built and applied, and what has LABEL and is built no more is removed. WORK/revision is the last commit that was applied;
-WORK/log what was done. Like the real ones, it removes nothing where a folder does not build.
+built and applied, and what has LABEL and is built no more is removed. WORK/revision is the last commit that was
+applied, WORK/log what was done. Like the real ones, it removes nothing where a folder does not build.
 """
 
 from __future__ import annotations

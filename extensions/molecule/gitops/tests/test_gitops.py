@@ -238,7 +238,8 @@ def test_what_the_phases_want_comes_from_git(before: dict[str, t.Any], there: di
 
 def test_every_phase_has_committed_its_own_folder(there: dict[str, t.Any]) -> None:
     log = git("log", "--reverse", "--format=%b", "--", "migration").split("\n")
-    assert [line for line in log if line] == [f"Migration: by-git{end}" for end in ("", "/bind: bind", "/deploy: deploy")]
+    wanted = [f"Migration: by-git{end}" for end in ("", "/bind: bind", "/deploy: deploy")]
+    assert [line for line in log if line] == wanted
     files = git("show", "--name-only", "--format=", "HEAD").split()
     assert files[-1] == "migration/kustomization.yaml" and {f.split("/")[0] for f in files} == {"migration"}
     assert len([file for file in files if file.startswith("migration/deploy/")]) == 4
