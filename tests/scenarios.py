@@ -6,9 +6,11 @@
 Scenarios wait more than they work, so there are two lanes (TEST_LANES=1 for one), each with a lab of its own, and each
 takes the next scenario that is left. A lab that is up already, of someone who works in it, is the only lane, and is left
 up. Logs and JUnit files are written to OUT; what ended how is added to RESULTS, a line for each check: stage, check,
-passed, failed, skipped, seconds. STAGE is molecule or long: scenarios with a file `long` are of the second, which is what
-there is no time for in a test run of half an hour. A scenario that fails leaves the next ones a new lab. One with a file `unproven`, which
-says why, counts as skipped; `tests/lab/lab exec -- molecule test -s NAME` runs it.
+passed, failed, skipped, seconds.
+
+STAGE is molecule or long. Scenarios with a file `long` are of the second: a test run of half an hour has no time for them.
+A scenario that fails leaves the next ones a new lab. One with a file `unproven`, which says why, counts as skipped;
+`tests/lab/lab exec -- molecule test -s NAME` runs it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "extensions" / "molecule"
 LAB = str(ROOT / "tests" / "lab" / "lab")
 # Begun first, so that no lane is left alone with one of them at the end.
-SLOW = ("resume", "rollback", "rbac", "plan", "job", "deploy", "gates", "dns", "drain", "service", "aws_nlb", "aws_alb", "gitops")
+SLOW = ("resume", "rollback", "rbac", "plan", "job", "deploy", "gates", "dns", "drain", "service", "aws_nlb", "aws_alb",
+        "gitops")  # fmt: skip
 TAIL = 150  # lines of a log that are shown of what failed
 
 
