@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import runbook
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook._command import Book
-from ansible_collections.bluegreen.mesh.plugins.modules import git_commit, migration_journal
+from ansible_collections.bluegreen.mesh.plugins.modules import git_commit, manifest_files, migration_journal
 from fake_cluster import FakeCluster, run_module
 
 MARKER = "Migration: m/unbind"
@@ -249,3 +249,26 @@ def test_commits_of_one_phase_may_be_of_two_kinds(repo, cluster):
     assert run(repo, cluster, marker=f"{MARKER}: bind", command=command)["changed"]
     assert run(repo, cluster, state="reverted", command=command)["changed"]
     assert (repo / "overrides/c.yaml").exists() and (repo / "overrides/a.yaml").read_text() == "a: blue\n"
+
+
+def test_all_phases_of_a_migration_are_taken_back_newest_first(repo, cluster):
+    """What each has changed in the kustomization that lists them is no conflict, and the folder can still be built."""
+    top = repo / "migration"
+
+    def commit(phase, folder, *names):
+        items = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}} for name in names]
+        given = {"dest": str(top), "migration": "m", "objects": items}
+        run_module(manifest_files, given | ({"folder": folder} if folder else {}))
+        paths = [str(top / "kustomization.yaml"), *([str(top / folder)] if folder else [])]
+        return run(repo, cluster, paths=paths, marker=f"Migration: m{phase}")["commits"]
+
+    commit("", None)
+    first = git(repo, "rev-parse", "HEAD^{tree}")
+    phases = [
+        ("/bind: bind", "bind", "policy"), ("/deploy: deploy", "deploy", "a", "b"), ("/bind: bind", "bind", "p", "q"),
+        ("/unbind: bind", "bind", "reduced"), ("/unbind: bind", "bind"),
+    ]  # fmt: skip
+    assert all(commit(*phase) for phase in phases) and not (top / "bind").exists()
+    for marker in ("/unbind: bind", "/deploy: deploy", "/bind: bind"):
+        assert run(repo, cluster, marker=f"Migration: m{marker}", state="reverted")["commits"]
+    assert git(repo, "rev-parse", "HEAD^{tree}") == first and (top / "kustomization.yaml").exists()

@@ -130,7 +130,7 @@ def names(seen: dict[str, dict[str, t.Any]], namespace: str = "") -> set[str]:
 
 
 def play(*argv: str, **more: t.Any) -> str:
-    done = lab.play({**SETTINGS, **more}, *argv)
+    done = lab.play({**SETTINGS, **more}, *argv, timeout=900)
     assert done.returncode == 0, done.stdout[-4000:] + (DIR / "work" / "log").read_text(encoding="utf-8")[-2000:]
     return done.stdout
 
