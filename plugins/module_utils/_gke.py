@@ -16,7 +16,10 @@ import json
 import re
 import typing as t
 
-import yaml
+try:
+    import yaml
+except ImportError:  # ansible-core needs PyYAML itself
+    yaml = None
 
 from ._inventory import ERROR, WARNING, Finding
 from ._module import Refusal

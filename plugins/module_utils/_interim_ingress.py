@@ -20,7 +20,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-import yaml
+try:
+    import yaml
+except ImportError:  # ansible-core needs PyYAML itself
+    yaml = None
 
 from . import _ingresses, _routes
 from ._inventory import ERROR, WARNING, Finding, full_host, named, service_of

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-import yaml
+try:
+    import yaml
+except ImportError:  # ansible-core needs PyYAML itself
+    yaml = None
 
 from . import _edits, _ingress_options
 from ._client import ApiError, Cluster, path_of

@@ -294,8 +294,11 @@ SPEC = {
         "endpoints": DICTS,
     }},
     "domain": {"type": "str", "default": "cluster.local"},
-    "subsets": {**DICTS, "options": {"name": {"type": "str", "required": True}, "labels": {"type": "dict", "required":
-    True}}}, "weights": {"type": "dict"},
+    "subsets": {
+        **DICTS,
+        "options": {"name": {"type": "str", "required": True}, "labels": {"type": "dict", "required": True}},
+    },
+    "weights": {"type": "dict"},
     "match": {"type": "list", "elements": "dict", "default": [], "options": {
         "subset": {"type": "str", "required": True},
         "header": {"type": "dict", "options": PAIR}, "cookie": {"type": "dict", "options": PAIR},

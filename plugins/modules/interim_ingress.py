@@ -111,7 +111,10 @@ failure:
   type: dict
 """
 
-import yaml
+try:
+    import yaml
+except ImportError:  # ansible-core needs PyYAML itself
+    yaml = None
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _edits, _ingress_options, _interim_ingress, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of

@@ -69,7 +69,8 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import R
 from ansible_collections.bluegreen.mesh.plugins.module_utils.swap_findings import swap_istio_mutual, swap_principals
 
 READ = ("namespaces", "peerauthentications", "destinationrules", "authorizationpolicies")
-PART, NAME = "swap", "bluegreen-mesh-permissive"
+PART = "swap"
+NAME = "bluegreen-mesh-permissive"
 
 
 def plan(cluster, params):

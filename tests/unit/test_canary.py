@@ -230,7 +230,8 @@ ORIGINALS = [
     [{"route": [to()]}],
     [{"route": [to(weight=100)]}],
     [{"route": [to(subset="v1")]}],
-    [{"name": "a", "match": [{"uri": {"exact": "/x"}}], "route": [to("old", 40), to("web", 60)]}, {"match": [{"uri": {"exact": "/y"}}], "redirect": {"uri": "/z"}},
+    [{"name": "a", "match": [{"uri": {"exact": "/x"}}], "route": [to("old", 40), to("web", 60)]},
+     {"match": [{"uri": {"exact": "/y"}}], "redirect": {"uri": "/z"}},
      {"route": [to("web", 70, subset="v1"), to("web", 30, subset="v2")]}],
 ]  # fmt: skip
 

@@ -172,7 +172,8 @@ def test_it_is_undone_by_the_journal(cluster):
 
 
 @pytest.mark.parametrize(("objects", "params", "code", "says"), [
-    ([vs("private", ["shop.lab.test"], API_FIRST, "istio-system", exportTo=["."])], {}, "not_first", "http[0].match[0] of VirtualService istio-system/a-private"),
+    ([vs("private", ["shop.lab.test"], API_FIRST, "istio-system", exportTo=["."])], {}, "not_first",
+     "http[0].match[0] of VirtualService istio-system/a-private"),
     ([{"apiVersion": API, "kind": "DestinationRule", "metadata": {"namespace": "istio-system", "name": "x"}, "spec": {"host": GREEN_HOST}}], {},
      "rule_there", "istio-system/x"),
     ([{"apiVersion": API, "kind": "DestinationRule", "metadata": {"namespace": "istio-system", "name": "x"}, "spec": {"host": "*.local"}}], {},

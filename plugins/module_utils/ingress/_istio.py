@@ -70,7 +70,8 @@ def http_routes(table: Table, world: World) -> list[Object]:
             continue
         if not whole and table.https(route):
             _append(found, route, {**port, **uri}, https)
-        assert route.backend is not None
+        if route.backend is None:
+            raise AssertionError(f"{route}: a route that answers nothing by itself has a backend")
         if route.backend.port is None:  # blue answers 503 where it can't find the port
             _append(found, route, uri, {"directResponse": {"status": 503}})
             continue

@@ -57,7 +57,8 @@ def apply(source: Source, world: World) -> None:
                 "Remove one.",
             )  # fmt: skip
             continue
-        assert route.backend is not None
+        if route.backend is None:
+            raise AssertionError(f"{route}: a canary's route has a backend")
         world.canaries[key] = Canary(source, route.backend, **canary)
         found = True
         named = {(own.host, own.path) for own in source.routes}

@@ -29,8 +29,8 @@ def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) 
         there = table.secret in world.secrets
         found[here] = Finding(
             CODE, WARNING if there and table.secret != here else ERROR, f"Secret {'/'.join(here)}", "metadata.name",
-            f"{table.host} needs it beside the gateway's pods" + ("" if there else f", and {'/'.join(table.secret)}"
-            f" does not exist"),
+            f"{table.host} needs it beside the gateway's pods"
+            + ("" if there else f", and {'/'.join(table.secret)} does not exist"),
             f"Copy {'/'.join(table.secret)} before green has clients." if there else "Create it; blue shows its"
             " default certificate.",
         )  # fmt: skip

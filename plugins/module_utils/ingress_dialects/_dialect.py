@@ -106,7 +106,8 @@ class Dialect:
     # -- objects of the controller's own kinds -----------------------------------------------------------------------
     def attach(self, ingress: Object, parts: t.Sequence[Object]) -> list[Object]:
         """The objects for `parts`, named in the Ingress's annotations. Changes the Ingress."""
-        assert not parts, f"{self.code} has no kinds of its own"
+        if parts:
+            raise AssertionError(f"{self.code} has no kinds of its own")
         return []
 
     def service_words(self, ingress: Object, parts: t.Sequence[Object]) -> dict[str, str]:
