@@ -230,7 +230,7 @@ class Planner:
         rule = _canary_rules.rule_of([r for r in self.view.rules if self._concerned(r)], self.target)
         if rule is not None:
             own = _canary_rules.is_ours(rule)
-            going = [name for name in (self.target.subsets if own else _canary_rules.added_to(rule))]
+            going = list(self.target.subsets if own else _canary_rules.added_to(rule))
             used = _canary.named_subsets(self.view.virtual_services, self.target)
             for name in going:
                 if name in used:

@@ -17,7 +17,6 @@ What a Helm release has made goes with its release; an object with a finalizer s
 from __future__ import annotations
 
 import dataclasses
-import typing as t
 
 from . import _mesh_swap
 from ._inventory import ERROR, WARNING, Finding, named

@@ -108,7 +108,7 @@ SOON = 60  # days
 
 def text_of(path, option):
     try:
-        return Path(path).expanduser().read_text(encoding="ascii")
+        return Path(path).read_text(encoding="ascii")
     except (OSError, UnicodeError) as exc:
         raise _module.Refusal("unreadable", f"{option}: {path} can't be read ({type(exc).__name__}).") from exc
 

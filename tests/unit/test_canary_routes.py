@@ -496,7 +496,7 @@ def test_weights_follow_when_every_proxy_knows_the_subset(cluster, proxies):
         lambda request: written.append((len(proxies.asked), request.body[-1]["value"])) and None,
     )
     done = good(cluster, "routed", weights={"v1": 100}, mesh=False, settle=SETTLE)
-    (_, scouts), (asked, final) = written
+    (_asked, scouts), (asked, final) = written
     assert [route["route"][0]["destination"].get("subset") for route in scouts] == ["v1", "v2", None]
     assert [route.get("name") for route in final][-1] is None and weights(cluster) == {"v1": 100, "v2": 0}
     assert asked >= SETTLE["answers"] and len(done["settled"]) == 2

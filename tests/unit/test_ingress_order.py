@@ -87,7 +87,7 @@ def ingresses(draw, regex=False):
     for index in range(draw(st.integers(1, 3))):
         own = regex and (index == 0 or draw(st.booleans()))
         paths = []
-        for _ in range(draw(st.integers(1, 4))):
+        for _path in range(draw(st.integers(1, 4))):
             number += 1
             if own:
                 paths.append((draw(REGEX), "ImplementationSpecific", f"s{number}"))

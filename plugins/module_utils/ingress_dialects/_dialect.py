@@ -76,7 +76,8 @@ class Dialect:
         """target: scheme, authority, uri (each may be missing) and code, as in HTTPRedirect."""
         raise Cannot(f"{self.title} has no annotation for it. Let a Service of your own answer with the redirect.")
 
-    def timeout(self, seconds: float) -> Words:
+    def timeout(self, value: float) -> Words:
+        """value: in seconds."""
         raise Cannot(f"{self.title} has no annotation for it. Let the application end what takes too long.")
 
     def retries(self, attempts: int, on: t.Sequence[str]) -> Words:
