@@ -211,7 +211,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: Make the subsets
-  bluegreen.mesh.canary_routes: &canary
+  bluegreen.mesh.canary_routes:
     kubeconfig: ~/.kube/config
     context: production
     state: subsets
@@ -224,14 +224,28 @@ EXAMPLES = r"""
 
 - name: Pin everything to v1, before v2 is deployed
   bluegreen.mesh.canary_routes:
-    <<: *canary
+    kubeconfig: ~/.kube/config
+    context: production
     state: routed
+    service: shop/somesvc
+    subsets:
+      - {name: v1, labels: {version: v1}}
+      - {name: v2, labels: {version: v2}}
+    settle:
+      urls: [https://shop.example.com/]
     weights: {v1: 100}
 
 - name: Five percent to v2, and testers
   bluegreen.mesh.canary_routes:
-    <<: *canary
+    kubeconfig: ~/.kube/config
+    context: production
     state: routed
+    service: shop/somesvc
+    subsets:
+      - {name: v1, labels: {version: v1}}
+      - {name: v2, labels: {version: v2}}
+    settle:
+      urls: [https://shop.example.com/]
     weights: {v1: 95, v2: 5}
     match:
       - {subset: v2, header: {name: x-canary, exact: always}}
