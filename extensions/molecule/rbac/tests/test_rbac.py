@@ -48,8 +48,8 @@ def cluster(cluster: Cluster) -> t.Iterator[Cluster]:
         cluster.create(roles, yaml.safe_load(path.read_text(encoding="utf-8")))
     yield cluster
     take_away(cluster)
-    for name in ROLES:
-        cluster.delete(f"{roles}/bluegreen-mesh-{name}")
+    for path in ROLES.values():
+        cluster.delete(f"{roles}/{yaml.safe_load(path.read_text(encoding='utf-8'))['metadata']['name']}")
 
 
 def take_away(cluster: Cluster) -> None:
