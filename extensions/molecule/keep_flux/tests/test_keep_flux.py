@@ -91,7 +91,9 @@ def test_the_guard_alone_holds_it_up_and_loses_nothing(host: t.Any, cluster: Clu
     assert failed.rc == 0, failed.stderr
     assert uids(cluster, "guard") == before
     params = {"migration": "flux-guard", "gateways": ["mesh-keep-flux-guard/public"], "helm_record": False}
-    released = lab.run("resource_keep", tmp_path, **params, state="released")
+    refused = lab.run("resource_keep", tmp_path, **params, state="released")
+    assert refused["failure"]["code"] == "owner_deletes" and uids(cluster, "guard") == before, refused
+    released = lab.run("resource_keep", tmp_path, **params, state="released", owner_deletes="accept")
     assert released.get("changed"), released
     gone = host.run("kubectl wait helmrelease/guard --namespace mesh-keep-flux --for=delete --timeout=90s")
     assert gone.rc == 0, gone.stderr
