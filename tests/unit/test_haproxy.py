@@ -676,13 +676,15 @@ def haproxy(tmp_path):
     (folder / "haproxy.cfg").write_text(CONFIG.format(folder=folder))
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen([HAPROXY, "-db", "-f", str(folder / "haproxy.cfg")], stdout=log, stderr=log)
-    until((folder / "admin.sock").exists, "HAProxy's socket")
-    until(lambda: not run(f"unix:{folder}/admin.sock").get("failed"), "HAProxy's answer")
-    yield folder, colours
-    process.terminate()
-    process.wait(10)
-    for colour in colours.values():
-        colour.close()
+    try:
+        until((folder / "admin.sock").exists, "HAProxy's socket")
+        until(lambda: not run(f"unix:{folder}/admin.sock").get("failed"), "HAProxy's answer")
+        yield folder, colours
+    finally:
+        process.terminate()
+        process.wait(10)
+        for colour in colours.values():
+            colour.close()
 
 
 def test_real_weights_that_a_restart_took_are_set_again(tmp_path):
