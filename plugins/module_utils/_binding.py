@@ -18,9 +18,10 @@ import threading
 import time
 import typing as t
 
-from . import _desired, _field_owners, sources
+from . import _desired, sources
 from . import _virtual_services as vs
-from ._client import FIELD_MANAGER, ApiError, Cluster, ClusterError, path_of
+from ._client import ApiError, Cluster, ClusterError, path_of
+from ._give_back import give_back
 from ._journal import Journal
 from ._module import Refusal
 
@@ -283,24 +284,9 @@ class Writer:
         plan.reason = f"others changed it during each of {TRIES} tries; run again when they are done"
 
     def _give_back(self, plan: vs.Plan, path: str, body: dict[str, t.Any] | None) -> None:
-        """Makes those who applied the lists their owners again; else their next apply would fail with a conflict."""
-        refusal = "others kept changing it"
-        for _attempt in range(TRIES):
-            managed = _field_owners.given_back(plan.appliers, body, FIELD_MANAGER) if body else None
-            if not body or managed is None:
-                return
-            guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
-            restore = {"op": "replace", "path": "/metadata/managedFields", "value": managed}
-            try:
-                self.cluster.patch(path, [guard, restore], "json")
-                return
-            except ApiError as exc:
-                if exc.status not in (404, 409):
-                    refusal = str(exc)
-                    break
-            body = self.cluster.find(path)
-        owners = ", ".join(sorted({entry.get("manager", "?") for entry in plan.appliers}))
-        plan.reason += f"; the fields could not be given back to {owners}, whose next apply will conflict: {refusal}"
+        refusal = give_back(self.cluster, path, plan.appliers, body, TRIES)
+        if refusal:
+            plan.reason += f"; the {refusal}"
 
     def _send(self, path: str, plan: vs.Plan) -> dict[str, t.Any]:
         if self.method == "admission":

@@ -17,7 +17,8 @@ import typing as t
 
 from . import _binding, _canary, _canary_rules, _canary_settle, _field_owners, _virtual_services, sources
 from ._canary import HEADER, NOTE, Match, Share, Target
-from ._client import FIELD_MANAGER, ApiError, Cluster, path_of
+from ._client import ApiError, Cluster, path_of
+from ._give_back import give_back
 from ._journal import ROLLBACK, Journal
 from ._module import Refusal, settled
 from ._objects import OUR_LABELS, annotations_of, key_of
@@ -431,26 +432,9 @@ class Writer:
 
     def _give_back(self, step: Step, path: str, body: Object | None) -> None:
         appliers = _field_owners.appliers(step.before or {"metadata": {}})
-        refusal = "others kept changing it"
-        for _attempt in range(3):
-            managed = _field_owners.given_back(appliers, body, FIELD_MANAGER) if body else None
-            if not body or managed is None:
-                return
-            guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
-            try:
-                self.cluster.patch(
-                    path, [guard, {"op": "replace", "path": "/metadata/managedFields", "value": managed}], "json"
-                )
-                return
-            except ApiError as exc:
-                if exc.status not in (404, 409):
-                    refusal = str(exc)
-                    break
-            body = self.cluster.find(path)
-        owners = ", ".join(sorted({entry.get("manager", "?") for entry in appliers}))
-        self.warnings.append(
-            f"{step.object}: fields could not be given back to {owners}, whose next apply will conflict: {refusal}"
-        )
+        refusal = give_back(self.cluster, path, appliers, body, tries=3)
+        if refusal:
+            self.warnings.append(f"{step.object}: {refusal}")
 
 
 class Operation:

@@ -9,6 +9,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+try:
+    import yaml
+except ImportError:  # ansible-core needs PyYAML itself
+    yaml = None
+
 from . import _edits
 from ._client import ApiError, Cluster, path_of
 from ._inventory import ERROR, Finding
@@ -74,24 +79,34 @@ def gateways(cluster: Cluster, names: t.Sequence[str]) -> list[Object]:
 
 
 def lists(cluster: Cluster, plurals: t.Sequence[str], namespace: str | None = None) -> dict[str, list[Object]]:
-    """Everything of these kinds, in one namespace or all; a kind that the API server does not have has no objects.
-    Raises
-    ApiError: what may not be listed is not known to be absent."""
-    answers = cluster.parallel(lambda plural: _list(cluster, plural, namespace), plurals)
+    """Everything of these kinds, in one namespace or all. Raises ApiError: what may not be listed is not known to be
+    absent."""
+    answers = cluster.parallel(lambda plural: listed(cluster, VERSIONS.get(plural, ("v1",)), plural, namespace), plurals)
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
     return dict(zip(plurals, answers))
 
 
-def _list(cluster: Cluster, plural: str, namespace: str | None) -> list[Object]:
-    for version in VERSIONS.get(plural, ("v1",)):
+def listed(
+    cluster: Cluster, versions: t.Sequence[str], plural: str, namespace: str | None = None
+) -> list[Object]:  # fmt: skip
+    """By the first of the versions that the API server has; of a kind that it does not have there are no objects. Raises
+    ApiError."""
+    for version in versions:
         try:
             return cluster.list(path_of(version, plural, namespace))
         except ApiError as exc:
             if exc.status != 404:
                 raise
     return []
+
+
+def mesh_config(cluster: Cluster, name: str) -> Object:
+    """Istio's configuration, from the ConfigMap NAMESPACE/NAME of the option mesh_config; {} where there is none. Raises
+    Refusal (malformed_reference) and ApiError."""
+    config = cluster.find(path_of("v1", "configmaps", *ref(name, "mesh_config")))
+    return yaml.safe_load(((config or {}).get("data") or {}).get("mesh") or "") or {}
 
 
 # -- findings ----------------------------------------------------------------------------------------------------------

@@ -7,11 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-try:
-    import yaml
-except ImportError:  # ansible-core needs PyYAML itself
-    yaml = None
-
 from . import _edits, _ingress_options
 from ._client import ApiError, Cluster, path_of
 from ._mesh_swap import Mesh
@@ -45,13 +40,11 @@ def read(cluster: Cluster, params: Object, plurals: t.Sequence[str] = EVERYTHING
     missing = [name for name in params["namespaces"] if name not in there]
     if "namespaces" in plurals and missing:
         raise Refusal("no_such_namespace", f"namespaces: there is no {', '.join(missing)}.")
-    config = cluster.find(path_of("v1", "configmaps", *_ingress_options.ref(params["mesh_config"], "mesh_config")))
-    decoded = yaml.safe_load(((config or {}).get("data") or {}).get("mesh") or "") or {}
     return Mesh(
         objects,
         params["namespaces"],
         params["root_namespace"],
-        decoded,
+        _ingress_options.mesh_config(cluster, params["mesh_config"]),
         params["max_unavailable"],
         params["pod_networks"],
     )

@@ -111,11 +111,6 @@ failure:
   type: dict
 """
 
-try:
-    import yaml
-except ImportError:  # ansible-core needs PyYAML itself
-    yaml = None
-
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _edits, _ingress_options, _interim_ingress, _module
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
@@ -130,12 +125,10 @@ def look(cluster, params):
         raise _module.Refusal("no_such_service", f"gateway_service: there is no Service {params['gateway_service']}.")
     pods = cluster.list(path_of("v1", "pods", service[0]))
     secrets = cluster.list(path_of("v1", "secrets", service[0]))
-    config = cluster.find(path_of("v1", "configmaps", *_ingress_options.ref(params["mesh_config"], "mesh_config")))
-    mesh_config = yaml.safe_load(((config or {}).get("data") or {}).get("mesh") or "") or {}
     return _interim_ingress.Cluster(
         _ingress_options.gateways(cluster, params["gateways"]), lists["virtualservices"], services, service,
         _ingress_options.ref(params["controller_service"], "controller_service"),
-        _interim_ingress.labels_select(pods, services[service]), mesh_config,
+        _interim_ingress.labels_select(pods, services[service]), _ingress_options.mesh_config(cluster, params["mesh_config"]),
         {s["metadata"]["name"]: (s.get("type", "Opaque"), sorted(s.get("data") or {})) for s in secrets},
         lists["ingresses"], lists["ingressclasses"],
     )  # fmt: skip

@@ -117,7 +117,7 @@ kept:
 from ansible_collections.bluegreen.mesh.plugins.module_utils import (
     _ingress_options, _inventory, _istio_removal, _module,
 )  # fmt: skip
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, path_of
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of
 
 LISTED = {
     "services": "v1", "pods": "v1", "namespaces": "v1", "configmaps": "v1", "serviceaccounts": "v1", "deployments": "apps/v1",
@@ -132,21 +132,11 @@ LISTED = {
 }  # fmt: skip
 
 
-def listed(cluster, version, plural, namespace=None):
-    """Raises ApiError; a kind that the API server does not have has no objects."""
-    try:
-        return cluster.list(path_of(version, plural, namespace))
-    except ApiError as exc:
-        if exc.status != 404:
-            raise
-        return []
-
-
 def look(cluster, params):
     root = params["root_namespace"]
     within = {"configmaps": root}
     answers = cluster.parallel(
-        lambda entry: listed(cluster, entry[1], entry[0], within.get(entry[0])), list(LISTED.items())
+        lambda entry: _ingress_options.listed(cluster, (entry[1],), entry[0], within.get(entry[0])), list(LISTED.items())
     )
     for answer in answers:
         if isinstance(answer, Exception):
@@ -166,7 +156,7 @@ def configured(cluster, crds):
         spec = crd.get("spec") or {}
         served = [v["name"] for v in spec.get("versions") or () if v.get("served")]
         if spec.get("group", "").endswith(_istio_removal.CRD_GROUPS) and spec["group"] != "install.istio.io" and served:
-            found += listed(cluster, f"{spec['group']}/{served[-1]}", spec["names"]["plural"])
+            found += _ingress_options.listed(cluster, (f"{spec['group']}/{served[-1]}",), spec["names"]["plural"])
     return found
 
 
