@@ -235,3 +235,26 @@ def test_blue_is_not_asked_where_it_has_all_traffic():
     shared = {"green_percent": 0.0, "backends": SERVERS}
     assert evaluate("rollback", "rollback_moves", rollback_shared=shared) == {"rollback_moves": False}
     assert evaluate("rollback", "rollback_moves") == {"rollback_moves": True}, "what is not known"
+
+
+# -- the way back of hosts ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("wanted", "expected", "found", "back"),
+    [
+        (25, 0, 0.0, False),
+        (50, 50, 50.0, False),
+        (25, 50, 50.0, True),
+        (0, None, 50.0, True),
+        # A record is neither's: a look at what was judged good, and a step, refuse it; the way back goes around it.
+        (50, 50, None, False),
+        (100, 50, None, False),
+        (25, 50, None, True),
+        (0, None, None, True),
+    ],
+)
+def test_only_the_way_back_goes_around_a_record_that_somebody_else_has_set(wanted, expected, found, back):
+    result = evaluate(
+        "cutover", "cutover_goes_back", cutover_wanted=wanted, cutover_expected=expected,
+        cutover_shared={"green_percent": found}, _mesh_journal={"facts": {}},
+    )  # fmt: skip
+    assert result["cutover_goes_back"] is back
