@@ -1,0 +1,172 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's blue under live clients, owned by one owner after another, kept, and then left by that owner: it is all
+still there, the very objects, and nobody notices. Helm 3 is blue's owner in every other scenario.
+
+Helm 4 and Flux's helm-controller are the real ones. Of the others, whose controllers the lab has not, the pruning is
+played by the labels and annotations that theirs go by. The tests build on each other, in their order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import typing as t
+
+import lab
+import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
+
+STATE = os.environ["LAB_STATE"]
+TRAFFIC = f"{STATE}/traffic-owners"
+CHART = f"{STATE}/apps/blue"
+SPACE, RELEASE = "istio-system", "istio-ingress"
+ISTIO = "networking.istio.io/v1"
+# What a release of blue's chart has made, as far as it is its own.
+KINDS = (
+    (ISTIO, "gateways"), ("v1", "secrets"), ("v1", "services"), ("v1", "serviceaccounts"), ("apps/v1", "deployments"),
+    ("rbac.authorization.k8s.io/v1", "roles"), ("rbac.authorization.k8s.io/v1", "rolebindings"),
+)  # fmt: skip
+OPERATOR = "install.operator.istio.io/owning-resource"
+KUSTOMIZE = "kustomize.toolkit.fluxcd.io"
+FLUX = "helm.toolkit.fluxcd.io/v2"
+
+
+def settings(owner: str) -> dict[str, t.Any]:
+    return {"mesh_migration": f"owners-{owner}", "mesh_journal_namespace": "mesh-owners-live"}
+
+
+def blues(cluster: Cluster) -> dict[str, dict[str, t.Any]]:
+    """Blue's objects by name, that are there and stay."""
+    found = {}
+    for group_version, plural in KINDS:
+        for body in cluster.list(path_of(group_version, plural, SPACE)):
+            meta = body["metadata"]
+            if (meta.get("annotations") or {}).get("meta.helm.sh/release-name") == RELEASE:
+                assert "deletionTimestamp" not in meta, f"{plural} {meta['name']} is going"
+                found[f"{plural} {meta['name']}"] = {**body, "path": path_of(group_version, plural, SPACE, meta["name"])}
+    return found
+
+
+def uids(objects: dict[str, dict[str, t.Any]]) -> dict[str, str]:
+    return {name: body["metadata"]["uid"] for name, body in objects.items()}
+
+
+def pods(cluster: Cluster) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in cluster.list(path_of("v1", "pods", SPACE))}
+
+
+def keep(owner: str) -> None:
+    done = lab.play(settings(owner), "--tags", "preflight,keep")
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def let_go(owner: str) -> None:
+    done = lab.play({**settings(owner), "mesh_rollback_to": "preflight"}, "--tags", "rollback")
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.fixture(scope="module")
+def before(cluster: Cluster) -> dict[str, dict[str, t.Any]]:
+    found = blues(cluster)
+    assert {name.partition(" ")[0] for name in found} == {plural for _version, plural in KINDS}
+    return found
+
+
+def nothing_is_lost(cluster: Cluster, before: dict[str, dict[str, t.Any]], stood: set[str], owner: str) -> None:
+    assert uids(blues(cluster)) == uids(before)
+    assert pods(cluster) == stood, "a pod of blue's was made anew"
+    # Blue's proxies hear istiod by the same root certificate, and no owner is left that would take anything.
+    keep(owner)
+
+
+def test_helm_4_has_taken_it_over_and_its_uninstall_leaves_it(
+    host: t.Any, cluster: Cluster, before: dict[str, dict[str, t.Any]], tmp_path: pathlib.Path
+) -> None:
+    values = host.run(f"helm get values {RELEASE} --namespace {SPACE} --output json")
+    assert values.rc == 0, values.stderr
+    pathlib.Path(f"{STATE}/owners-values.json").write_text(values.stdout, encoding="utf-8")
+    taken = host.run(f"helm4 upgrade {RELEASE} {CHART} --namespace {SPACE} --reuse-values --server-side=false")
+    assert taken.rc == 0, taken.stderr
+    stood = pods(cluster)
+    keep("helm4")
+    done = host.run(f"helm4 uninstall {RELEASE} --namespace {SPACE} --wait")
+    assert done.rc == 0 and "[Gateway] public" in done.stdout, done.stderr
+    assert host.run(f"helm4 list --all --short --namespace {SPACE} --filter {RELEASE}").stdout.strip() == ""
+    nothing_is_lost(cluster, before, stood, "helm4")
+    let_go("helm4")
+
+
+def test_fluxs_helm_controller_has_adopted_it_and_the_end_of_the_helm_release_leaves_it(
+    host: t.Any, cluster: Cluster, before: dict[str, dict[str, t.Any]]
+) -> None:
+    served = host.run(f"{lab.ROOT}/tests/lab/lab flux-chart blue {CHART}")
+    assert served.rc == 0, served.stderr
+    values = json.loads(pathlib.Path(f"{STATE}/owners-values.json").read_text(encoding="utf-8"))
+    spec = {
+        "interval": "1h", "releaseName": RELEASE, "targetNamespace": SPACE, "storageNamespace": SPACE,
+        "chartRef": {"kind": "OCIRepository", "name": "blue", "namespace": "flux-system"}, "values": values,
+    }  # fmt: skip
+    body = {"apiVersion": FLUX, "kind": "HelmRelease", "metadata": {"name": "blue", "namespace": SPACE}, "spec": spec}
+    cluster.create(path_of(FLUX, "helmreleases", SPACE), body)
+    ready = host.run(f"kubectl wait helmrelease/blue --namespace {SPACE} --for=condition=Ready --timeout=90s")
+    assert ready.rc == 0, ready.stderr
+    stood = pods(cluster)
+    keep("flux")
+    done = host.run(f"kubectl delete helmrelease blue --namespace {SPACE} --timeout=90s")
+    assert done.rc == 0, done.stderr
+    nothing_is_lost(cluster, before, stood, "flux")
+    let_go("flux")
+
+
+def prunes(owner: str, body: dict[str, t.Any]) -> bool:
+    """Whether that owner's controller would delete it once it is no longer wanted."""
+    labels, annotations = (body["metadata"].get(name) or {} for name in ("labels", "annotations"))
+    if owner == "operator":
+        return OPERATOR in labels
+    if owner == "kustomization":
+        return f"{KUSTOMIZE}/name" in labels and annotations.get(f"{KUSTOMIZE}/prune") != "disabled"
+    options = annotations.get("argocd.argoproj.io/sync-options", "").split(",")
+    return "argocd.argoproj.io/tracking-id" in annotations and not {"Prune=false", "Delete=false"} <= set(options)
+
+
+def mark(owner: str, body: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The metadata by which that owner knows what is its own."""
+    meta = body["metadata"]
+    if owner == "operator":
+        return {"labels": {OPERATOR: "istiocontrolplane", f"{OPERATOR}-namespace": "mesh-owners-live"}}
+    if owner == "kustomization":
+        return {"labels": {f"{KUSTOMIZE}/name": "apps", f"{KUSTOMIZE}/namespace": "mesh-owners-live"}}
+    group = body["apiVersion"].rpartition("/")[0]
+    return {"annotations": {"argocd.argoproj.io/tracking-id": f"mesh:{group}/{body['kind']}:{SPACE}/{meta['name']}"}}
+
+
+@pytest.mark.parametrize("owner", ["operator", "kustomization", "argo"])
+def test_what_other_owners_would_prune_stays(
+    host: t.Any, cluster: Cluster, before: dict[str, dict[str, t.Any]], owner: str
+) -> None:
+    for body in blues(cluster).values():
+        # What Helm has made is Helm's, too; here it has let go of it.
+        cluster.patch(body["path"], {"metadata": mark(owner, body)})
+    stood = pods(cluster)
+    assert all(prunes(owner, body) for body in blues(cluster).values())
+    keep(owner)
+    pruned = [name for name, body in blues(cluster).items() if prunes(owner, body)]
+    assert pruned == []
+    # And whoever does not go by that is refused.
+    done = host.run(f"kubectl delete deployment public-ingressgateway --namespace {SPACE}")
+    assert done.rc != 0 and f"kept by migration owners-{owner}" in done.stderr, done.stderr
+    nothing_is_lost(cluster, before, stood, owner)
+    let_go(owner)
+    assert all(prunes(owner, body) for body in blues(cluster).values()), "each owner has its own again"
+    for body in blues(cluster).values():
+        names = {group: dict.fromkeys(marks) for group, marks in mark(owner, body).items()}
+        cluster.patch(body["path"], {"metadata": names})
+
+
+def test_no_request_was_lost(before: dict[str, dict[str, t.Any]]) -> None:
+    seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(TRAFFIC)))
+    assert seen["total"]["failed"] == 0 and seen["total"]["requests"] > 3000, str(seen["errors"])
