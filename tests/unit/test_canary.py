@@ -8,9 +8,8 @@ from __future__ import annotations
 import copy
 import json
 import re
-import shutil
-import subprocess
 
+import by_hand
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _canary, _routes, runbook
 from ansible_collections.bluegreen.mesh.plugins.module_utils._canary import Match, Share, Target
@@ -321,17 +320,6 @@ def test_one_of_ours_is_shared_like_any_other():
 
 
 # -- the runbook -------------------------------------------------------------------------------------------------------
-def by_hand(run, items):
-    """What the jq in a command makes of a list."""
-    if not shutil.which("jq"):
-        pytest.skip("no jq")
-    script = re.sub(r"\bk get .*? -o json", "cat", run).replace("k replace -f -", "cat")
-    done = subprocess.run(
-        ["sh", "-c", script], input=json.dumps({"items": items}), capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout)["items"]
-
-
 PARAMS = {
     "service": "shop/web",
     "subsets": [{"name": "v1", "labels": {"version": "v1"}}, {"name": "v2", "labels": {"version": "v2"}}],
@@ -342,9 +330,10 @@ BOOK = runbook.Book("m", "bluegreen-mesh")
 @pytest.mark.parametrize("http", ORIGINALS)
 def test_the_runbook_gives_the_routes_back(http):
     body, stranger = vs(*copy.deepcopy(http)), vs({"route": [to("other")]})
+    stranger["metadata"]["name"] = "stranger"
     there = shared(body, TESTERS, "w1")
     first, second = canary_routes.commands({}, {**PARAMS, "state": "unrouted"}, BOOK)
-    (back,) = by_hand(first.run, [there, stranger])
+    (back,) = by_hand.run(first.run, there, stranger)
     assert back["spec"] == body["spec"] and back["metadata"]["annotations"] == {}
     assert "delete virtualservices.networking.istio.io bluegreen-canary-web -n shop" in second.run
 
@@ -356,7 +345,7 @@ def test_the_runbook_leaves_another_host_s_canary():
     )
     both = written(first, _canary.edited(first, other, TESTERS, "w2"))
     command, _delete = canary_routes.commands({}, {**PARAMS, "state": "unrouted"}, BOOK)
-    (left,) = by_hand(command.run, [both])
+    (left,) = by_hand.run(command.run, both)
     assert left["spec"]["http"] == _canary.edited(both, TARGET, None).http
     assert _canary.weights_of(left, other) == {"v1": 100, "v2": 0}
 
@@ -364,7 +353,7 @@ def test_the_runbook_leaves_another_host_s_canary():
 def test_the_runbook_sets_weights():
     there = shared(vs({"route": [to()]}), Share({"v1": 50, "v2": 50}, TESTERS.matches), "w1")
     (command,) = canary_routes.commands({}, {**PARAMS, "state": "routed", "weights": {"v1": 100}}, BOOK)
-    (back,) = by_hand(command.run, [there])
+    (back,) = by_hand.run(command.run, there)
     assert _canary.weights_of(back, TARGET) == {"v1": 100, "v2": 0}
     assert back["spec"]["http"][:-1] == there["spec"]["http"][:-1]
 
@@ -375,7 +364,6 @@ def test_the_runbook_takes_the_subsets_away():
         "spec": {"subsets": [{"name": "v1"}, {"name": "v2"}]},
     }
     first, second = canary_routes.commands({}, {**PARAMS, "state": "absent"}, BOOK)
-    assert by_hand(first.run, [rule, {"metadata": {}}]) == [
-        {"metadata": {"annotations": {}}, "spec": {"subsets": [{"name": "v1"}]}}
-    ]
+    (left,) = by_hand.run(first.run, rule, {"metadata": {"name": "other"}})
+    assert left["spec"] == {"subsets": [{"name": "v1"}]} and left["metadata"]["annotations"] == {}
     assert "destinationrules.networking.istio.io,serviceentries.networking.istio.io bluegreen-canary-web" in second.run

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import by_hand
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _archive
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs
@@ -157,13 +158,10 @@ def test_the_wait_stands_between_the_weights_and_green():
     assert "clients" not in [s["name"] for s in runbook.sections(BOOK, {"deploy": {}}, steps[1:], [], "haproxy", GREEN)]
 
 
-def jq(run: str, body: dict) -> dict:
-    """What the jq in a command makes of an object."""
-    if not shutil.which("jq"):
-        pytest.skip("no jq")
-    script = re.sub(r"\bk get .*? -o json", "cat", run).replace("k replace -f -", "cat")
-    done = subprocess.run(["sh", "-c", script], input=json.dumps(body), capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+def jq(command: str, body: dict) -> dict:
+    """What a command makes of an object."""
+    (made,) = by_hand.run(command, body)
+    return made
 
 
 def virtual_service(**spec):
@@ -192,18 +190,18 @@ def test_what_binding_did_is_undone_by_hand(spec):
     assert bound != body
     (undo,) = vs.inverses([plan], rule)
     (command,) = virtual_service_gateways.commands(STEP, undo, BOOK)
-    assert jq(command.run.replace("for vs in shop/web; do", "").replace("done", ""), bound) == body
+    assert jq(command.run, bound)["spec"] == body["spec"]
 
 
 def test_what_unbinding_did_is_undone_by_hand():
     green = virtual_service(gateways=["b/new", "mesh"], http=[{"match": [{"gateways": ["b/new"]}, {"uri": {}}]}])
     params = {"state": "bound", "pairs": PAIRS, "names": ["shop/web"]}
     (command,) = virtual_service_gateways.commands(STEP, params, BOOK)
-    both = jq(command.run.replace("for vs in shop/web; do", "").replace("done", ""), green)
+    both = jq(command.run, green)
     assert both["spec"] == {
         "gateways": ["a/old", "b/new", "mesh"], "http": [{"match": [{"gateways": ["a/old", "b/new"]}, {"uri": {}}]}],
     }  # fmt: skip
-    again = jq(command.run.replace("for vs in shop/web; do", "").replace("done", ""), both)
+    again = jq(command.run, both)
     assert again == both
 
 
@@ -238,6 +236,8 @@ def test_what_is_kept_is_let_go_by_hand(annotations, left):
     assert "delete validatingadmissionpolicybinding,validatingadmissionpolicy bluegreen-mesh-keep-m" in guard.run
     assert "get gateway.networking.istio.io g -n n" in release.run
     assert jq(release.run, {"metadata": {"annotations": annotations}})["metadata"]["annotations"] == left
+    with pytest.raises(by_hand.Moved):
+        by_hand.run(release.run, {"metadata": {"annotations": annotations}}, moved=True)
 
 
 def test_helms_record_comes_from_the_journals_backup():

@@ -14,7 +14,7 @@ import typing as t
 from .._canary import NOTE, PREFIX
 from .._canary_acts import target_of
 from .._canary_rules import ADDED, own_name
-from ._command import Book, Command, literal
+from ._command import Book, Command, edited_all, literal
 
 VS, RULE, ENTRY = (
     f"{plural}.networking.istio.io" for plural in ("virtualservices", "destinationrules", "serviceentries")
@@ -56,7 +56,7 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
         )
         delete = f"k delete {RULE},{ENTRY} {own} -n {target.namespace} --ignore-not-found"
         return [
-            Command(f"the subsets of {host}, once no route names them", edited_all(RULE, target.namespace, ADDED, jq)),
+            Command(f"the subsets of {host}, once no route names them", edited_all(RULE, target.namespace, f".metadata.annotations | has({literal(ADDED)})?", jq)),
             Command("and what was made for them", delete),
         ]
     return [Command(f"subsets of {host}: only Ansible can make them again", ":")]
@@ -81,10 +81,4 @@ def shared(target: t.Any, weights: dict[str, int]) -> str:
 def each(host: str, jq: str) -> str:
     """The filter over every VirtualService whose note names the host."""
     wanted = f".metadata.annotations[{literal(NOTE)}] // {literal('{}')} | fromjson | has({literal(host)})"
-    return edited_all(VS, "", NOTE, jq, wanted)
-
-
-def edited_all(kind: str, namespace: str, annotation: str, jq: str, wanted: str = "") -> str:
-    where = f"-n {namespace}" if namespace else "-A"
-    wanted = wanted or f".metadata.annotations | has({literal(annotation)})?"
-    return f"k get {kind} {where} -o json | jq '.items |= (map(select({wanted})) | map({jq}))' | k replace -f -"
+    return edited_all(VS, "", wanted, jq)
