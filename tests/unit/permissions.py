@@ -18,6 +18,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+JOURNEYS = list(yaml.safe_load((ROOT / "roles/mesh/vars/main.yml").read_text(encoding="utf-8"))["_mesh_journeys"])
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 # Kinds that tests invent, and owners of a VirtualService, which are of any kind.
 FOREIGN = re.compile(r"(^|\.)(test|example\.com)$")
@@ -130,8 +131,9 @@ def _matching(role: Path, here: Path, name: str) -> list[Path]:
     name = name.replace("{{ role_path }}/tasks/", "")
     if re.fullmatch(r"{{.*}}", name):
         return []  # the user's own tasks
-    pattern = re.sub(r"{{.*?}}", "*", name)
-    found = sorted({*here.glob(pattern), *(role / "tasks").glob(pattern)})
+    journeys = JOURNEYS if "{{ mesh_journey }}" in name else [""]
+    patterns = {re.sub(r"{{.*?}}", "*", name.replace("{{ mesh_journey }}", journey)) for journey in journeys}
+    found = sorted({path for one in patterns for path in (*here.glob(one), *(role / "tasks").glob(one))})
     assert found, f"{here}: {name} leads nowhere"
     return found
 

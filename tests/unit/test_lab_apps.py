@@ -312,7 +312,7 @@ def test_certificates_are_made_once(tmp_path: Path):
     certs = module("certs")
     files = certs.ensure(tmp_path / "certs")
     first = content(files.folder)
-    assert set(first) == {"ca.crt", "public.crt", "public.key", "passthrough.crt", "passthrough.key"}
+    assert set(first) == {"ca.crt", *(f"{name}.{kind}" for name in certs.LEAVES for kind in ("crt", "key"))}
     assert certs.ensure(files.folder) == files and content(files.folder) == first
     assert all(stat.S_IMODE(files.key(n).stat().st_mode) == 0o600 for n in certs.LEAVES)
     leaf, ca = x509.load_pem_x509_certificates(files.crt("public").read_bytes())

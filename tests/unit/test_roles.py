@@ -35,6 +35,7 @@ SCHEMA: dict[str, t.Any] = load("roles/mesh/meta/argument_specs.yml")["argument_
 MESH: dict[str, t.Any] = load("roles/mesh/vars/main.yml")
 PHASES: list[str] = MESH["_mesh_phases"]
 ASIDES: list[str] = MESH["_mesh_asides"]
+JOURNEYS: dict[str, list[str]] = MESH["_mesh_journeys"]
 
 
 def without_comments(path: Path) -> str:
@@ -167,6 +168,18 @@ def test_the_journal_knows_the_phases_in_this_order() -> None:
     assert [phase for phase in _journal.PHASES if phase in PHASES] == PHASES
 
 
+def test_every_journey_has_a_task_file_wherever_one_has() -> None:
+    assert list(JOURNEYS) == SCHEMA["mesh_journey"]["choices"]
+    assert {name for names in JOURNEYS.values() for name in names} <= SCHEMA.keys()
+    begun = {name for name in JOURNEYS if (ROOT / "roles" / "preflight" / "tasks" / f"{name}.yml").exists()}
+    assert "gateway" in begun
+    folders = {path.parent for path in (ROOT / "roles").glob("*/tasks/**/gateway.yml")}
+    assert {folder.parent.name for folder in folders if folder.name == "tasks"} == {*PHASES} - {"cutover"}
+    for folder in folders:
+        there = {path.stem for path in folder.glob("*.yml")}
+        assert begun <= there, folder
+
+
 def test_each_phase_stands_on_the_one_before_it() -> None:
     assert list(MESH["_mesh_needs"]) == PHASES
     assert MESH["_mesh_needs"] == {phase: PHASES[max(i - 1, 0) : i] for i, phase in enumerate(PHASES)}
@@ -215,7 +228,7 @@ def test_findings_are_looked_for_with_the_same_settings_wherever_that_is() -> No
         for path in FILES if "tasks" in path.parts
         for task in tasks_in(path) if "bluegreen.mesh.mesh_findings_info" in task
     }  # fmt: skip
-    first = given["roles/preflight/tasks/main.yml"] - {"binding"}  # what binding would harm is asked before it alone
+    first = given["roles/preflight/tasks/gateway.yml"] - {"binding"}  # what binding would harm is asked before it alone
     assert len(given) > 1 and {path: names - {"binding"} for path, names in given.items()} == dict.fromkeys(given, first)
 
 
@@ -358,6 +371,9 @@ def test_an_inventory_passes_the_schema(host: tuple[str, str]) -> None:
     for role in ROLES:
         if role not in ("canary", "rollback", "restore"):  # what they need is given with the command
             spec = load(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+            if role != "mesh" and spec.pop("mesh_gateways", None):
+                moved = JOURNEYS[settings.get("mesh_journey", "gateway")]
+                spec.update({name: {**SCHEMA[name], "required": True} for name in moved})
             assert spec.keys() <= SCHEMA.keys()
             asked = {name: value for name, value in settings.items() if name in spec}
             assert ArgumentSpecValidator(spec).validate(asked).error_messages == [], role

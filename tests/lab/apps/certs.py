@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 LEAVES = {
     "public": ("*.lab.test", "*.wild.lab.test"),
     "passthrough": ("*.pass.lab.test",),
+    "ingress": ("*.ingress.test",),
 }
 LIFETIME = dt.timedelta(days=365)
 RENEW_BEFORE = dt.timedelta(days=7)

@@ -1,13 +1,14 @@
 """Which local program stands for a container image.
 
-Three kinds are enough: Istio's gateway (pilot-agent with Envoy), an execution environment, in which a container's own
-command runs, and Istio's own echo server for every application.
+Four kinds are enough: Istio's gateway (pilot-agent with Envoy), Traefik, an execution environment, in which a
+container's own command runs, and Istio's own echo server for every application.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 import typing as t
 import urllib.error
@@ -47,6 +48,8 @@ def program(pod: Pod, address: str, folder: Path, api: control_plane.Api) -> Pro
         return _gateway(pod, address, folder, api)
     if "no-such-image" in image:
         raise Waiting("ImagePullBackOff", f'Back-off pulling image "{image}": not found')
+    if "traefik" in image:
+        return _traefik(pod, container, folder, api)
     if "execution-environment" in image:
         return _environment(pod, container, address, folder, api)
     return _echo(pod, container, address, folder, api)
@@ -88,6 +91,28 @@ def _gateway(pod: Pod, address: str, folder: Path, api: control_plane.Api) -> Pr
         ],
         env, ready_url=f"http://{address}:15021/healthz/ready",
     )  # fmt: skip
+
+
+def _traefik(pod: Pod, container: t.Mapping[str, t.Any], folder: Path, api: control_plane.Api) -> Program:
+    """With the container's own arguments. Where a container would have the token of its service account, its provider
+    is told where the API server is."""
+    namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(api("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"audiences": [], "expirationSeconds": 86400},
+    })["status"]["token"])  # fmt: skip
+    config = yaml.safe_load(s.KUBECONFIG.read_text())["clusters"][0]["cluster"]
+    ca = folder / "ca.crt"
+    ca.write_bytes(base64.b64decode(config["certificate-authority-data"]))
+    args = list(container.get("args") or [])
+    for provider in ("kubernetesingressnginx", "kubernetesingress"):
+        if any(re.match(rf"--providers\.{provider}(=|\.|$)", arg) for arg in args):
+            told = {"endpoint": config["server"], "token": token, "certauthfilepath": ca}
+            args += [f"--providers.{provider}.{name}={value}" for name, value in told.items()]
+    port = next(p["containerPort"] for p in container["ports"])
+    return Program([str(s.VENV / "bin" / "traefik"), *args], ready_port=port)
 
 
 def _echo(pod: Pod, container: t.Mapping[str, t.Any], address: str, folder: Path, api: control_plane.Api) -> Program:
