@@ -9,6 +9,7 @@ up. Logs and JUnit files are written to OUT; what ended how is added to RESULTS,
 passed, failed, skipped, seconds.
 
 STAGE is molecule or long. Scenarios with a file `long` are of the second: a test run of half an hour has no time for them.
+TEST_UNTIL is a time in seconds since 1970 after which no scenario is begun; those that are left count as skipped.
 A scenario that fails leaves the next ones a new lab. One with a file `unproven`, which says why, counts as skipped;
 `tests/lab/lab exec -- molecule test -s NAME` runs it.
 """
@@ -63,6 +64,10 @@ def in_order(stage: str, shared: bool) -> list[str]:
     names = [name for name in of_stage(stage, "molecule.yml") if not unproven(name)]
     last = len(SLOW)
     return sorted(names, key=lambda n: (replaces_blue(n) == shared, SLOW.index(n) if n in SLOW else last, n))
+
+
+def late() -> bool:
+    return time.time() > float(os.environ.get("TEST_UNTIL") or "inf")
 
 
 class Runner:
@@ -131,7 +136,7 @@ class Runner:
         if number:
             env["LAB_STATE"] = str(ROOT / ".cache" / "lab" / f"lane-{number}")
         up = False
-        while not self._stopped:
+        while not self._stopped and not late():
             with self._lock:
                 name = self._queue.pop(0) if self._queue else None
             if name is None:
@@ -163,6 +168,9 @@ class Runner:
             thread.start()
         for thread in threads:
             thread.join()
+        for name in self._queue if late() else ():
+            print(f"== {self.stage}: {name}: skipped: no time was left to begin it", flush=True)
+            self.record(f"{name}: no time", 0, 0, 1, "-")
 
     def stop(self, signum: int, _frame: t.Any) -> None:
         """Each lane takes its lab down, and with it whatever still runs there."""
