@@ -308,6 +308,7 @@ class Work:
             "findings": [vars(finding) for finding in self.standing],
             "waived": [vars(finding) for finding in self.waived],
             "unused_waivers": self.unused,
+            "ingresses": sorted(source.key for source in self.world.sources),
             "left": self.left,
             "stale": [f"{item['kind']} {key_of(item)}" for item in self.stale],
             "gateways": [key_of(item) for item in found.objects if item["kind"] == "Gateway"],

@@ -239,6 +239,8 @@ def prepare(curl: t.Any, request: Request) -> None:
     if protocol == "grpc":
         method = "POST"
         body = GRPC_EMPTY if body is None else body
+        # Twice would be 415: who asks may have said it already.
+        headers = [line for line in headers if not line.lower().startswith(("content-type:", "te:"))]
         headers += ["Content-Type: application/grpc", "TE: trailers"]
     if protocol == "websocket":
         version = pycurl.CURL_HTTP_VERSION_1_1

@@ -106,6 +106,12 @@ options:
     description: What to put in place of the V(*) of wildcard hosts in RV(probes). If empty, they are in RV(unprobed).
     type: str
     default: ''
+  expect_namespaces:
+    description:
+      - In check mode, take it that a namespace that is missing will have been made by then. Without it, check mode fails
+        there, as the module itself would.
+    type: bool
+    default: false
   objects:
     description:
       - Objects for V(absent) and V(restored), each with C(api_version), C(kind), C(namespace), C(name), and for
@@ -215,6 +221,11 @@ unprobed:
   returned: with O(state=present)
   type: list
   elements: dict
+ingresses:
+  description: Ingresses that were converted, as C(NAMESPACE/NAME).
+  returned: with O(state=present)
+  type: list
+  elements: str
 left:
   description: Ingresses that were not converted, with C(ingress), C(class) and C(why).
   returned: with O(state=present)
@@ -270,6 +281,7 @@ SPEC = {
     "waive": {"type": "list", "elements": "str", "default": []},
     "cluster_domain": {"type": "str", "default": "cluster.local"},
     "wildcard_label": {"type": "str", "default": ""},
+    "expect_namespaces": {"type": "bool", "default": False},
     "objects": {"type": "list", "elements": "dict"},
 }
 
@@ -282,7 +294,7 @@ def undo(cluster, params):
     return _ingress_convert.plan_restored(params["objects"], found)
 
 
-def write(cluster, steps, journal, recorded, dry_run):
+def write(cluster, steps, journal, recorded, dry_run, expect_namespaces=False):
     """Carries out the steps; returns the object that has changed since it was read, if one has."""
     acting = [step for step in steps if step.acts]
     if journal and acting and not dry_run:
@@ -296,6 +308,8 @@ def write(cluster, steps, journal, recorded, dry_run):
         except ApiError as exc:
             if exc.status == 409 or (exc.status == 404 and step.state != "created"):
                 return step.object
+            if exc.status == 404 and dry_run and expect_namespaces:
+                continue
             if exc.status == 404:
                 raise _module.Refusal(
                     "namespace_missing",
@@ -311,7 +325,7 @@ def operation(module, cluster):
     work = _ingress_convert.Work(cluster, params) if params["state"] == "present" else None
     done = _module.settled(
         work.plan if work else lambda: undo(cluster, params),
-        lambda steps, recorded: write(cluster, steps, journal, recorded, module.check_mode),
+        lambda steps, recorded: write(cluster, steps, journal, recorded, module.check_mode, params["expect_namespaces"]),
         journal,
     )
     acting = [step for step in done if step.acts]

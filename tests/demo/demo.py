@@ -23,8 +23,16 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic  # 
 FOLDER = ROOT / ".cache" / "demo"
 LOG = FOLDER / "ansible.log"
 TRAFFIC = Path(os.environ["LAB_STATE"]) / "traffic"
-TARGETS = ROOT / "tests" / "lab" / "apps" / "targets.yml"
 STRATEGY = os.environ.get("STRATEGY", "auto")
+JOURNEY = os.environ.get("JOURNEY", "gateway")
+# A journey other than the lab's own: its settings, and beside them what the demo has to know of it: `targets`, what
+# clients ask for, and the playbooks `prepare`, which makes blue, and `delivery`.
+JOURNEYS = Path("tests/demo/journeys")
+OF_JOURNEY = JOURNEYS / f"{JOURNEY}.yml"
+KNOWN = {"targets": "tests/lab/apps/targets.yml", "delivery": "tests/demo/delivery.yml"}
+if (ROOT / OF_JOURNEY).exists():
+    KNOWN = yaml.safe_load((ROOT / JOURNEYS / f"{JOURNEY}_demo.yml").read_text(encoding="utf-8"))
+TARGETS = ROOT / KNOWN["targets"]
 BACKEND = os.environ.get("BACKEND", "haproxy")
 SETTINGS = Path("tests/demo/backends") / f"{BACKEND}.yml"  # where the balancer is not the lab's own
 # What is played once green has everything, where somebody else has the balancer in front.
@@ -42,7 +50,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("cutover", ["-t", "cutover"]),
     *([("hand over", [str(HAND_OVER)])] if (ROOT / HAND_OVER).exists() else []),
     ("soak", ["-t", "soak"]),
-    ("delivery", ["tests/demo/delivery.yml"]),
+    *([("delivery", [KNOWN["delivery"]])] if "delivery" in KNOWN else []),
     ("unbind", ["-t", "unbind"]),
     ("cleanup", ["-t", "cleanup"]),
     ("everything again", []),
@@ -72,8 +80,7 @@ def play(name: str, *argv: str) -> tuple[float, int]:
     """One ansible-playbook run, shown as it goes. Returns (seconds, changed). Raises SystemExit if it fails."""
     begin = time.time()
     command = ["ansible-playbook", "-i", "inventories/lab/hosts.yml", *argv]
-    if (ROOT / SETTINGS).exists():
-        command += ["-e", f"@{SETTINGS}"]
+    command += [part for file in (OF_JOURNEY, SETTINGS) if (ROOT / file).exists() for part in ("-e", f"@{file}")]
     env = {**os.environ, "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     output: list[str] = []
     screen = Screen()
@@ -116,8 +123,12 @@ def table(rows: list[dict], total: dict, seconds: float) -> str:
 def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     LOG.write_text("")
+    if "prepare" in KNOWN:
+        print(f"demo: blue of {JOURNEY}", flush=True)
+        play("prepare", KNOWN["prepare"])
     print("demo: live traffic on every protocol", flush=True)
-    play("traffic", "tests/demo/traffic.yml", "-e", f"traffic_rate={RATE}", "-e", f"traffic_lifetime={LIFETIME}")
+    asked = {"traffic_rate": RATE, "traffic_lifetime": LIFETIME, "traffic_file": str(TARGETS)}
+    play("traffic", "tests/demo/traffic.yml", "-e", json.dumps(asked))
     begin = time.time()
     phases = []
     for name, argv in STEPS:

@@ -29,6 +29,14 @@ SPARED = {
 # What a phase's settings have no way to ask a module for: (phase, module, verb, resource).
 NEVER = {
     ("canary", "traffic_gate_info", "get", "pods/proxy"),  # its sources are the probe and Prometheus
+    # Preflight converts with apply: false.
+    *(
+        ("preflight", "ingress_convert", verb, resource)
+        for verb in ("get", "create", "update", "delete")
+        for resource in (
+            "gateways", "virtualservices", "destinationrules", "authorizationpolicies", "certificates", "configmaps",
+        )
+    ),
 }
 ANY = "*"
 # They change what only whoever gave the options may change: any kind of object.
