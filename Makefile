@@ -12,7 +12,7 @@ help: ## this list
 setup: ## system packages (as root) and the Python environment; the other targets do this by themselves
 	@tests/setup.sh
 
-demo: setup ## a whole migration on a real cluster with live traffic, shifted by BACKEND
+demo: setup ## a whole migration on a real cluster with live traffic: of JOURNEY, shifted by BACKEND
 	@tests/demo/run
 
 test: ## the tests: unit, lint, sanity, build, molecule; with LONG=1 the long scenarios, too

@@ -10,6 +10,7 @@ wanted name without it is somebody else's, and is never written.
 from __future__ import annotations
 
 import copy
+import hashlib
 import typing as t
 
 from . import _clone, _ingress_files, _ingress_probes, ingress
@@ -232,6 +233,19 @@ def ref_in(entry: Object) -> Ref:
         return Ref(entry["api_version"], entry["kind"], entry["namespace"], entry["name"])
     except KeyError as exc:
         raise Refusal("bad_option", f"objects: an entry has no {exc.args[0]}: {entry}") from exc
+
+
+def inverses(steps: t.Sequence[_clone.Step]) -> list[tuple[str, Object]]:
+    """(key, how to undo) of all steps of a run, one for what was made and one for what was there before: a rollback
+    takes hundreds of objects back in two tasks. The key names the objects, so that those of a later run are others."""
+    found = []
+    for state in ("absent", "restored"):
+        undo = [one["params"]["objects"][0] for one in map(inverse, steps) if one["params"]["state"] == state]
+        if undo:
+            names = "\n".join(str(ref_in(entry)) for entry in undo)
+            key = f"{len(undo)} objects {hashlib.sha256(names.encode()).hexdigest()[:8]}"
+            found.append((key, {"module": "ingress_convert", "params": {"state": state, "objects": undo}}))
+    return found
 
 
 def inverse(step: _clone.Step) -> Object:

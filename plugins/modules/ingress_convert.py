@@ -300,7 +300,7 @@ def write(cluster, steps, journal, recorded, dry_run, expect_namespaces=False):
     if journal and acting and not dry_run:
         journal.check()
         recorded += journal.record_all(
-            [(f"convert_{s.ref.kind.lower()}", s.object, _ingress_convert.inverse(s), False, None) for s in acting]
+            [("convert", key, undo, False, None) for key, undo in _ingress_convert.inverses(acting)]
         )
     for step in acting:
         try:

@@ -385,7 +385,8 @@ def test_an_inventory_passes_the_schema(host: tuple[str, str]) -> None:
 def test_an_inventory_agrees_with_itself(host: tuple[str, str]) -> None:
     settings = HOSTS[host]
     workloads = {workload["name"] for workload in settings["mesh_workloads"]}
-    assert {pair["workload"] for pair in settings["mesh_gateways"]} == workloads
+    moved = settings["mesh_conversion"]["classes"] if "mesh_conversion" in settings else settings["mesh_gateways"]
+    assert {one["workload"] for one in moved} == workloads
     ports = [port for workload in settings["mesh_workloads"] for port in workload["green"]["node_ports"].values()]
     assert len(ports) == len(set(ports))
 
