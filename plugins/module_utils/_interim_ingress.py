@@ -88,10 +88,11 @@ class Plan:
 
 def plan(
     cluster: Cluster, dialect: Dialect, class_name: str, *, except_hosts: t.Collection[str] = (), hops: int = 1,
-    certificates: str = "gateway",
+    certificates: str = "gateway", returning: t.Collection[str] = (),
 ) -> Plan:  # fmt: skip
     """What is to be made, and what stands in the way. hops: proxies in front of the old gateway from then on, the new
-    controller among them. certificates: gateway (each host's own Secret), or controller (its default certificate)."""
+    controller among them. certificates: gateway (each host's own Secret), or controller (its default certificate).
+    returning: hosts that are forwarded although their routes are Ingresses, since those are about to go."""
     done = Plan()
     _classes(cluster, dialect, class_name, done)
     _trusted_proxies(cluster, hops, done)
@@ -102,7 +103,7 @@ def plan(
     for host in hosts:
         if host.name in except_hosts:
             done.left_out[host.name] = "it is in except_hosts"
-        elif host.name in moved:
+        elif host.name in moved and host.name not in returning:
             done.left_out[host.name] = "its routes are Ingresses already"
         else:
             _one(cluster, dialect, class_name, host, [h.name for h in hosts], certificates, done)

@@ -404,7 +404,7 @@ def _objects(
     namespace, name = target.service
     made = []
     if target.selector is not None:
-        own = subset_service(services[target.service], target)
+        own = subset_service(services[target.service], target, host.name)
         services[(namespace, own["metadata"]["name"])] = own
         name = own["metadata"]["name"]
         made.append(own)
@@ -430,10 +430,11 @@ def _objects(
     return made
 
 
-def subset_service(service: Object, target: Target) -> Object:
-    """A Service of ours for a subset's pods, with the ports of the whole."""
+def subset_service(service: Object, target: Target, host: str) -> Object:
+    """A Service of ours for a subset's pods, with the ports of the whole. Each host has its own: one that goes back takes
+    nothing from others."""
     ports = [{k: v for k, v in port.items() if k != "nodePort"} for port in service["spec"]["ports"]]
-    name = _ingresses.name_of(target.service[1], target.subset)
+    name = _ingresses.name_of(target.service[1], target.subset, host)
     return {
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"namespace": target.service[0], "name": name, "annotations": {}},

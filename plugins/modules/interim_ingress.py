@@ -36,6 +36,14 @@ options:
     type: list
     elements: str
     default: []
+  returning:
+    description:
+      - Hosts that are about to lose the Ingresses of M(bluegreen.mesh.virtual_service_ingress). They are forwarded
+        beside these, so that no request finds neither. Remove those once this is done.
+      - A host that has none, and so is forwarded anyway, may be named too.
+    type: list
+    elements: str
+    default: []
   hops:
     description:
       - How many proxies will be in front of the old gateway, the new controller among them. Two where a load balancer
@@ -83,6 +91,17 @@ EXAMPLES = r"""
       name: to-linkerd
       epoch: "{{ journal.epoch }}"
       phase: bind
+
+- name: Have the hosts of a wave forwarded again, before virtual_service_ingress removes their own Ingresses
+  bluegreen.mesh.interim_ingress:
+    kubeconfig: ~/.kube/config
+    context: production
+    gateways: [istio-system/public]
+    gateway_service: istio-system/istio-ingressgateway
+    controller_service: ingress/traefik
+    class_name: traefik
+    dialect: traefik
+    returning: [shop.example.com]
 """
 
 RETURN = r"""
@@ -147,6 +166,7 @@ def operation(module, cluster):
             done = _interim_ingress.plan(
                 look(cluster, params), _ingress_options.dialect(params), params["class_name"],
                 except_hosts=params["except_hosts"], hops=params["hops"], certificates=params["certificates"],
+                returning=params["returning"],
             )  # fmt: skip
         seen["done"] = done
         seen["findings"] = _ingress_options.gate(done.findings, params["waive"], _interim_ingress.CODES)
@@ -168,6 +188,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "controller_service": {"type": "str", "required": True},
             "except_hosts": {"type": "list", "elements": "str", "default": []},
+            "returning": {"type": "list", "elements": "str", "default": []},
             "hops": {"type": "int", "default": 1},
             "certificates": {"type": "str", "choices": ["gateway", "controller"], "default": "gateway"},
             "mesh_config": {"type": "str", "default": "istio-system/istio"},

@@ -196,7 +196,8 @@ def plan(cluster, params, seen):
         raise _module.Refusal("left_out", "\n".join(stuck))
     wanted = [item for host in chosen for item in host.objects]
     seen["manifests"] = wanted
-    writes = [certificate(cluster, secrets, params, *copy) for host in chosen for copy in host.copies]
+    copies = dict.fromkeys(copy for host in chosen for copy in host.copies)  # hosts of a namespace share one
+    writes = [certificate(cluster, secrets, params, *copy) for copy in copies]
     marked = [_edits.marked(_ingress_options.labelled(item, params["class_name"]), PART) for item in wanted]
     return [w for w in writes if w] + mine(_ingress_options.writes(cluster, marked, PART, params["class_name"]), params)
 

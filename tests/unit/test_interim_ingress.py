@@ -237,6 +237,20 @@ def test_a_host_whose_routes_have_moved_loses_its_interim_ingress():
     assert fake.names("ingresses", "istio-system") == [] and fake.names("ingresses", "shop") == ["web-1"]
 
 
+def test_a_host_that_goes_back_is_forwarded_before_its_own_ingress_goes():
+    fake = cluster(NGINX)
+    fake.add(thing(
+        "networking.k8s.io/v1", "Ingress", "shop/web-1", {"ingressClassName": "new", "rules": [{"host": "web.test"}]},
+        labels={"app.kubernetes.io/managed-by": "bluegreen.mesh"}, annotations={"bluegreen.mesh/part": "route"},
+    ))  # fmt: skip
+    assert fake.names("ingresses", "istio-system") == [] and run(fake)["hosts"] == {}
+    predicted = run(fake, check=True, returning=["web.test"])
+    done = run(fake, returning=["web.test"])
+    assert done["changed"] and done["objects"] == predicted["objects"] and list(done["hosts"]) == ["web.test"]
+    assert ingress(fake, "web.test") and fake.names("ingresses", "shop") == ["web-1"], "both serve it meanwhile"
+    assert run(fake, returning=["web.test"])["changed"] is False
+
+
 def test_an_ingress_of_that_name_that_is_not_ours_is_not_overwritten():
     fake = cluster(NGINX)
     run(fake, check=True)

@@ -24,12 +24,14 @@ GREEN_LISTENERS = (
     ("green_passthrough_http", s.BALANCER_GREEN_PASSTHROUGH, 80, 32081, 32022),
     ("green_passthrough_https", s.BALANCER_GREEN_PASSTHROUGH, 443, 32444, 32022),
 )
-# An Ingress controller, where there is one (apps/traefik.yaml), and the Istio gateway that takes its place. Their health
-# is whether they take connections: they have no path in common that says so.
-#      name            address             port  ingress  istio
+# Where an Ingress controller (apps/traefik.yaml) is one of the sides. Their health is whether they take connections: they
+# have no path in common that says so.
+#      name            address             port  first: its servers' name and NodePort, then who takes its place
 INGRESS_LISTENERS = (
-    ("ingress_http", s.BALANCER_INGRESS, 80, 31080, 31081),
-    ("ingress_https", s.BALANCER_INGRESS, 443, 31443, 31444),
+    ("ingress_http", s.BALANCER_INGRESS, 80, ("ingress", 31080), ("istio", 31081)),
+    ("ingress_https", s.BALANCER_INGRESS, 443, ("ingress", 31443), ("istio", 31444)),
+    ("edge_http", s.BALANCER_EDGE, 80, ("istio", 30080), ("ingress", 31080)),
+    ("edge_https", s.BALANCER_EDGE, 443, ("istio", 30443), ("ingress", 31443)),
 )
 
 
@@ -64,10 +66,10 @@ def config() -> str:
     for name, address, port, green, status in GREEN_LISTENERS:
         lines += [f"frontend {name}", f"    bind {address}:{port}", f"    default_backend {name}", f"backend {name}"]
         lines += [f"    server {node} {at}:{green} check port {status}" for node, at in s.NODES.items()]
-    for name, address, port, ingress, istio in INGRESS_LISTENERS:
+    for name, address, port, first, second in INGRESS_LISTENERS:
         lines += [f"frontend {name}", f"    bind {address}:{port}", f"    default_backend {name}", f"backend {name}"]
         lines.append("    option tcp-check")
-        for side, node_port, weight in (("ingress", ingress, 100), ("istio", istio, 0)):
+        for (side, node_port), weight in ((first, 100), (second, 0)):
             lines += [
                 f"    server {side}.{node} {at}:{node_port} weight {weight} check" for node, at in s.NODES.items()
             ]

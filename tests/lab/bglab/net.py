@@ -59,7 +59,7 @@ def build() -> None:
         ip("\n".join([f"link add pods type bridge\naddr add {gateway}/24 dev pods\nlink set pods up", *routes]) + "\n", node)
     ip("\n".join(f"route add {s.POD_NETS[node]}.0/24 via {s.NODES[node]}" for node in s.NODES) + "\n")
     add_host("balancer", s.BALANCER, s.BALANCER_PASSTHROUGH, s.BALANCER_GREEN, s.BALANCER_GREEN_PASSTHROUGH,
-             s.BALANCER_INGRESS)  # fmt: skip
+             s.BALANCER_INGRESS, s.BALANCER_EDGE)  # fmt: skip
     sysctl("balancer", "net.ipv4.ip_unprivileged_port_start", "0")
     add_host("operator", s.OPERATOR)
 

@@ -27,6 +27,7 @@ BALANCER_PASSTHROUGH = f"{HOST_NET}.21"
 BALANCER_GREEN = f"{HOST_NET}.22"  # whatever the weights are: for a cutover by DNS, which wants an address for each side
 BALANCER_GREEN_PASSTHROUGH = f"{HOST_NET}.23"
 BALANCER_INGRESS = f"{HOST_NET}.24"  # in front of an Ingress controller, and of the gateway that takes its place
+BALANCER_EDGE = f"{HOST_NET}.25"  # in front of the gateway `public`, and of an Ingress controller that takes its place
 OPERATOR = f"{HOST_NET}.30"
 KYVERNO = f"{HOST_NET}.41"  # controllers that only some scenarios need
 FLUX = f"{HOST_NET}.42"
