@@ -1,0 +1,133 @@
+# Copyright (c) 2026 bluegreen.mesh contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journey from the lab's Istio gateway to Traefik, up to where the old gateway is idle, and back, under live clients.
+Linkerd itself is not here: see docs/journeys/istio_to_linkerd.md.
+
+The tests build on each other, in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+import lab
+import pytest
+import yaml
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
+
+STATE = os.environ["LAB_STATE"]
+TRAFFIC = f"{STATE}/traffic-edge"
+INGRESSES = path_of("networking.k8s.io/v1", "ingresses")
+JOURNEY = yaml.safe_load((lab.ROOT / "tests/demo/journeys/istio_to_linkerd.yml").read_text(encoding="utf-8"))
+SETTINGS = {
+    **{name: value for name, value in JOURNEY.items() if name.startswith("mesh_")},
+    "mesh_migration": "edge",
+    "mesh_journal_namespace": "mesh-edge",
+    "mesh_cutover_steps": [50, 100],
+    "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
+    "mesh_gate": {"min_samples": 20, "min_green_samples": 5, "p99_floor_ms": 5000},
+}
+OLD, NEW = "istio.", "ingress."
+
+
+def play(*tags: str, **more: t.Any) -> str:
+    done = lab.play({**SETTINGS, **more}, "--tags", ",".join(tags))
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def weights() -> dict[str, set[int]]:
+    """By the beginning of servers' names, the weights in force at the journey's listeners."""
+    rows = [line.split() for line in lab.ask("show servers state").splitlines()]
+    mine = [row for row in rows if len(row) > 7 and row[1] in ("edge_http", "edge_https")]
+    return {side: {int(row[7]) for row in mine if row[3].startswith(side)} for side in (OLD, NEW)}
+
+
+def ingresses(cluster: Cluster, part: str) -> dict[str, str]:
+    """Host -> namespace, of those of ours that forward (interim) or route (route)."""
+    found = {}
+    for one in cluster.list(INGRESSES):
+        if (one["metadata"].get("annotations") or {}).get("bluegreen.mesh/part") == part:
+            found |= {rule["host"]: one["metadata"]["namespace"] for rule in one["spec"]["rules"]}
+    return found
+
+
+def callers(since: float) -> set[str]:
+    """Pods that called the applications, as these say."""
+    seen = _traffic.read_records(_traffic.records_path(TRAFFIC), since=since)
+    return {record["via"] for record in seen if record.get("via")}
+
+
+def pods(cluster: Cluster, namespace: str) -> set[str]:
+    return {pod["status"]["podIP"] for pod in cluster.list(path_of("v1", "pods", namespace))}
+
+
+@pytest.fixture(scope="module")
+def through(cluster: Cluster) -> str:
+    assert weights() == {OLD: {100}, NEW: {0}} and cluster.list(INGRESSES) == []
+    return play("preflight", "keep", "bind", "deploy", "verify", "cutover")
+
+
+def test_all_clients_come_by_the_new_controller_and_it_forwards_to_the_old_gateway(
+    through: str, cluster: Cluster
+) -> None:
+    assert weights() == {OLD: {0}, NEW: {100}}
+    forwarded = ingresses(cluster, "interim")
+    assert {"orders.lab.test", "ledger.lab.test", "*.wild.lab.test"} <= forwarded.keys()
+    assert set(forwarded.values()) == {"istio-system"} and ingresses(cluster, "route") == {}
+    assert "shop.lab.test" not in forwarded, "it is moved otherwise"
+
+
+@pytest.fixture(scope="module")
+def moved(through: str) -> str:
+    return play("soak")
+
+
+def test_every_host_has_moved_and_none_is_forwarded(moved: str, cluster: Cluster) -> None:
+    assert ingresses(cluster, "interim") == {}
+    routed = ingresses(cluster, "route")
+    assert routed["orders.lab.test"] == "shop" and routed["bookinfo.lab.test"] == "bookinfo"
+
+
+def test_the_controller_itself_calls_the_applications(moved: str, cluster: Cluster) -> None:
+    begun = time.time()
+    old, new = pods(cluster, "istio-system"), pods(cluster, "traefik")
+    while not callers(begun) & new:
+        assert time.time() - begun < 30
+        time.sleep(0.2)
+    assert not callers(begun) & old
+
+
+def test_a_second_run_changes_nothing(moved: str) -> None:
+    done = lab.play(SETTINGS, "--tags", "soak")
+    assert done.returncode == 0 and "changed=0 " in done.stdout, done.stdout[-3000:]
+
+
+def test_istio_does_not_go_while_a_host_needs_it(moved: str) -> None:
+    play("unbind")
+    ingress = {**SETTINGS["mesh_ingress"], "remove": ["gateways", "control_plane"]}
+    refused = lab.play({**SETTINGS, "mesh_ingress": ingress}, "--tags", "cleanup")
+    assert refused.returncode != 0 and "findings stand in the way" in refused.stdout, refused.stdout[-3000:]
+
+
+@pytest.fixture(scope="module")
+def back(moved: str) -> None:
+    done = lab.play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_the_way_back_gives_the_old_gateway_everything(back: None, cluster: Cluster) -> None:
+    assert weights() == {OLD: {100}, NEW: {0}}
+    assert cluster.list(INGRESSES) == []
+    secrets = cluster.list(path_of("v1", "secrets"), {"labelSelector": "app.kubernetes.io/managed-by=bluegreen.mesh"})
+    assert [one for one in secrets if one["type"] == "kubernetes.io/tls"] == []
+
+
+def test_no_request_was_lost(back: None) -> None:
+    seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(TRAFFIC)))
+    assert seen["total"]["failed"] == 0 and seen["total"]["requests"] > 5000, str(seen["errors"])
+    assert seen["protocols"].keys() == {"http1", "h2", "grpc"}
