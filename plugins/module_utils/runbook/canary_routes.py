@@ -56,7 +56,10 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
         )
         delete = f"k delete {RULE},{ENTRY} {own} -n {target.namespace} --ignore-not-found"
         return [
-            Command(f"the subsets of {host}, once no route names them", edited_all(RULE, target.namespace, f".metadata.annotations | has({literal(ADDED)})?", jq)),
+            Command(
+                f"the subsets of {host}, once no route names them",
+                edited_all(RULE, target.namespace, f".metadata.annotations | has({literal(ADDED)})?", jq),
+            ),
             Command("and what was made for them", delete),
         ]
     return [Command(f"subsets of {host}: only Ansible can make them again", ":")]

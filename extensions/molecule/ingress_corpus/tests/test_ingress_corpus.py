@@ -102,7 +102,7 @@ def served() -> None:
 @pytest.mark.parametrize(("side", "expected"), ASKED)
 def test_a_request_gets_what_the_corpus_says(services: dict[str, str], side: str, expected: dict[str, t.Any]) -> None:
     if "shares" in expected:
-        count = collections.Counter(services.get(ask(side, expected).told("ServicePort")) for _ in range(CHANCE))
+        count = collections.Counter(services.get(ask(side, expected).told("ServicePort")) for _number in range(CHANCE))
         assert count.keys() == expected["shares"].keys()
         for name, percent in expected["shares"].items():  # within 4 standard deviations
             spread = 4 * (CHANCE * percent / 100 * (1 - percent / 100)) ** 0.5
