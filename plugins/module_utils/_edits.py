@@ -241,9 +241,11 @@ def write_all(
     acting = [write for write in writes if write.acts]
     if journal and acting and not module.check_mode:
         journal.check()
-        recorded += journal.record_all(
-            [(f"{w.state}_{w.ref.kind.lower()}", _title(w), inverse(w), w.ref.kind == "Secret", None) for w in acting]
-        )
+        # What undoes the making of a Secret is its name, and no secret.
+        recorded += journal.record_all([
+            (f"{w.state}_{w.ref.kind.lower()}", _title(w), inverse(w), w.ref.kind == "Secret" and w.state != "created", None)
+            for w in acting
+        ])  # fmt: skip
     for write in acting:
         try:
             apply(cluster, write, module.check_mode)
