@@ -58,7 +58,14 @@ class Step(t.Protocol):
         """Whether there is anything to do."""
 
 
+class Write(Step, t.Protocol):
+    @property
+    def state(self) -> str:
+        """What becomes of it, such as created."""
+
+
 SomeStep = t.TypeVar("SomeStep", bound=Step)
+SomeWrite = t.TypeVar("SomeWrite", bound=Write)
 
 
 def settled(
@@ -88,6 +95,29 @@ def settled(
     if recorded:
         journal.done(*recorded)
     return list(first.values())
+
+
+def carry_out(
+    steps: t.Iterable[SomeWrite], write: t.Callable[[SomeWrite], t.Any], module: AnsibleModule,
+    remedy: str = "Create the namespace first.",
+) -> str | None:  # fmt: skip
+    """Writes each step; returns the object that has changed since it was read, if one has, as settled() wants it.
+
+    In check mode with the option expect_namespaces, what can't be made for want of its namespace counts as made. Raises
+    Refusal namespace_missing, with the remedy, and ApiError for all else that the API server says.
+    """
+    for step in steps:
+        try:
+            write(step)
+        except _client.ApiError as exc:
+            if exc.status == 404 and step.state == "created":
+                if module.check_mode and module.params["expect_namespaces"]:
+                    continue
+                raise Refusal("namespace_missing", f"{step.object} can't be made: {exc.text}. {remedy}") from exc
+            if exc.status not in (404, 409):
+                raise
+            return step.object
+    return None
 
 
 def run(

@@ -99,14 +99,9 @@ options:
     description: With O(certificates=certificate), seconds within which cert-manager must have issued them.
     type: int
     default: 300
-  expect_namespaces:
-    description:
-      - In check mode, take it that a namespace that is missing will have been made by then. Without it, check mode fails
-        there, as the module itself would.
-    type: bool
-    default: false
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.namespaces
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
@@ -218,7 +213,6 @@ issued:
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _certificates, _module, _twin
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
 
@@ -253,19 +247,9 @@ def write(cluster, steps, journal, recorded, module):
         if step.pair and own and not module.check_mode:
             _certificates.await_ready(cluster, own, module.params["timeout"])
             own = []
-        try:
-            _twin.apply(cluster, step, module.check_mode)
-        except ApiError as exc:
-            if exc.status == 404 and step.state == "created":
-                if module.check_mode and module.params["expect_namespaces"]:
-                    continue
-                raise _module.Refusal(
-                    "namespace_missing",
-                    f"{step.object} can't be made: {exc.text}. Create the namespace first.",
-                ) from exc
-            if exc.status not in (404, 409):
-                raise
-            return step.object
+        contested = _module.carry_out([step], lambda one: _twin.apply(cluster, one, module.check_mode), module)
+        if contested:
+            return contested
     if acting and own and not module.check_mode:
         _certificates.await_ready(cluster, own, module.params["timeout"])
     return None

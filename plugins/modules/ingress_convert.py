@@ -106,12 +106,6 @@ options:
     description: What to put in place of the V(*) of wildcard hosts in RV(probes). If empty, they are in RV(unprobed).
     type: str
     default: ''
-  expect_namespaces:
-    description:
-      - In check mode, take it that a namespace that is missing will have been made by then. Without it, check mode fails
-        there, as the module itself would.
-    type: bool
-    default: false
   objects:
     description:
       - Objects for V(absent) and V(restored), each with C(api_version), C(kind), C(namespace), C(name), and for
@@ -120,6 +114,7 @@ options:
     elements: dict
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.namespaces
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
@@ -258,7 +253,6 @@ counts:
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _clone, _ingress_convert, _module
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
 CLASS = {
@@ -294,29 +288,18 @@ def undo(cluster, params):
     return _ingress_convert.plan_restored(params["objects"], found)
 
 
-def write(cluster, steps, journal, recorded, dry_run, expect_namespaces=False):
+def write(cluster, steps, journal, recorded, module):
     """Carries out the steps; returns the object that has changed since it was read, if one has."""
     acting = [step for step in steps if step.acts]
-    if journal and acting and not dry_run:
+    if journal and acting and not module.check_mode:
         journal.check()
         recorded += journal.record_all(
             [("convert", key, undo, False, None) for key, undo in _ingress_convert.inverses(acting)]
         )
-    for step in acting:
-        try:
-            _clone.apply(cluster, step, dry_run)
-        except ApiError as exc:
-            if exc.status == 409 or (exc.status == 404 and step.state != "created"):
-                return step.object
-            if exc.status == 404 and dry_run and expect_namespaces:
-                continue
-            if exc.status == 404:
-                raise _module.Refusal(
-                    "namespace_missing",
-                    f"{step.object} can't be made: {exc.text}. Create the namespace, or install the kind.",
-                ) from exc
-            raise
-    return None
+    return _module.carry_out(
+        acting, lambda step: _clone.apply(cluster, step, module.check_mode), module,
+        remedy="Create the namespace, or install the kind.",
+    )  # fmt: skip
 
 
 def operation(module, cluster):
@@ -325,7 +308,7 @@ def operation(module, cluster):
     work = _ingress_convert.Work(cluster, params) if params["state"] == "present" else None
     done = _module.settled(
         work.plan if work else lambda: undo(cluster, params),
-        lambda steps, recorded: write(cluster, steps, journal, recorded, module.check_mode, params["expect_namespaces"]),
+        lambda steps, recorded: write(cluster, steps, journal, recorded, module),
         journal,
     )
     acting = [step for step in done if step.acts]

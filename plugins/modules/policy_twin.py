@@ -71,15 +71,10 @@ options:
     description: Copies to remove, as C(KIND NAMESPACE/NAME), with O(state=absent). The journal uses it to undo.
     type: list
     elements: str
-  expect_namespaces:
-    description:
-      - In check mode, take it that a namespace that is missing will have been made by then. Without it, check mode fails
-        there, as the module itself would.
-    type: bool
-    default: false
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.pairs.workloads
+  - bluegreen.mesh.namespaces
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
@@ -138,7 +133,7 @@ manifests:
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, _module, _policies, _twin
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, path_of
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
 NEEDED = {"services", "pods", "deployments"}
@@ -203,20 +198,7 @@ def write(cluster, steps, journal, recorded, module):
         journal.check()
         undo = [(f"copy_{s.kind.lower()}", _twin.title(s.ref), _policies.inverse(s), False, None) for s in acting]
         recorded += journal.record_all([step for step in undo if step[2]])
-    for step in acting:
-        try:
-            _policies.apply(cluster, step, module.check_mode)
-        except ApiError as exc:
-            if exc.status == 404 and step.state == "created":
-                if module.check_mode and module.params["expect_namespaces"]:
-                    continue
-                raise _module.Refusal(
-                    "namespace_missing", f"{step.object} can't be made: {exc.text}. Create the namespace first."
-                ) from exc
-            if exc.status not in (404, 409):
-                raise
-            return step.object
-    return None
+    return _module.carry_out(acting, lambda step: _policies.apply(cluster, step, module.check_mode), module)
 
 
 def operation(module, cluster):

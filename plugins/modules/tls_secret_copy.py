@@ -35,14 +35,9 @@ options:
         description: The Gateway that names it, as C(NAMESPACE/NAME), for messages.
         type: str
         required: true
-  expect_namespaces:
-    description:
-      - In check mode, take it that a namespace that is missing will have been made by then. Without it, check mode fails
-        there, as the module itself would.
-    type: bool
-    default: false
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
+  - bluegreen.mesh.namespaces
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
@@ -72,7 +67,6 @@ secrets:
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _twin
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import read_all
 
@@ -108,20 +102,7 @@ def write(cluster, steps, journal, recorded, module):
         recorded += journal.record_all(
             [("copy_secret", _twin.title(s.ref), undo, False, None) for s, undo in wanted if undo]
         )
-    for step in acting:
-        try:
-            _twin.apply(cluster, step, module.check_mode)
-        except ApiError as exc:
-            if exc.status == 404 and step.state == "created":
-                if module.check_mode and module.params["expect_namespaces"]:
-                    continue
-                raise _module.Refusal(
-                    "namespace_missing", f"{step.object} can't be made: {exc.text}. Create the namespace first."
-                ) from exc
-            if exc.status not in (404, 409):
-                raise
-            return step.object
-    return None
+    return _module.carry_out(acting, lambda step: _twin.apply(cluster, step, module.check_mode), module)
 
 
 def operation(module, cluster):
