@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import shutil
@@ -13,34 +12,15 @@ import subprocess
 import typing as t
 
 import pytest
-
-
-class Moved(Exception):
-    """A patch for a version that the object is not of."""
-
-
-def patched(body: dict[str, t.Any], patch: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    """RFC 6902, as far as the runbook uses it."""
-    body = copy.deepcopy(body)
-    for step in patch:
-        *parents, last = step["path"].strip("/").split("/")
-        at = body
-        for part in parents:
-            at = at[part]
-        if step["op"] == "test" and at.get(last) != step["value"]:
-            raise Moved(step["path"])
-        if step["op"] == "replace" and last not in at:
-            raise KeyError(step["path"])
-        if step["op"] in ("add", "replace"):
-            at[last] = step["value"]
-    return body
+from fake_cluster import _Refused as Moved
+from fake_cluster import patched
 
 
 def run(command: str, *objects: dict[str, t.Any], moved: bool = False) -> list[dict[str, t.Any]]:
     """What the command makes of the objects that it writes. It reads all of them if it asks for a list, else the one.
     moved: somebody else writes them in between.
 
-    Raises Moved, and AssertionError for what kubectl would not take.
+    Raises Moved where the API server refuses the patch, and AssertionError for what kubectl would not take.
     """
     if not shutil.which("jq"):
         pytest.skip("no jq")
@@ -65,4 +45,7 @@ k() {
     patches = dict(zip(lines[::2], lines[1::2])) if listed else {there[0]["metadata"]["name"]: lines[1]}
     if moved:
         there = [{**o, "metadata": {**o["metadata"], "resourceVersion": "2"}} for o in there]
-    return [patched(o, json.loads(patches[o["metadata"]["name"]])) for o in there if o["metadata"]["name"] in patches]
+    return [
+        patched(o, json.loads(patches[o["metadata"]["name"]]), "json-patch")
+        for o in there if o["metadata"]["name"] in patches
+    ]  # fmt: skip

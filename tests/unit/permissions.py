@@ -45,12 +45,14 @@ ANY_KIND = {"resource_archive"}
 
 class Use(t.NamedTuple):
     """How a phase uses a module. state: that option, ANY where it is a variable; sets: whether it gives green_percent,
-    without which balancers are only read; check: only in check mode."""
+    without which balancers are only read; check: only in check mode; journey: in which alone, if not the one between
+    gateways, which has no permissions of its own."""
 
     phase: str
     state: str
     sets: bool
     check: bool
+    journey: str = ""
 
 
 def rules(name: str) -> list[dict[str, t.Any]]:
@@ -58,16 +60,20 @@ def rules(name: str) -> list[dict[str, t.Any]]:
 
 
 @functools.lru_cache(maxsize=None)
-def files() -> dict[str, tuple[str, ...]]:
-    """Phase -> the files that docs/permissions.md names for it; every one where it says 'those of'."""
-    every = tuple(sorted(path.stem for path in (ROOT / "docs/rbac").glob("*.yml")))
-    found: dict[str, tuple[str, ...]] = {}
+def files() -> dict[str, dict[str, list[str]]]:
+    """Phase -> journey -> the files that docs/permissions.md names for it; every one where it says 'those of'. Those for
+    all journeys are by an empty name."""
+    every = sorted(path.stem for path in (ROOT / "docs/rbac").glob("*.yml"))
+    found: dict[str, dict[str, list[str]]] = {}
     for row in (ROOT / "docs/permissions.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in row.split("|")]
         if row.startswith("| `") and len(cells) == 5:
-            named = tuple(dict.fromkeys(["journal", *re.findall(r"(\w+)\.yml", cells[2])]))
+            named: dict[str, list[str]] = {"": every if cells[2].startswith("those of") else ["journal"]}
+            for clause in cells[2].split(";"):
+                journey = re.search(r"`mesh_journey: (\w+)`", clause)
+                named.setdefault(journey[1] if journey else "", []).extend(re.findall(r"(\w+)\.yml", clause))
             for phase in re.findall(r"`(\w+)(?:\.yml)?`", cells[1]):  # a tag, or a playbook of its own
-                found[phase] = every if cells[2].startswith("those of") else named
+                found[phase] = named
     return found
 
 
@@ -79,9 +85,10 @@ def given(name: str, verb: str, group: str, resource: str) -> bool:
     )
 
 
-def allowed(phase: str, verb: str, group: str, resource: str) -> bool:
+def allowed(phase: str, verb: str, group: str, resource: str, journey: str = "") -> bool:
     # With Jobs, which the row of a phase leaves to the text below the table.
-    return any(given(name, verb, group, resource) for name in (*files()[phase], "job"))
+    names = {*files()[phase][""], *files()[phase].get(journey, ()), "job"}
+    return any(given(name, verb, group, resource) for name in names)
 
 
 # -- who uses what -----------------------------------------------------------------------------------------------------
@@ -92,16 +99,21 @@ def uses() -> dict[str, set[Use]]:
     for phase in files():
         main = ROOT / "roles" / phase / "tasks/main.yml"
         if main.exists():  # a playbook may have no role
-            _follow(main, phase, False, set(), found)
+            _follow(main, phase, "", False, set(), found)
     return found
 
 
 def _follow(
-    path: Path, phase: str, check: bool, seen: set[tuple[Path, bool]], found: dict[str, set[Use]]
+    path: Path, phase: str, journey: str, check: bool, seen: set[tuple[Path, str, bool]], found: dict[str, set[Use]]
 ) -> None:  # fmt: skip
-    if (path, check) in seen:
+    if path.stem in JOURNEYS:
+        mine = path.stem if path.stem != JOURNEYS[0] else ""
+        if journey and mine != journey:
+            return  # one journey does not come to the tasks of another
+        journey = mine
+    if (path, journey, check) in seen:
         return
-    seen.add((path, check))
+    seen.add((path, journey, check))
     # A balancer is called tasks, too.
     role = [parent.parent for parent in path.parents if parent.name == "tasks"][-1]
     for task in _tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
@@ -118,11 +130,11 @@ def _follow(
             else:
                 included = []
             for one in included:
-                _follow(one, phase, reads, seen, found)
+                _follow(one, phase, journey, reads, seen, found)
             if key.startswith("bluegreen.mesh."):
                 options = value or {}
                 state = str(options.get("state") or default_state(word))
-                use = Use(phase, ANY if "{{" in state else state, "green_percent" in options, reads)
+                use = Use(phase, ANY if "{{" in state else state, "green_percent" in options, reads, journey)
                 found.setdefault(word, set()).add(use)
 
 
@@ -172,6 +184,6 @@ def lacking(
         if params.get("green_percent") is not None and not use.sets:
             continue
         for verb, group, resource in wanted:
-            if (use.phase, module, verb, resource) not in NEVER and not allowed(use.phase, verb, group, resource):
+            if (use.phase, module, verb, resource) not in NEVER and not allowed(use.phase, verb, group, resource, use.journey):
                 found.add(f"phase {use.phase} may not {verb} {resource}.{group}".rstrip("."))
     return sorted(found)

@@ -37,11 +37,11 @@ def test_a_balancer_that_is_read_is_not_set():
     ("module", "state", "check", "asked", "lacks"),
     [
         ("traffic_idle_info", "", False, ("list", "", "pods"), False),
-        ("traffic_idle_info", "", False, ("delete", "batch", "cronjobs"), True),
+        ("traffic_idle_info", "", False, ("list", "batch", "cronjobs"), True),
         ("binding_policy", "present", True, ("create", "networking.istio.io", "virtualservices"), False),
         ("binding_policy", "chosen", True, ("create", "networking.istio.io", "virtualservices"), True),
         ("mesh_findings_info", "", False, ("list", "networking.istio.io", "anything"), False),
-        ("mesh_findings_info", "", False, ("delete", "networking.istio.io", "gateways"), True),
+        ("mesh_findings_info", "", False, ("get", "networking.istio.io", "gateways"), True),
         ("gateway_drain", "", False, ("create", "", "pods/eviction"), False),
         ("gateway_drain", "", False, ("delete", "", "pods"), True),
     ],
