@@ -71,7 +71,8 @@ def marked(item: Object, part: str) -> Object:
 
 def made(ref: Ref, path: str, found: Object | None, wanted: Object) -> Write:
     """An object of ours as it is to be; wanted: from marked(). Annotations and labels under prefixes that it does not
-    use itself are others' and stay. Raises Refusal foreign_object: what others have made is never overwritten."""
+    use itself are others' and stay, and so do fields of a Service's spec that it does not name, which the API server has
+    filled in. Raises Refusal foreign_object: what others have made is never overwritten."""
     if found is None:
         return Write("created", ref, path, None, wanted)
     part = annotations_of(wanted)[PART]
@@ -90,6 +91,8 @@ def made(ref: Ref, path: str, found: Object | None, wanted: Object) -> Write:
             if key.partition("/")[0] not in prefixes
         }  # fmt: skip
         goal["metadata"][name] = {**others, **wanted["metadata"][name]}
+    if ref.kind == "Service":
+        goal["spec"] = {**found["spec"], **goal["spec"]}
     return edited(ref, path, found, {p: at(goal, p) for p in MADE if at(goal, p) is not None})
 
 

@@ -113,6 +113,9 @@ def test_a_canary_is_a_second_ingress_and_a_subset_a_second_service():
     assert sorted(weights, key=str) == ["5", None]
     own = [fake.peek("services", "shop", name) for name in fake.names("services", "shop") if name != "web"]
     assert sorted(s["spec"]["selector"]["version"] for s in own) == ["v1", "v2"]
+    for one in own:  # as an API server fills it in
+        one["spec"].update({"clusterIP": "10.96.0.9", "sessionAffinity": "None"})
+        fake.add(one)
     assert run(fake)["changed"] is False
 
 
