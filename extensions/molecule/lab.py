@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
 import typing as t
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -18,6 +20,12 @@ COLLECTIONS = str(ROOT / "playbooks" / "collections")
 MODULES = "ansible_collections.bluegreen.mesh.plugins.modules"
 BALANCER = ("172.30.0.20", 9999)
 CONNECTION = {"kubeconfig": os.environ.get("KUBECONFIG", ""), "context": "lab"}
+# Settings of a migration whose subject is another than how routes are compared and steps are judged: few probes, and
+# steps that are judged by errors alone, since a machine that is busy makes both sides slow by turns.
+QUICK = {
+    "mesh_verify": {"ca_file": f"{os.environ.get('LAB_STATE', '')}/apps/certs/ca.crt", "passes": 1},
+    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+}
 if COLLECTIONS not in sys.path:
     sys.path.insert(0, COLLECTIONS)
 
@@ -42,6 +50,12 @@ def uid(cluster: t.Any, path: str) -> str | None:
     return body["metadata"]["uid"] if body and not body["metadata"].get("deletionTimestamp") else None
 
 
+def gateway_pods(cluster: t.Any, namespace: str) -> set[str]:
+    """Addresses of the gateways' pods there, which answers name as their caller."""
+    found = cluster.list(f"/api/v1/namespaces/{namespace}/pods")
+    return {pod["status"]["podIP"] for pod in found if "gateway" in pod["metadata"]["name"]}
+
+
 def playing(settings: dict[str, t.Any], *argv: str) -> tuple[list[str], dict[str, t.Any]]:
     """Command and options for migrate.yml, as an operator runs it."""
     command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", "playbooks/migrate.yml", *argv]
@@ -53,6 +67,28 @@ def playing(settings: dict[str, t.Any], *argv: str) -> tuple[list[str], dict[str
 def play(settings: dict[str, t.Any], *argv: str, timeout: float = 500) -> subprocess.CompletedProcess[str]:
     command, options = playing(settings, *argv)
     return subprocess.run(command, capture_output=True, timeout=timeout, check=False, **options)
+
+
+def kill_in(
+    journal: t.Callable[[], dict[str, t.Any]], settings: dict[str, t.Any], phase: str, steps: int = 1
+) -> None:  # fmt: skip
+    """Starts the phase, and kills it once the journal has so many steps of it: what follows is done by nobody. journal:
+    reads its phases, steps and run."""
+    command, options = playing(settings, "--tags", phase)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    deadline = time.monotonic() + 180
+    found = journal()
+    while (
+        found["phases"].get(phase, {}).get("state") != "started"
+        or len([step for step in found["steps"] if step["phase"] == phase]) < steps
+    ):
+        assert process.poll() is None and time.monotonic() < deadline, "it has ended before it could be killed"
+        time.sleep(0.05)
+        found = journal()
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    found = journal()
+    assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
 
 
 def ask(command: str) -> str:

@@ -40,8 +40,7 @@ SETTINGS = {
     "mesh_balancer": BALANCER,
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [50],
-    "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }
 ALL = {**SETTINGS, "mesh_cutover_steps": [50, 100]}
 # As the clients ask for them; what stands for the wildcard is any name under it.

@@ -34,8 +34,7 @@ SETTINGS = {
     **OURS,
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [100],
-    "mesh_verify": {"ca_file": CA, "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
     "mesh_soak": {"window": 5, "deadline": DEADLINE},
 }
 TARGETS = yaml.safe_load((lab.ROOT / "tests/lab/apps/targets.yml").read_text(encoding="utf-8"))

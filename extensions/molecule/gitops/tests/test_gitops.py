@@ -80,8 +80,7 @@ SETTINGS: dict[str, t.Any] = {
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [50, 100],
     "mesh_soak": {"window": 5, "deadline": 90},
-    "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }  # fmt: skip
 
 

@@ -149,8 +149,7 @@ SETTINGS = {
     "mesh_migration": "job",
     "mesh_journal_namespace": SPACE,
     "mesh_traffic": {"probe": {"dir": f"{os.environ['LAB_STATE']}/traffic-job"}},
-    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
     "mesh_vantage_job": {"image": IMAGE},
     # The lab has no DNS for the API server's name.
     "mesh_watchdog": {

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import time
 import typing as t
 
 import lab
@@ -27,8 +25,7 @@ SETTINGS = {
     "mesh_journal_namespace": "mesh-killed",
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [100],
-    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }
 BLUE = {"istio-system/public", "istio-system/passthrough"}
 WATCHED = (
@@ -60,21 +57,7 @@ def forward(*tags: str, **more: t.Any) -> str:
 
 
 def kill_in(cluster: Cluster, phase: str, steps: int, **more: t.Any) -> None:
-    """Starts the phase, and kills it once the journal has so many steps of it: what follows is done by nobody."""
-    command, options = lab.playing({**SETTINGS, **more}, "--tags", phase)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    deadline = time.monotonic() + 180
-    while True:
-        found = journal(cluster)
-        mine = [step for step in found["steps"] if step["phase"] == phase]
-        if found["phases"].get(phase, {}).get("state") == "started" and len(mine) >= steps:
-            break
-        assert process.poll() is None and time.monotonic() < deadline, "it has ended before it could be killed"
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
-    found = journal(cluster)
-    assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
+    lab.kill_in(lambda: journal(cluster), {**SETTINGS, **more}, phase, steps)
 
 
 def resume(cluster: Cluster, phase: str) -> None:

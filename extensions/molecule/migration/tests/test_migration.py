@@ -57,14 +57,6 @@ def ask(url: str, node: str, port: int, version: int = pycurl.CURL_HTTP_VERSION_
         curl.close()
 
 
-def pods(cluster: Cluster, namespace: str) -> set[str]:
-    return {
-        pod["status"]["podIP"]
-        for pod in cluster.list(path_of("v1", "pods", namespace))
-        if "gateway" in pod["metadata"]["name"]
-    }
-
-
 def records(since: float = 0.0) -> list[dict[str, t.Any]]:
     return list(_traffic.read_records(_traffic.records_path(str(STATE / "traffic")), since=since))
 
@@ -100,7 +92,7 @@ def test_no_request_was_lost() -> None:
 
 
 def test_clients_were_moved_from_blue_to_green(cluster: Cluster) -> None:
-    green = pods(cluster, "istio-gateway")
+    green = lab.gateway_pods(cluster, "istio-gateway")
     # Blue's pods are gone; what is known of them is that they answered when green did not exist yet.
     first = {record["via"] for record in records()[:1000]} - {None}
     assert first and not first & green
@@ -140,7 +132,7 @@ def test_green_answers_on_every_node(
     wanted = pycurl.CURL_HTTP_VERSION_2TLS if version == "2" else pycurl.CURL_HTTP_VERSION_1_1
     status, used, via = ask(url, node, port, wanted)
     assert (status, used) == (expected, version)
-    assert via in pods(cluster, "istio-gateway") or (expected != 200 and not via)
+    assert via in lab.gateway_pods(cluster, "istio-gateway") or (expected != 200 and not via)
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -273,10 +265,10 @@ def test_no_request_was_lost_on_the_way_back(cluster: Cluster) -> None:
     """Clients who had a connection to green keep it for some requests more; nothing is taken from green here."""
     begun = time.time()
     lately: list[dict[str, t.Any]] = []
-    while len(lately) < 500 or {record["via"] for record in lately[-500:]} & pods(cluster, "istio-gateway"):
+    while len(lately) < 500 or {record["via"] for record in lately[-500:]} & lab.gateway_pods(cluster, "istio-gateway"):
         assert time.time() - begun < 120
         time.sleep(0.5)
         lately = records(since=begun)
-    assert {record["via"] for record in lately[-500:]} & pods(cluster, "istio-system")
+    assert {record["via"] for record in lately[-500:]} & lab.gateway_pods(cluster, "istio-system")
     seen = _traffic.summarise(records())
     assert seen["total"]["failed"] == 0, str(seen["errors"])

@@ -35,8 +35,7 @@ SETTINGS = {
     "mesh_traffic": {"probe": {"dir": f"{STATE}/traffic-plan"}},
     # Few probes and one small step: what is tested is the way back.
     "mesh_cutover_steps": [50],
-    "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }
 PLAN = DIR / "plan-lab.json"
 BLUE = {f"{listener}/{colour}-node-{n}": weight for listener in (

@@ -35,8 +35,7 @@ SETTINGS = {
     "mesh_cutover_steps": [50, 100],
     "mesh_unbind_waived": ["last_applied"],  # the applications stay as they are delivered: all of this is rolled back
     "mesh_soak": {"window": 3, "deadline": 120},
-    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }
 
 

@@ -27,8 +27,7 @@ SETTINGS = {
     "mesh_journal_namespace": "mesh-resume",
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [25, 50],
-    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }
 
 
@@ -53,20 +52,6 @@ def journal(cluster: Cluster) -> dict[str, t.Any]:
     body = cluster.find(path_of("v1", "configmaps", "mesh-resume", "resume"))
     names = ("phases", "steps", "run", "facts")
     return {name: json.loads(body["data"][name]) for name in names} if body else {"steps": []}
-
-
-def kill_in(cluster: Cluster, phase: str) -> None:
-    """Starts the phase, and kills it as soon as the journal has a step of it: what follows is done by nobody."""
-    command, options = lab.playing(SETTINGS, "--tags", phase)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    deadline = time.monotonic() + 120
-    while not [step for step in journal(cluster)["steps"] if step["phase"] == phase]:
-        assert process.poll() is None and time.monotonic() < deadline, "it has ended before it could be killed"
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)
-    found = journal(cluster)
-    assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
 
 
 def kill_in_the_gate(percent: int, **more: t.Any) -> None:
@@ -103,7 +88,7 @@ def test_the_first_phases(before: dict[str, t.Any]) -> None:
 
 @pytest.mark.parametrize(("phase", "then"), [("keep", "bind"), ("deploy", "verify"), ("cutover", None)])
 def test_a_phase_that_was_killed_is_finished_by_the_next_run(cluster: Cluster, phase: str, then: str | None) -> None:
-    kill_in(cluster, phase)
+    lab.kill_in(lambda: journal(cluster), SETTINGS, phase)
     refused = lab.play(SETTINGS, "--tags", phase)
     assert refused.returncode != 0 and "-e mesh_takeover=true" in refused.stdout, refused.stdout[-3000:]
     forward(phase, mesh_takeover=True)

@@ -42,8 +42,7 @@ HALF = {
     **OURS,
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [50],
-    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }
 RECORD = "secrets istio-system/sh.helm.release.v1.istio-ingress.v1"
 

@@ -49,8 +49,7 @@ SETTINGS = {
     "mesh_traffic": {"probe": {"dir": live.TRAFFIC}},
     "mesh_findings_waived": ["gateway_left_behind"],  # the other one, on purpose
     "mesh_parity": "none",
-    "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }
 HANDED_OVER = {
     **SETTINGS,

@@ -25,8 +25,7 @@ SETTINGS = {
     **OURS,
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [100],
-    "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
-    "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+    **lab.QUICK,
 }
 POLICIES = {
     "MutatingAdmissionPolicy": ("admissionregistration.k8s.io/v1", "mutatingadmissionpolicies"),
@@ -51,11 +50,6 @@ def routes(cluster: Cluster) -> dict[str, dict[str, t.Any]]:
 
 def ours(virtual_service: dict[str, t.Any]) -> bool:
     return FIELD_MANAGER in {entry["manager"] for entry in virtual_service["metadata"]["managedFields"]}
-
-
-def pods(cluster: Cluster, namespace: str) -> set[str]:
-    found = cluster.list(path_of("v1", "pods", namespace))
-    return {pod["status"]["podIP"] for pod in found if "gateway" in pod["metadata"]["name"]}
 
 
 def await_clients_of(side: set[str]) -> None:
@@ -96,7 +90,7 @@ def test_all_traffic_goes_to_green_and_back(
     assert {name for name in written if ours(bound[name])} == {name for name in written if taken or ours(start[name])}
     assert all(vs["metadata"]["generation"] == before[name]["metadata"]["generation"]
                for name, vs in bound.items() if name not in written)  # fmt: skip
-    await_clients_of(pods(cluster, "istio-gateway"))
+    await_clients_of(lab.gateway_pods(cluster, "istio-gateway"))
 
     # One that comes later: bound by itself where there is a policy, and by the next look where there is none.
     late = {"hosts": ["late.lab.test"], "gateways": [BLUE], "http": [{"directResponse": {"status": 200}}]}
@@ -110,7 +104,7 @@ def test_all_traffic_goes_to_green_and_back(
     assert not any(policies(cluster).values())
     after = routes(cluster)
     assert {name: vs["spec"] for name, vs in after.items()} == {name: vs["spec"] for name, vs in before.items()}
-    await_clients_of(pods(cluster, "istio-system"))
+    await_clients_of(lab.gateway_pods(cluster, "istio-system"))
 
 
 def test_no_request_was_lost(before: dict[str, dict[str, t.Any]]) -> None:
