@@ -124,7 +124,8 @@ def restored(ref: Ref, path: str, found: Object | None, fields: dict[str, Fields
         if _same(now, change["to"]):
             continue
         if not _same(now, change["from"]):
-            why = f"{pointer} has been changed by others since: expected {change['from']!r}, found {now!r}"
+            told = "" if ref.kind == "Secret" else f": expected {change['from']!r}, found {now!r}"
+            why = f"{pointer} has been changed by others since{told}"
             return Write("skipped", ref, path, found, found, reason=why)
         wanted[pointer] = change["to"]
     return edited(ref, path, found, wanted)
@@ -244,7 +245,7 @@ def write_all(
     acting = [write for write in writes if write.acts]
     if journal and acting and not module.check_mode:
         journal.check()
-        # What undoes the making of a Secret is its name, and no secret.
+        # What undoes the making of a Secret is its name, and no secret. What it was goes to a Secret of the journal's.
         recorded += journal.record_all([
             (f"{w.state}_{w.ref.kind.lower()}", _title(w), inverse(w), w.ref.kind == "Secret" and w.state != "created", None)
             for w in acting

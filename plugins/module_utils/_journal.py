@@ -17,7 +17,8 @@ every write is conditional on the resourceVersion of a state in which that epoch
             "first"}]
       facts: {small values}
 
-An inverse that is secret or large is in the Secret that the step's `backup` names.
+An inverse that is secret or large is in the Secret that the step's `backup` names. Of a secret one its module is known
+here, which reads the params from there.
 """
 
 from __future__ import annotations
@@ -323,9 +324,13 @@ class Store:
 
     def inverse(self, step: dict[str, t.Any]) -> dict[str, t.Any]:
         """A step's inverse, wherever it is kept. May hold secrets when the step says so."""
-        if step.get("inverse"):
+        if (step.get("inverse") or {}).get("params") is not None:
             return step["inverse"]
         return json.loads(gzip.decompress(self.backup(step)["inverse.json.gz"]))
+
+    def told(self, step: dict[str, t.Any]) -> dict[str, t.Any]:
+        """A step with its inverse, as it may be returned and shown: params that are secret are None."""
+        return step if step.get("secret") else {**step, "inverse": self.inverse(step)}
 
     def save_backup(self, step_id: str, content: dict[str, str | bytes]) -> str:
         """Writes NAME-backup-ID and returns its name. No label but ours: Helm takes a Secret with its own labels for a
@@ -483,6 +488,17 @@ class Journal:
         if wanted:
             self.store.update(change)
 
+    def taken_back(self, op: str, key: str) -> None:
+        """Marks the step in force for this as undone: whoever made it has taken it back."""
+
+        def change(state: State) -> None:
+            fence(state, self.epoch, self.store.where)
+            step = find_step(state, self.phase, op, key)
+            set_steps(state, [step["id"]] if step else [], "undone", self.store.where)
+
+        if self.phase != ROLLBACK:
+            self.store.update(change)
+
     def settle(self, step_ids: t.Sequence[str], steps: t.Sequence[tuple[t.Any, ...]]) -> None:
         """Puts steps that are done, as for record_all(), in the place of recorded ones: it came out differently."""
         ids = [new_id(self.epoch) for _step in steps]
@@ -518,7 +534,7 @@ class Journal:
         text = json.dumps(inverse, separators=(",", ":"))
         room = JOURNAL_LIMIT - 1024 - sum(len(value) for value in state.dump().values())  # 1024: the rest of the step
         if secret or len(text) > min(INVERSE_LIMIT, room):
-            step["inverse"] = None
+            step["inverse"] = {"module": inverse["module"], "params": None} if secret else None
             content["inverse.json.gz"] = gzip.compress(text.encode(), mtime=0)
         if secret:
             step["secret"] = True

@@ -150,8 +150,8 @@ def workload_fields(workload: Object, to: str, wave: str, alone: bool) -> dict[s
         if alone or annotations.get(LINKERD) not in (None, "disabled"):
             fields[annotation(LINKERD)] = "enabled"
         return {**fields, own_annotation(WAS): was if was is not None else _written(own)}
-    if was is None:
-        return {}
+    if was is None:  # made anew by others, in a namespace that was switched: its pods alone are to go
+        return {annotation(WAVE): f"{wave}-back"}
     before = json.loads(was)
     fields = {label(k): before.get(f"label {k}") for k in (POD_INJECT, REVISION)}
     fields |= {annotation(k): before.get(f"annotation {k}") for k in (POD_INJECT, LINKERD)}
@@ -173,9 +173,12 @@ def _written(value: Object) -> str:
 def concerned(mesh: Mesh, workload: Object, to: str = "linkerd") -> bool:
     """Whether a workload is one to be swapped: it is in the mesh that is left, or would be."""
     own = state_of(mesh.pods_of(workload))
-    if to == "istio":
-        return annotations_of(workload).get(WAS) is not None or own["linkerd"] > 0
     namespace = mesh.namespace(ref_of(workload)[0])
+    if to == "istio":
+        there = annotations_of(namespace)
+        chosen = (template(workload).get("metadata") or {}).get("annotations") or {}
+        own_word = LINKERD in chosen or (LINKERD in there and WAS not in there)  # it was in Linkerd's mesh before
+        return annotations_of(workload).get(WAS) is not None or (own["linkerd"] > 0 and not own_word)
     swapped = annotations_of(namespace).get(WAS) is not None or annotations_of(workload).get(WAS) is not None
     out = stays_out(workload) or bool((template(workload).get("spec") or {}).get("hostNetwork"))
     return not out and (injected_by_istio(namespace, template(workload)) or own["istio"] > 0 or swapped)

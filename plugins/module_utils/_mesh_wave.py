@@ -17,6 +17,7 @@ from ._objects import Object, ref_of
 from ._resources import Ref
 
 LOOK_SECONDS = 2.0
+OP = "mesh_wave"
 PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 
 
@@ -28,13 +29,14 @@ def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     wave = chosen(mesh, params)
     if params["state"] == "linkerd":
         _gate(mesh, params, wave)
+    ready = [_mesh_swap.title(w) for w in wave if not pending(mesh, w, params)]
+    todo = [w for w in wave if _mesh_swap.title(w) not in ready]
+    now = todo[: params["limit"] or None]
+    step = _record(journal, params) if _acts(cluster, params, todo) and not module.check_mode else ""
     writes: list[_edits.Write] = []
     done: list[str] = []
     if not params["workloads"]:
         writes += _write(module, cluster, journal, lambda: _namespaces(cluster, params))
-    ready = [_mesh_swap.title(w) for w in wave if not pending(mesh, w, params)]
-    todo = [w for w in wave if _mesh_swap.title(w) not in ready]
-    now = todo[: params["limit"] or None]
     for start in range(0, len(now), params["parallel"]):
         batch = now[start : start + params["parallel"]]
         if start and params["pause"] and not module.check_mode:
@@ -43,10 +45,35 @@ def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
         if not module.check_mode:
             _await(cluster, batch, params, done, [_mesh_swap.title(w) for w in todo[start + len(batch) :]])
         done += [_mesh_swap.title(w) for w in batch]
+    if journal and not module.check_mode:
+        if params["state"] == "linkerd":
+            journal.done(step)
+        elif not todo[len(now) :]:
+            journal.taken_back(OP, _key(params))
     return {
         **_edits.result_of(writes), "done": ready + done,
         "remaining": [_mesh_swap.title(w) for w in todo[len(now) :]],
     }  # fmt: skip
+
+
+def _acts(cluster: Cluster, params: Object, todo: t.Sequence[Object]) -> bool:
+    return bool(todo) or (not params["workloads"] and any(write.acts for write in _namespaces(cluster, params)))
+
+
+def _key(params: Object) -> str:
+    return f"{params['name']}: {', '.join(params['workloads'] or params['namespaces'])}"
+
+
+def _record(journal: Journal | None, params: Object) -> str:
+    """One step for the whole wave: a field given back makes no new pods, or makes them before their namespace is given
+    back, so a wave is taken back as one, by this module."""
+    if journal is None:
+        return ""
+    if params["state"] == "istio":
+        journal.check()
+        return ""
+    names = ("name", "namespaces", "workloads", "root_namespace", "mesh_config", "parallel", "timeout")
+    return journal.record(OP, _key(params), {"module": OP, "params": {**{n: params[n] for n in names}, "state": "istio"}})
 
 
 def checked(params: Object) -> None:
@@ -108,7 +135,12 @@ def _workloads(cluster: Cluster, batch: t.Sequence[Object], params: Object) -> l
 def _write(
     module: t.Any, cluster: Cluster, journal: t.Any, plan: t.Callable[[], list[_edits.Write]]
 ) -> list[_edits.Write]:
-    return settled(plan, lambda writes, recorded: _edits.write_all(cluster, writes, journal, recorded, module), journal)
+    def write(writes: t.Sequence[_edits.Write], recorded: list[str]) -> str | None:
+        if journal and not module.check_mode and any(one.acts for one in writes):
+            journal.check()
+        return _edits.write_all(cluster, writes, None, recorded, module)
+
+    return settled(plan, write, None)
 
 
 def _pause(seconds: int, journal: t.Any) -> None:

@@ -240,7 +240,7 @@ steps:
 undo:
   description:
     - The steps in force of O(undo_from) and later phases, newest first, with C(inverse), C({module, params}).
-    - The inverse of a step with C(secret) is null, and its module reads it from the Secret that C(backup) names.
+    - The C(params) of a step with C(secret) are null, and its module reads them from the Secret that C(backup) names.
   type: list
   elements: dict
   returned: O(undo_from) is given
@@ -366,8 +366,7 @@ def read(
     if params["undo_from"]:
         state = state or store.existing()
         result["undo"] = [
-            {**step, "inverse": None if step.get("secret") else store.inverse(step)}
-            for step in _journal.to_undo(state, params["undo_from"])
+            store.told(step) for step in _journal.to_undo(state, params["undo_from"])
         ]
     return result
 

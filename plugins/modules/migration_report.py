@@ -123,7 +123,7 @@ def operation(module: AnsibleModule, cluster: _client.Cluster) -> dict[str, t.An
     store = _journal.Store(cluster, params["namespace"], params["migration"])
     state = store.read()
     steps = _journal.to_undo(state, _journal.PHASES[0]) if state else []
-    undo = [{**step, "inverse": None if step.get("secret") else store.inverse(step)} for step in steps]
+    undo = [store.told(step) for step in steps]
     book = runbook.Book(params["migration"], params["namespace"])
     known = state or _journal.State()
     report = {

@@ -71,12 +71,31 @@ options:
         description: Its name.
         type: str
         required: true
+  inverse_of:
+    description:
+      - The step of a journal whose inverse is carried out, in place of the other options. For one that is secret, which
+        is in the Secret that the journal keeps, and is read here only.
+    type: dict
+    suboptions:
+      namespace:
+        description: Namespace of the journal.
+        type: str
+        required: true
+      name:
+        description: Its name.
+        type: str
+        required: true
+      step:
+        description: The step's id.
+        type: str
+        required: true
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Needs C(get), C(create), C(patch) and C(delete) on the kinds that it is given.
+  - Needs C(get), C(create), C(patch) and C(delete) on the kinds that it is given; with O(inverse_of), C(get) on the
+    journal's ConfigMap and Secret.
 """
 
 EXAMPLES = r"""
@@ -106,12 +125,24 @@ objects:
 """
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _edits, _keep_target, _module
-from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
+from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal, Store
 from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import Ref, Resources
 
 
 def named(entry):
-    return Ref(entry["api_version"], entry["kind"], entry["namespace"] or "", entry["name"])
+    return Ref(entry["api_version"], entry["kind"], entry.get("namespace") or "", entry["name"])
+
+
+def wanted(module, cluster):
+    """create, edits and remove, as they are given or as a journal has them. Raises Refusal unknown_step."""
+    source = module.params["inverse_of"]
+    if source is None:
+        return module.params
+    store = Store(cluster, source["namespace"], source["name"])
+    step = next((step for step in store.existing().steps if step["id"] == source["step"]), None)
+    if step is None:
+        raise _module.Refusal("unknown_step", f"inverse_of: journal {store.where} has no step {source['step']}.")
+    return {"create": [], "edits": [], "remove": [], **store.inverse(step)["params"]}
 
 
 def checked(params):
@@ -140,9 +171,10 @@ def plan(cluster, params):
 
 
 def operation(module, cluster):
-    checked(module.params)
+    params = wanted(module, cluster)
+    checked(params)
     journal = Journal.load(cluster, module.params["journal"])
-    result = _edits.carry_out(module, cluster, journal, lambda: plan(cluster, module.params))
+    result = _edits.carry_out(module, cluster, journal, lambda: plan(cluster, params))
     for one in result["objects"]:
         if one["state"] == "skipped":
             module.warn(f"{one['object']} is left as it is: {one['reason']}")
@@ -157,6 +189,10 @@ def main():
             "create": {"type": "list", "elements": "dict", "default": []},
             "edits": {"type": "list", "elements": "dict", "default": [], "options": fields},
             "remove": {"type": "list", "elements": "dict", "default": [], "options": _keep_target.REF_SPEC},
+            "inverse_of": {
+                "type": "dict",
+                "options": {name: {"type": "str", "required": True} for name in ("namespace", "name", "step")},
+            },
         },
         journal=True,
     )

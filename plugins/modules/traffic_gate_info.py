@@ -177,9 +177,12 @@ options:
     type: float
     default: 100.0
   side:
-    description: Which colour is judged. V(blue) after all was given back to it, by what it was like in O(before).
+    description:
+      - Which colour is judged. V(blue) after all was given back to it, by what it was like in O(before).
+      - V(same) is green, by what green itself was like in O(before). For what changes behind it, such as the mesh of its
+        applications. Without O(before) this is the first look, which has its own latency for right.
     type: str
-    choices: [green, blue]
+    choices: [green, blue, same]
     default: green
   observe:
     description: Seconds to go on judging at least, even if there is enough earlier.
@@ -254,7 +257,7 @@ sources:
   type: dict
   returned: with O(state=judged)
 before:
-  description: What blue was like, by source. To be given as O(before) to the next call.
+  description: What blue was like, or with O(side=same) green, by source. To be given as O(before) to the next call.
   type: dict
   returned: success
 snapshot:
@@ -303,8 +306,8 @@ def begun(params, chosen, tools):
         if since:
             window = Window(since["at"], now)
             measured = source.measure(options, since["sources"].get(name) or source.begin(options, tools), window, tools)
-            tally = _gate.baseline(measured, limits_for(params, options), tally)
-        if hasattr(source, "earlier") and not tally.requests:
+            tally = _gate.baseline(measured, limits_for(params, options), tally, params["side"])
+        if hasattr(source, "earlier") and not tally.requests and params["side"] != "same":
             tally = source.earlier(options, now, tools)
         before[name] = dataclasses.asdict(tally)
     snapshot = {"at": now, "sources": {name: SOURCES[name].begin(options, tools) for name, options in chosen.items()}}
@@ -336,8 +339,9 @@ class Watch:
             (self.breaches if over else self.lacking).append(f"{self.name}: {str(exc).rstrip('.')}")
             return
         self.silent_since = None
-        self.after = _gate.baseline(self.measured, self.limits, self.before)
-        found = _gate.breaches(self.measured, self.limits, self.before, self.source.REAL, self.side)
+        self.after = _gate.baseline(self.measured, self.limits, self.before, self.side)
+        before = self.after if self.side == "same" and not self.before.requests else self.before
+        found = _gate.breaches(self.measured, self.limits, before, self.source.REAL, self.side)
         self.breaches = [f"{self.name}: {text}" for text in found]
         self.lacking = [f"{self.name}: {text}" for text in _gate.lacking(self.measured, self.limits, self.side)]
 
@@ -394,7 +398,7 @@ def main():
             "before": {"type": "dict", "default": {}},
             "colours": {"type": "dict", "default": {}},
             **{name: {**spec, "default": DEFAULTS[name]} for name, spec in LIMITS.items()},
-            "side": {"type": "str", "choices": ["green", "blue"], "default": "green"},
+            "side": {"type": "str", "choices": ["green", "blue", "same"], "default": "green"},
             "observe": {"type": "float", "default": 0.0},
             "deadline": {"type": "float", "default": 120.0},
             "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},

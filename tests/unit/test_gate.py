@@ -132,6 +132,19 @@ def test_after_going_back_blue_is_judged_by_what_it_was():
     assert "answered by blue" in _gate.lacking(Measured(), _gate.Limits(), "blue")[1]
 
 
+def test_where_nothing_moves_green_is_judged_by_what_green_was():
+    before, idle = Tally(10_000, 10, 50.0), Tally(0, 0)
+    assert real(idle, Tally(1000, 1, 60.0), before, side="same") == []
+    assert real(Tally(5000, 0, 600.0), Tally(1000, 1, 600.0), before, side="same") == [
+        "green's p99 is 600 ms, it was 50 ms: more than 3 times as long"
+    ], "what is left of blue is no measure"
+    assert real(idle, Tally(1000, 9), before, side="same") == [
+        "9 of green's 1000 requests failed (0.9000%, allowed 0.0000%; its rate was 0.1000%)"
+    ]
+    assert "answered by green" in _gate.lacking(Measured(), _gate.Limits(), "same")[1]
+    assert _gate.baseline(Measured(idle, Tally(40, 1, 7.0)), _gate.Limits(), before, "same") == Tally(40, 1, 7.0)
+
+
 @given(st.integers(0, 5000), st.integers(0, 5000), st.integers(0, 5000), st.floats(0, 0.2))
 def test_more_failures_never_make_a_breach_go_away(blue_failed: int, failed: int, more: int, allowed: float):
     blue = Tally(5000, blue_failed)

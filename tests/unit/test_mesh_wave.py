@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 
+import by_hand
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _mesh_swap, _mesh_wave
-from ansible_collections.bluegreen.mesh.plugins.modules import mesh_wave, object_edits
+from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import mesh_wave as rendered
+from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook._command import Book
+from ansible_collections.bluegreen.mesh.plugins.modules import mesh_wave
 from fake_cluster import run_module
 from fake_ingress import journal, namespace, thing
 from fake_rollout import deployment, meshes
@@ -24,6 +27,10 @@ def quick(monkeypatch):
 def run(fake, check=False, **options):
     given = {"namespaces": ["shop"], "name": "wave-1", "timeout": 1, **options}
     return run_module(mesh_wave, given, fake, check=check)
+
+
+def steps_of(fake):
+    return json.loads(fake.peek("configmaps", "journals", "m")["data"]["steps"])
 
 
 def test_pods_change_meshes_and_a_second_run_changes_nothing():
@@ -72,16 +79,67 @@ def test_the_wave_comes_back_to_exactly_what_was_there():
     assert run(fake)["changed"] and fake.proxies("shop", "web") == {"linkerd": 2}
 
 
-def test_the_journal_takes_a_wave_back_too():
-    fake = meshes(deployment())
+def test_the_journal_takes_a_wave_back_as_one():
+    fake = meshes(deployment(), deployment("shop/api", labels={"sidecar.istio.io/inject": "true"}))
+    run(fake, journal=journal(fake, run_module, "cutover"), limit=1)
     run(fake, journal=journal(fake, run_module, "cutover"))
-    steps = json.loads(fake.peek("configmaps", "journals", "m")["data"]["steps"])
-    assert len(steps) == 2 and all(s["state"] == "done" and s["inverse"]["module"] == "object_edits" for s in steps)
-    for step in reversed(steps):
-        assert run_module(object_edits, step["inverse"]["params"], fake)["changed"]
+    (step,) = steps_of(fake)
+    assert step["state"] == "done" and step["key"] == "wave-1: shop"
+    back = run_module(mesh_wave, step["inverse"]["params"], fake)
+    assert back["changed"] and fake.proxies("shop", "web") == fake.proxies("shop", "api") == {"istio": 2}
     assert fake.peek("namespaces", "", "shop")["metadata"]["labels"] == {"istio-injection": "enabled"}
+
+
+def test_a_wave_that_goes_back_by_itself_leaves_nothing_to_undo():
+    fake = meshes(deployment())
+    mine = journal(fake, run_module, "cutover")
+    run(fake, journal=mine)
+    run(fake, journal=mine, state="istio")
+    assert [step["state"] for step in steps_of(fake)] == ["undone"]
+    run(fake, journal=mine)
+    assert [step["state"] for step in steps_of(fake)] == ["undone", "done"]
+
+
+def test_a_wave_that_stops_half_way_is_to_be_undone():
+    fake = meshes(deployment())
+    fake.stuck.add("web")
+    assert "failure" in run(fake, journal=journal(fake, run_module, "cutover"), timeout=1)
+    assert [step["state"] for step in steps_of(fake)] == ["recorded"]
+
+
+def test_pods_that_others_made_meanwhile_come_back_too():
+    fake = meshes(deployment("shop/a"), deployment("shop/b"))
+    run(fake, limit=1)
+    fake.edit("deployments", "shop", "b", lambda body: body["spec"]["template"]["metadata"].update(annotations={"x": "1"}))
     fake.roll()
-    assert fake.proxies("shop", "web") == {"istio": 2}
+    assert fake.proxies("shop", "b") == {"linkerd": 2}
+    assert run(fake, state="istio")["remaining"] == []
+    assert fake.proxies("shop", "a") == fake.proxies("shop", "b") == {"istio": 2}
+
+
+def test_who_was_in_linkerds_mesh_before_stays_there():
+    fake = meshes(deployment("shop/a", annotations={"linkerd.io/inject": "enabled"}, labels={"sidecar.istio.io/inject": "false"}))
+    assert fake.proxies("shop", "a") == {"linkerd": 2}
+    run(fake)
+    assert run(fake, state="istio")["done"] == [] and fake.proxies("shop", "a") == {"linkerd": 2}
+
+
+def test_by_hand_a_wave_is_taken_back_by_what_was_noted():
+    before = deployment(labels={"sidecar.istio.io/inject": "true"}, annotations={"linkerd.io/inject": "disabled"})
+    fake = meshes(before, labels={"istio-injection": "enabled", "team": "a"})
+    run(fake)
+    params = {"name": "wave-1", "namespaces": ["shop"], "workloads": [], "state": "istio"}
+    switches, *rollouts = rendered.commands({}, params, Book("m", "n"))
+    (space,) = by_hand.run(switches.run, fake.peek("namespaces", "", "shop"))
+    assert space["metadata"]["labels"] == {"istio-injection": "enabled", "team": "a"}
+    assert not {"linkerd.io/inject", "bluegreen.mesh/istio-was"} & space["metadata"]["annotations"].keys()
+    other = {"metadata": {"annotations": {}}, "spec": {}}
+    done = by_hand.run(rollouts[0].run, fake.peek("deployments", "shop", "web"), other)
+    assert len(done) == 1
+    meta = done[0]["spec"]["template"]["metadata"]
+    assert meta["labels"] == before["spec"]["template"]["metadata"]["labels"]
+    assert meta["annotations"] == {"linkerd.io/inject": "disabled", "bluegreen.mesh/wave": "wave-1-back"}
+    assert "bluegreen.mesh/istio-was" not in done[0]["metadata"]["annotations"]
 
 
 def test_a_limit_stops_for_a_look_and_the_next_run_goes_on():

@@ -13,7 +13,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _edits
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
 from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import Ref
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import object_edits as rendered
-from ansible_collections.bluegreen.mesh.plugins.modules import object_edits
+from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, object_edits
 from fake_cluster import FakeCluster, json_patch, run_module
 from hypothesis import given
 from hypothesis import strategies as st
@@ -221,3 +221,33 @@ def test_by_hand_it_is_kubectl_with_tests_of_what_is_there():
         {"op": "test", "path": "/spec/x", "value": 1}, {"op": "remove", "path": "/spec/x"},
         {"op": "add", "path": "/spec/y", "value": 2},
     ]  # fmt: skip
+
+
+# -- secrets -----------------------------------------------------------------------------------------------------------
+def secret(value):
+    meta = {"namespace": "shop", "name": "c", "labels": {"app.kubernetes.io/managed-by": "bluegreen.mesh"}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"key": value}}
+
+
+def test_what_a_secret_was_comes_back_from_the_journals_own_secret():
+    fake = FakeCluster(secret("hunter2"), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}})
+    ref = {"namespace": "journals", "name": "m"}
+    mine = {**ref, "phase": "deploy", "epoch": run_module(migration_journal, {**ref, "state": "open"}, fake)["epoch"]}
+    edit = {"api_version": "v1", "kind": "Secret", "namespace": "shop", "name": "c"}
+    fields = {"/data/key": {"from": "hunter2", "to": "hunter3"}}
+    run_module(object_edits, {"edits": [{**edit, "fields": fields}], "journal": mine}, fake)
+    (step,) = run_module(migration_journal, {**ref, "undo_from": "deploy"}, fake)["undo"]
+    assert step["inverse"] == {"module": "object_edits", "params": None} and "hunter" not in str(step)
+
+    undo = {"inverse_of": {**ref, "step": step["id"]}, "journal": {**mine, "phase": "rollback"}}
+    predicted = run_module(object_edits, undo, fake, check=True)
+    assert predicted["changed"] and "hunter" not in str(predicted)
+    assert run_module(object_edits, undo, fake)["objects"] == predicted["objects"]
+    assert fake.peek("secrets", "shop", "c")["data"] == {"key": "hunter2"}
+    assert run_module(object_edits, undo, fake)["changed"] is False
+    assert run_module(object_edits, {"inverse_of": {**ref, "step": "1-x"}}, fake)["failure"]["code"] == "unknown_step"
+
+
+def test_a_secret_that_others_have_changed_since_is_not_told():
+    write = _edits.restored(Ref("v1", "Secret", "shop", "c"), "", secret("b"), {"/data/key": {"from": "c", "to": "a"}})
+    assert write.reason == "/data/key has been changed by others since"

@@ -152,7 +152,7 @@ def test_the_runbook_waits_for_greens_clients(tmp_path, pages, status, said):
 
 
 def test_the_wait_stands_between_the_weights_and_green():
-    steps = [{**STEP, "phase": phase, "inverse": None} for phase in ("cutover", "deploy")]
+    steps = [{**STEP, "phase": phase, "inverse": {"module": "m", "params": None}} for phase in ("cutover", "deploy")]
     found = runbook.sections(BOOK, {"cutover": {}, "deploy": {}}, steps, [], "haproxy", GREEN)
     assert [section["name"] for section in found] == ["where", "traffic", "cutover", "clients", "deploy"]
     assert "clients" not in [s["name"] for s in runbook.sections(BOOK, {"deploy": {}}, steps[1:], [], "haproxy", GREEN)]

@@ -443,6 +443,20 @@ def test_after_going_back_blue_is_judged(balancer):
     assert not gate(haproxy_of(balancer), since=begun["snapshot"], deadline=0)["passed"]
 
 
+def test_a_change_behind_green_is_judged_by_what_green_was_before_it(balancer):
+    sources = haproxy_of(balancer, gate={"min_samples": 1})
+    begun = gate(sources, state="begun", side="same")
+    balancer.counts = {"node-1-blue": (1000, 0), "node-1-green": (1000, 2)}
+    first = gate(sources, since=begun["snapshot"], side="same")
+    assert first["passed"] and first["before"]["haproxy"] == {"requests": 1000, "failed": 2, "p99_ms": None}
+    begun = gate(sources, state="begun", side="same", before=first["before"])
+    assert begun["before"] == first["before"]
+    balancer.counts = {"node-1-blue": (1000, 0), "node-1-green": (2000, 5)}
+    assert gate(sources, since=begun["snapshot"], before=begun["before"], side="same")["passed"]
+    balancer.counts = {"node-1-blue": (1000, 0), "node-1-green": (2000, 30)}
+    assert "its rate was 0.2000%" in gate(sources, since=begun["snapshot"], before=begun["before"], side="same")["breaches"][0]
+
+
 def test_a_gate_of_the_pods_own_counters():
     blue, green, asked = {"good": 1000}, {"good": 0}, []
 

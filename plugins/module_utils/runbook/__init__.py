@@ -33,6 +33,7 @@ from . import (
     haproxy_weights,
     helm,
     ingress_convert,
+    mesh_wave,
     object_edits,
     policy_twin,
     replicas_pin,
@@ -63,6 +64,7 @@ RENDERED = {
     "haproxy_weights": haproxy_weights,
     "helm": helm,
     "ingress_convert": ingress_convert,
+    "mesh_wave": mesh_wave,
     "object_edits": object_edits,
     "policy_twin": policy_twin,
     "replicas_pin": replicas_pin,
@@ -129,7 +131,7 @@ def _section(name: str, title: str, commands: list[Command]) -> Section:
 
 def of_step(step: dict[str, t.Any], book: Book) -> list[Command]:
     inverse = step["inverse"]
-    if inverse is None:
+    if inverse["params"] is None:
         where_kept = f"Secret {book.namespace}/{step['backup']}"
         return [Command(f"{step['op']} {step['key']}: how to undo it is secret and in {where_kept}", ":")]
     return RENDERED[inverse["module"]].commands(step, inverse["params"], book)
