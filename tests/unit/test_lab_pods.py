@@ -53,6 +53,12 @@ def test_a_signal_is_counted_as_a_kubelet_does():
     assert [podrunner.exit_code(code) for code in (0, 3, -9, -15)] == [0, 3, 137, 143]
 
 
+def test_a_container_goes_on_for_a_while_before_it_is_told_to_stop():
+    assert podrunner.pause_before_stop(pod(containers=[{"name": "app"}])) == 0
+    told = {"name": "app", "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
+    assert podrunner.pause_before_stop(pod(containers=[told, {"name": "sidecar"}])) == 5
+
+
 class Api:
     """Answers by path; what is not there is 404."""
 

@@ -52,6 +52,12 @@ def phase_after(pod: t.Mapping[str, t.Any], returned: int, ending: bool) -> str:
     return "Failed" if policy == "Never" or ending else "Running"
 
 
+def pause_before_stop(pod: t.Mapping[str, t.Any]) -> float:
+    """Seconds for which a container goes on before it is told to stop (lifecycle.preStop.sleep)."""
+    hook = (pod["spec"]["containers"][0].get("lifecycle") or {}).get("preStop") or {}
+    return float((hook.get("sleep") or {}).get("seconds") or 0)
+
+
 class Addresses:
     """Free addresses of each node. One that was given back is reused last, as connections to it may still linger."""
 
@@ -170,9 +176,13 @@ class PodProcess(threading.Thread):
         return None
 
     def _terminate(self, process: subprocess.Popen[bytes]) -> None:
-        process.send_signal(signal.SIGTERM)
+        grace, before = self._grace or 0.0, min(pause_before_stop(self.pod), self._grace or 0.0)
         try:
-            process.wait(self._grace)
+            process.wait(before)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(grace - before)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

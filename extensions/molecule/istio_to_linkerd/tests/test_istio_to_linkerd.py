@@ -1,8 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journey from the lab's Istio gateway to Traefik, up to where the old gateway is idle, and back, under live clients.
-Linkerd itself is not here: see docs/journeys/istio_to_linkerd.md.
+"""The journey from the lab's Istio gateway to Traefik, and of applications from Istio's mesh to Linkerd's, and back,
+under live clients. Of Linkerd itself its charts' stand-ins are here: see docs/journeys/istio_to_linkerd.md.
 
 The tests build on each other, in their order.
 """
@@ -56,6 +56,22 @@ def ingresses(cluster: Cluster, part: str) -> dict[str, str]:
     return found
 
 
+def proxies(cluster: Cluster) -> dict[str, set[str]]:
+    """Namespace -> what its pods have beside the application."""
+    return {
+        name: {
+            container["name"]
+            for pod in cluster.list(path_of("v1", "pods", name)) if not pod["metadata"].get("deletionTimestamp")
+            for container in pod["spec"]["containers"][1:]
+        }
+        for name in JOURNEY["mesh_swap"]["namespaces"]
+    }  # fmt: skip
+
+
+def modes(cluster: Cluster) -> set[str]:
+    return {one["spec"]["mtls"]["mode"] for one in cluster.list(path_of("security.istio.io/v1", "peerauthentications"))}
+
+
 def callers(since: float) -> set[str]:
     """Pods that called the applications, as these say."""
     seen = _traffic.read_records(_traffic.records_path(TRAFFIC), since=since)
@@ -82,9 +98,47 @@ def test_all_clients_come_by_the_new_controller_and_it_forwards_to_the_old_gatew
     assert "shop.lab.test" not in forwarded, "it is moved otherwise"
 
 
+def test_sidecars_take_calls_from_outside_the_mesh_and_nothing_has_left_it(through: str, cluster: Cluster) -> None:
+    assert modes(cluster) == {"PERMISSIVE"}
+    assert set(map(frozenset, proxies(cluster).values())) == {frozenset({"istio-proxy"})}
+
+
 @pytest.fixture(scope="module")
-def moved(through: str) -> str:
+def without_injector(through: str, cluster: Cluster) -> str:
+    """A soak while pods get no proxy of Linkerd's."""
+    injector = path_of("admissionregistration.k8s.io/v1", "mutatingadmissionpolicybindings", None, "linkerd-proxy-injector")
+    there = cluster.get(injector)
+    cluster.delete(injector)
+    swap = {**SETTINGS["mesh_swap"], "timeout": 15}
+    refused = lab.play({**SETTINGS, "mesh_swap": swap}, "--tags", "soak")
+    again = {key: there["metadata"][key] for key in ("name", "labels", "annotations") if key in there["metadata"]}
+    cluster.create(injector.rpartition("/")[0], {**there, "metadata": again})
+    assert refused.returncode != 0
+    return refused.stdout
+
+
+def test_a_wave_that_does_not_arrive_goes_back_to_istios_mesh(without_injector: str, cluster: Cluster) -> None:
+    assert "injector did not act" in without_injector and "went back to Istio's mesh" in without_injector
+    assert set(map(frozenset, proxies(cluster).values())) == {frozenset({"istio-proxy"})}
+    spaces = {one["metadata"]["name"]: one["metadata"] for one in cluster.list(path_of("v1", "namespaces"))}
+    assert all(
+        spaces[name]["labels"]["istio-injection"] == "enabled" and "linkerd.io/inject" not in spaces[name].get("annotations", {})
+        for name in JOURNEY["mesh_swap"]["namespaces"]
+    )
+
+
+@pytest.fixture(scope="module")
+def moved(without_injector: str) -> str:
     return play("soak")
+
+
+def test_every_workload_is_in_linkerds_mesh_with_policies_that_say_what_istios_did(moved: str, cluster: Cluster) -> None:
+    assert set(map(frozenset, proxies(cluster).values())) == {frozenset({"linkerd-proxy"})}
+    servers = cluster.list(path_of("policy.linkerd.io/v1beta3", "servers", "pay"))
+    allowed = cluster.list(path_of("policy.linkerd.io/v1alpha1", "meshtlsauthentications", "pay"))
+    assert servers and [one["spec"]["identityRefs"] for one in allowed] == [
+        [{"kind": "ServiceAccount", "name": "traefik", "namespace": "traefik"}]
+    ]
 
 
 def test_every_host_has_moved_and_none_is_forwarded(moved: str, cluster: Cluster) -> None:
@@ -123,6 +177,8 @@ def back(moved: str) -> None:
 def test_the_way_back_gives_the_old_gateway_everything(back: None, cluster: Cluster) -> None:
     assert weights() == {OLD: {100}, NEW: {0}}
     assert cluster.list(INGRESSES) == []
+    assert set(map(frozenset, proxies(cluster).values())) == {frozenset({"istio-proxy"})} and modes(cluster) == {"STRICT"}
+    assert cluster.find(path_of("v1", "namespaces", name="linkerd")) is None
     secrets = cluster.list(path_of("v1", "secrets"), {"labelSelector": "app.kubernetes.io/managed-by=bluegreen.mesh"})
     assert [one for one in secrets if one["type"] == "kubernetes.io/tls"] == []
 
