@@ -384,8 +384,14 @@ def test_an_inventory_passes_the_schema(host: tuple[str, str]) -> None:
 def test_an_inventory_agrees_with_itself(host: tuple[str, str]) -> None:
     settings = HOSTS[host]
     workloads = {workload["name"] for workload in settings["mesh_workloads"]}
-    moved = settings["mesh_conversion"]["classes"] if "mesh_conversion" in settings else settings["mesh_gateways"]
-    assert {one["workload"] for one in moved} == workloads
+    if "mesh_ingress" in settings:
+        blue = {"/".join(workload["blue"].values()) for workload in settings["mesh_workloads"]}
+        assert blue == {settings["mesh_ingress"]["gateway_service"]}
+        ports = {port for workload in settings["mesh_workloads"] for port in workload["green"]["node_ports"].values()}
+        assert set(settings["mesh_ingress"]["node_ports"].values()) <= ports
+    else:
+        moved = settings["mesh_conversion"]["classes"] if "mesh_conversion" in settings else settings["mesh_gateways"]
+        assert {one["workload"] for one in moved} == workloads
     ports = [port for workload in settings["mesh_workloads"] for port in workload["green"]["node_ports"].values()]
     assert len(ports) == len(set(ports))
 
