@@ -51,16 +51,30 @@ class Made(t.NamedTuple):
     issuer_key: str
 
 
-def make(domain: str, anchor_days: int, issuer_days: int, now: datetime.datetime | None = None) -> Made:
-    """A trust anchor and an issuer of it. domain: the trust domain. ECDSA P-256, as Linkerd wants both."""
+def make(
+    domain: str, anchor_days: int, issuer_days: int, now: datetime.datetime | None = None, anchor_key: str = ""
+) -> Made:
+    """A trust anchor and an issuer of it. domain: the trust domain. ECDSA P-256, as Linkerd wants both. anchor_key: the
+    anchor's key, in PEM, where there is one. Raises Refusal bad_certificate for one of another kind."""
     now = now or datetime.datetime.now(datetime.timezone.utc)
-    root_key, issuer_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    root_key = _loaded(anchor_key) if anchor_key else ec.generate_private_key(ec.SECP256R1())
+    issuer_key = ec.generate_private_key(ec.SECP256R1())
     root_name = _name(f"root.linkerd.{domain}")
     root = _sign(root_name, root_name, root_key.public_key(), root_key, now, anchor_days, None)
     issuer = _sign(
         _name(f"identity.linkerd.{domain}"), root_name, issuer_key.public_key(), root_key, now, issuer_days, 0
     )
     return Made(_pem(root), _key(root_key), _pem(issuer), _key(issuer_key))
+
+
+def _loaded(pem: str) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise Refusal("bad_certificate", "The trust anchor's key is no ECDSA P-256 key in PEM without a password.")
+    return key
 
 
 def _name(text: str) -> x509.Name:

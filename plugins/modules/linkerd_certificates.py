@@ -29,8 +29,8 @@ options:
     default: cluster.local
   anchor_key_file:
     description:
-      - Where the key of a trust anchor that is made here is written. Needed where one is made. It must not exist, so
-        that no key is ever lost.
+      - Where the key of a trust anchor that is made here is written. Needed where one is made. A key that is there
+        already is taken and never overwritten, so that none is lost, and a run that was killed can be done again.
     type: path
   anchor_file:
     description: A trust anchor of your own, in PEM; several are a bundle. With O(issuer_file) and O(issuer_key_file).
@@ -156,11 +156,9 @@ def wanted(params, there):
             "bad_option",
             "anchor_key_file: say where the trust anchor's key is to be kept, or give certificates in files.",
         )
-    if Path(params["anchor_key_file"]).exists():
-        raise _module.Refusal(
-            "bad_option", f"anchor_key_file: {params['anchor_key_file']} exists. It is not overwritten."
-        )
-    return _linkerd.make(params["trust_domain"], params["anchor_days"], params["issuer_days"]), True
+    there_already = Path(params["anchor_key_file"]).exists()
+    key = text_of(params["anchor_key_file"], "anchor_key_file") if there_already else ""
+    return _linkerd.make(params["trust_domain"], params["anchor_days"], params["issuer_days"], anchor_key=key), True
 
 
 def keep(path, text):
@@ -181,7 +179,7 @@ def operation(module, cluster):
         raise _module.Refusal("no_such_namespace", f"namespace: there is no {params['namespace']}. Make it first.")
     made, new = wanted(params, present(cluster, params["namespace"]))
     expiring = _linkerd.check(made, params["trust_domain"], SOON)
-    if new and not module.check_mode:
+    if new and not module.check_mode and not Path(params["anchor_key_file"]).exists():
         keep(params["anchor_key_file"], made.anchor_key)  # before the cluster trusts it
     journal = Journal.load(cluster, params["journal"])
 
@@ -189,6 +187,8 @@ def operation(module, cluster):
         done = []
         for item in _linkerd.objects(made, params["namespace"]):
             own = Ref.of(item)
+            if new and module.check_mode and own.kind == "ConfigMap":
+                item["data"] = {name: "(made when it is written)" for name in item["data"]}  # a plan is the same each time
             path = path_of("v1", "configmaps" if own.kind == "ConfigMap" else "secrets", own.namespace, own.name)
             found = cluster.find(path)
             if found and not any(params[name] for name in ("anchor_file", "issuer_file", "issuer_key_file")):

@@ -14,6 +14,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _linkerd
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
 from ansible_collections.bluegreen.mesh.plugins.modules import linkerd_certificates, linkerd_values_info
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from fake_cluster import FakeCluster, run_module
 from fake_ingress import journal, namespace, thing
 
@@ -45,7 +46,9 @@ def test_what_is_made_is_what_linkerd_takes():
 def test_they_are_objects_beside_the_release_and_the_anchors_key_is_a_file_of_its_own(tmp_path):
     fake = cluster()
     key = tmp_path / "anchor.key"
-    assert run(fake, check=True, anchor_key_file=str(key))["changed"] and fake.writes == 0 and not key.exists()
+    predicted = run(fake, check=True, anchor_key_file=str(key))
+    assert predicted["changed"] and fake.writes == 0 and not key.exists()
+    assert run(fake, check=True, anchor_key_file=str(key))["diff"] == predicted["diff"], "a plan is the same each time"
     done = run(fake, anchor_key_file=str(key), journal=journal(fake, run_module, "deploy"))
     assert done["changed"] and stat.S_IMODE(key.stat().st_mode) == 0o600
     secret = fake.peek("secrets", "linkerd", "linkerd-identity-issuer")
@@ -56,6 +59,12 @@ def test_they_are_objects_beside_the_release_and_the_anchors_key_is_a_file_of_it
     everything = json.dumps(done) + json.dumps(fake.peek("configmaps", "journals", "m"))
     assert "PRIVATE KEY" not in everything and secret["data"]["tls.key"] not in everything
     assert key.read_text(encoding="ascii") not in json.dumps(list(fake._store.values()))
+    # A run that was killed before the cluster had them, or was rolled back, has left the key.
+    kept, fake_anew = key.read_bytes(), cluster()
+    assert run(fake_anew, anchor_key_file=str(key))["changed"] and key.read_bytes() == kept
+    bundle = fake_anew.peek("configmaps", "linkerd", "linkerd-identity-trust-roots")["data"]["ca-bundle.crt"]
+    loaded = serialization.load_pem_private_key(kept, None)
+    assert x509.load_pem_x509_certificate(bundle.encode()).public_key() == loaded.public_key()
     again = run(fake, anchor_key_file=str(tmp_path / "other.key"))
     assert again["changed"] is False and not (tmp_path / "other.key").exists()
 
@@ -121,7 +130,7 @@ def test_bad_options_write_nothing(tmp_path):
     taken = tmp_path / "taken.key"
     taken.write_text("mine", encoding="ascii")
     assert (
-        run(fake, anchor_key_file=str(taken))["failure"]["code"] == "bad_option"
+        run(fake, anchor_key_file=str(taken))["failure"]["code"] == "bad_certificate"
         and taken.read_text(encoding="ascii") == "mine"
     )
     assert run(FakeCluster(), anchor_key_file=str(tmp_path / "k"))["failure"]["code"] == "no_such_namespace"
