@@ -37,6 +37,8 @@ def lacking(measured: Measured, limits: Limits, side: str = "green") -> list[str
         )
     if limits.min_green_samples and judged.failed is None:
         missing.append(f"it is not known how many of {side}'s requests failed")
+    if measured.latency and judged.p99_ms is None and (judged.requests or 0) >= max(1, limits.min_green_samples):
+        missing.append(f"{side}'s p99 is not known")
     return missing + list(measured.notes if missing else ())
 
 

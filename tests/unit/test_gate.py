@@ -117,6 +117,13 @@ def test_what_is_unknown_is_not_zero():
     assert _gate.baseline(Measured(Tally(1000, None, 7.0)), _gate.Limits(), Tally(9, 1, 3.0)) == Tally(9, 1, 7.0)
 
 
+def test_a_latency_that_was_asked_for_and_is_not_known_is_missing():
+    unknown = Measured(Tally(1000, 0, 10.0), Tally(1000, 0, None), notes=("no data",), latency=True)
+    assert _gate.lacking(unknown, _gate.Limits()) == ["green's p99 is not known", "no data"]
+    assert _gate.lacking(Measured(unknown.blue, unknown.green), _gate.Limits()) == [], "of a source that can't see it"
+    assert _gate.lacking(Measured(unknown.blue, unknown.blue, latency=True), _gate.Limits()) == []
+
+
 def test_too_few_answers_have_no_99th_percentile():
     assert real(Tally(1000, 0, 10.0), Tally(19, 0, 5000.0)) == []
     assert "more than 3 times as long" in real(Tally(1000, 0, 10.0), Tally(20, 0, 5000.0))[0]

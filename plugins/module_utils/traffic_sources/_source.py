@@ -26,12 +26,14 @@ class Tally:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """blue, green; other: what can't be told to be either; notes: what is unknown, and why; detail: for people."""
+    """blue, green; other: what can't be told to be either; notes: what is unknown, and why; latency: whether it is
+    measured here, so that an unknown one is missing; detail: for people."""
 
     blue: Tally = Tally()
     green: Tally = Tally()
     other: Tally = Tally(0, 0)
     notes: tuple[str, ...] = ()
+    latency: bool = False
     detail: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
     @property

@@ -37,7 +37,8 @@ def measure(options: dict[str, t.Any], begun: dict[str, t.Any], _window: Window,
         for pod in now[colour].values()
         if not pod["source"]
     ]
-    return Measured(*(difference(begun[colour], now[colour]) for colour in COLOURS), notes=tuple(notes))
+    timed = any(pod["buckets"] for colour in COLOURS for pod in now[colour].values())
+    return Measured(*(difference(begun[colour], now[colour]) for colour in COLOURS), notes=tuple(notes), latency=timed)
 
 
 def difference(before: Counts, now: Counts) -> Tally:

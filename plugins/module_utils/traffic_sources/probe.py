@@ -47,7 +47,7 @@ def of_summary(summary: dict[str, t.Any]) -> Measured:
     }
     return Measured(
         colours.get("blue", Tally(0, 0)), colours.get("green", Tally(0, 0)), colours.get("unknown", Tally(0, 0)),
-        detail={"summary": summary},
+        latency=True, detail={"summary": summary},
     )  # fmt: skip
 
 

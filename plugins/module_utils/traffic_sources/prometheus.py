@@ -48,7 +48,9 @@ def measure(options: dict[str, t.Any], _begun: dict[str, t.Any], window: Window,
                 value = found[colour][name] = _value(options, name, query, token)
                 if value is None:
                     notes.append(f"{SETTING}.{name} returned no data for {colour}: {query}")
-    return Measured(*(_tally(found[colour]) for colour in COLOURS), notes=tuple(notes))
+    return Measured(
+        *(_tally(found[colour]) for colour in COLOURS), notes=tuple(notes), latency=bool(options["p99_ms"])
+    )
 
 
 def _value(options: dict[str, t.Any], name: str, query: str, token: str) -> float | None:
