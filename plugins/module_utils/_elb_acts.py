@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _elb_twin
+from . import _elb, _elb_twin
 from ._aws import Client
 from ._elb import Health, Pair
 from ._elb_balancer import Balancer, View
@@ -40,6 +40,7 @@ class Twin:
         tags = self._tags(view, pairs)
         autoscaling = self.client.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups")
         problems = [] if ignore_changes else self._of_code(tags)
+        problems += self._left_out(view)
         acts: list[Act] = []
         nodes: set[str] = set()
         ports: list[tuple[int, int]] = []
@@ -57,6 +58,7 @@ class Twin:
             health = self.balancer.target_health(pair.blue)
             green = self.balancer.target_health(pair.green) if pair.green else Health({})
             acts += mine + _elb_twin.target_acts(pair, autoscaling, health.states, green.states)
+            problems += _elb_twin.rotation_problems(pair, autoscaling, health.states, green.states)
             nodes |= set(health.states)
             checked = blue.get("HealthCheckPort")
             ports += [
@@ -66,6 +68,28 @@ class Twin:
         if security_groups and nodes:
             acts += self._ingress(sorted(nodes), ports)
         return problems, acts
+
+    def _left_out(self, view: View) -> list[str]:
+        """Listeners of the same load balancers that lead to blue, too, and would be left behind."""
+        found = []
+        blues = {pair.blue: pair.blue_name for pair in self.balancer.pairs}
+        for balancer in view.balancers:
+            for listener in self.client.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer):
+                arn = listener["ListenerArn"]
+                if arn in view.listeners:
+                    continue
+                actions = [listener["DefaultActions"]]
+                if self.balancer.kind == "application":
+                    rules = self.client.pages("elbv2", "describe_rules", "Rules", ListenerArn=arn)
+                    actions += [rule["Actions"] for rule in rules]
+                led = {blues[group] for some in actions for group in _elb.weights_in(some) or {} if group in blues}
+                if led:
+                    found.append(
+                        f"listener {balancer.split('/')[-2]}:{listener['Port']}: forwards to {', '.join(sorted(led))}, too,"
+                        " and is not among listeners, so that its clients would stay at blue. Name it there"
+                        " (mesh_balancer.listeners)"
+                    )
+        return found
 
     def _of_code(self, tags: dict[str, dict[str, str]]) -> list[str]:
         """What infrastructure code seems to have made of that which weights are written to. A target group of green's is

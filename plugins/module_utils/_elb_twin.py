@@ -138,6 +138,34 @@ def target_acts(
     return acts
 
 
+def rotation_problems(
+    pair: Pair, autoscaling: t.Sequence[dict[str, t.Any]], blue: t.Iterable[str], green: t.Iterable[str]
+) -> list[str]:
+    """Where green would lose its nodes, or take nodes away, though it can be given blue's now. blue, green: ids of
+    targets."""
+    found = []
+    lacking = set(blue) - set(green)
+    for group in autoscaling:
+        name = group["AutoScalingGroupName"]
+        theirs = {instance["InstanceId"] for instance in group.get("Instances") or []}
+        if pair.blue in attached(group):
+            # Every target group of a group with this check has to call a node healthy, or it is replaced.
+            if group.get("HealthCheckType") == "ELB" and pair.green not in attached(group):
+                found.append(
+                    f"Auto Scaling group {name}: HealthCheckType is ELB, so that it replaces nodes on which green is not"
+                    f" up, once it registers them in {pair.green_name}. Set it to EC2 for as long, or attach"
+                    f" {pair.green_name} yourself when green answers on every node"
+                )
+        elif lacking & theirs:
+            found.append(
+                f"target group {pair.green_name}: lacks {', '.join(sorted(lacking & theirs))}, nodes of Auto Scaling group"
+                f" {name}, which does not register them in {pair.blue_name} either: something else does (a"
+                " TargetGroupBinding of the AWS Load Balancer Controller?). Have it register them in green's, too; what is"
+                " registered once is gone with its node"
+            )
+    return found
+
+
 # -- security groups ---------------------------------------------------------------------------------------------------
 def sources(group: dict[str, t.Any], port: int) -> list[dict[str, t.Any]]:
     """Who may reach a TCP port by this security group; each as a permission for nobody else."""

@@ -106,6 +106,24 @@ def test_targets_that_a_group_brings_are_not_registered_one_by_one():
     ]  # fmt: skip
 
 
+def test_nodes_that_something_else_registers_are_not_registered_once_by_hand():
+    pair = _elb.Pair("arn:b", "arn:g", "b", "g")
+    nodes = {"AutoScalingGroupName": "nodes", "TargetGroupARNs": [], "Instances": [{"InstanceId": "i-1"}, {"InstanceId": "i-2"}]}
+    (found,) = _elb_twin.rotation_problems(pair, [nodes], ["i-1", "i-2", "i-3"], [])
+    assert "lacks i-1, i-2, nodes of Auto Scaling group nodes" in found and "TargetGroupBinding" in found
+    assert _elb_twin.rotation_problems(pair, [nodes], ["i-1", "i-2"], ["i-1", "i-2"]) == []
+    assert _elb_twin.rotation_problems(pair, [nodes], ["i-3"], []) == []
+
+
+def test_a_group_that_replaces_unhealthy_nodes_is_not_tied_to_a_green_that_is_not_up():
+    pair = _elb.Pair("arn:b", "arn:g", "b", "g")
+    nodes = {"AutoScalingGroupName": "nodes", "TargetGroupARNs": ["arn:b"], "HealthCheckType": "ELB"}
+    (found,) = _elb_twin.rotation_problems(pair, [nodes], ["i-1"], [])
+    assert found.startswith("Auto Scaling group nodes: HealthCheckType is ELB")
+    assert _elb_twin.rotation_problems(pair, [{**nodes, "HealthCheckType": "EC2"}], ["i-1"], []) == []
+    assert _elb_twin.rotation_problems(pair, [{**nodes, "TargetGroupARNs": ["arn:b", "arn:g"]}], ["i-1"], []) == []
+
+
 # -- security groups ---------------------------------------------------------------------------------------------------
 def rule(first, last, protocol="tcp", **source):
     return {"IpProtocol": protocol, "FromPort": first, "ToPort": last, **source}
@@ -247,6 +265,16 @@ def test_everything_is_made_as_blues_is_and_a_second_run_changes_nothing(nlb, cl
         assert result["changed"], result
         assert run_module(module, params, cluster)["changed"] is False
     assert snapshot(nlb) == before
+
+
+def test_a_listener_that_leads_to_blue_and_is_not_named_would_be_left_behind(nlb):
+    (balancer,) = nlb.elb.describe_load_balancers(Names=["public"])["LoadBalancers"]
+    groups = {group["TargetGroupName"]: group["TargetGroupArn"] for group in nlb.elb.describe_target_groups()["TargetGroups"]}
+    nlb.listener(balancer["LoadBalancerArn"], 8080, groups["http-blue"])
+    make = {"missing": "make", "security_groups": "open"}
+    result = run(nlb, **make)
+    assert "listener public:8080: forwards to http-blue, too, and is not among listeners" in result["msg"]
+    assert run(nlb, listeners=["public:80", "public:443", "public:8080"], **make)["changed"]
 
 
 def test_what_a_killed_run_left_is_finished(nlb):
