@@ -26,7 +26,8 @@ TRAFFIC = Path(os.environ["LAB_STATE"]) / "traffic"
 STRATEGY = os.environ.get("STRATEGY", "auto")
 JOURNEY = os.environ.get("JOURNEY", "gateway")
 # A journey other than the lab's own: its settings, and beside them what the demo has to know of it: `targets`, what
-# clients ask for, and the playbooks `prepare`, which makes blue, and `delivery`.
+# clients ask for, `lifetime`, how many requests they send on one connection, and the playbooks `prepare`, which makes
+# blue, and `delivery`.
 JOURNEYS = Path("tests/demo/journeys")
 OF_JOURNEY = JOURNEYS / f"{JOURNEY}.yml"
 KNOWN = {"targets": "tests/lab/apps/targets.yml", "delivery": "tests/demo/delivery.yml"}
@@ -56,7 +57,7 @@ STEPS: tuple[tuple[str, list[str]], ...] = (
     ("everything again", []),
 )
 RATE = 400  # requests a second
-LIFETIME = 50  # of them on one connection
+LIFETIME = KNOWN.get("lifetime", 50)  # of them on one connection
 MINIMUM_RATE = 300.0  # requests a second that the run must have carried to count
 
 

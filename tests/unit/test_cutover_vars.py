@@ -6,6 +6,7 @@ variables, as Ansible evaluates them."""
 
 from __future__ import annotations
 
+import time
 import typing as t
 from pathlib import Path
 
@@ -203,6 +204,21 @@ def test_a_watchdog_leaves_a_step_to_whoever_is_at_it(watched, epoch, operator, 
     assert found == [settled, elsewhere]
     unread = Templar(loader=LOADER, variables={**play["vars"], **given, "watchdog_journal": {"failed": True}})
     assert unread.template(trust_as_template("{{ watchdog_settled or watchdog_elsewhere }}")) is False
+
+
+@pytest.mark.parametrize(
+    ("begun", "renewed", "over"),
+    [(-10, None, False), (-40, None, True), (-400, -10, False), (-400, -40, True), (-10, -400, False)],
+)
+def test_a_run_that_is_at_it_renews_the_watch(begun, renewed, over):
+    """Seconds from now, with a deadline of 30."""
+    (play,) = LOADER.load_from_file(str(ROLES.parent / "playbooks" / "watchdog.yml"), trusted_as_template=True)
+    facts = {} if renewed is None else {"watchdog_at": time.time() + renewed}
+    given = {"watchdog_journal": {"facts": facts}, "watchdog_begun": time.time() + begun, "watchdog_deadline": 30}
+    templar = Templar(loader=LOADER, variables={**play["vars"], **given})
+    assert templar.template(trust_as_template("{{ watchdog_over }}")) is over
+    unread = Templar(loader=LOADER, variables={**play["vars"], **given, "watchdog_journal": {"failed": True}})
+    assert unread.template(trust_as_template("{{ watchdog_over }}")) is (begun == -40 or begun == -400)
 
 
 # -- the way back ------------------------------------------------------------------------------------------------------
