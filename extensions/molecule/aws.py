@@ -95,6 +95,18 @@ class Cutover:
             found[arn] = 100 * green / sum(weight for _group, weight in groups)
         return found
 
+    def rules(self) -> dict[str, set[float]]:
+        """Host -> green's shares, by the rules for it alone at all listeners."""
+        found: dict[str, set[float]] = {}
+        for listener in self.raw():
+            for rule in self._elb.describe_rules(ListenerArn=listener)["Rules"]:
+                hosts = [host for one in rule["Conditions"] for host in one.get("HostHeaderConfig", {}).get("Values", [])]
+                groups = [group for one in rule["Actions"] for group in one.get("ForwardConfig", {}).get("TargetGroups", [])]
+                if len(hosts) == 1 and groups:
+                    green = sum(group["Weight"] for group in groups if "-green/" in group["TargetGroupArn"])
+                    found.setdefault(hosts[0], set()).add(100 * green / sum(group["Weight"] for group in groups))
+        return found
+
     def set(self, listener: str, weights: list[int]) -> None:
         groups = [{"TargetGroupArn": arn, "Weight": w} for (arn, _old), w in zip(self.raw()[listener], weights)]
         action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}

@@ -24,7 +24,7 @@ def load(role: str) -> dict[str, t.Any]:
 
 
 def evaluate(role: str, *names: str, **given: t.Any) -> dict[str, t.Any]:
-    variables = {**load("mesh"), **load(role), **given}
+    variables = {**load("mesh"), **load(role), "mesh_balancer": {"type": "haproxy"}, **given}
     templar = Templar(loader=LOADER, variables=variables)
     return {name: templar.template(trust_as_template("{{ " + name + " }}")) for name in names}
 
@@ -72,6 +72,23 @@ def begun(facts: dict[str, t.Any], found: float | None, to: str | None = None, e
 )
 def test_without_a_word_in_the_journal_a_share_was_not_judged(facts, found, where):
     assert seen(facts, found)["cutover_where"] == where
+
+
+def alb(facts: dict[str, t.Any], found: float | None, **hosts: list[str]) -> t.Any:
+    shared, balancer = {"green_percent": found}, {"type": "aws_alb", "region": "r", **hosts}
+    return evaluate(
+        "cutover", "cutover_where", _mesh_journal={"facts": facts}, cutover_shared=shared, mesh_balancer=balancer
+    )["cutover_where"]
+
+
+def test_what_was_judged_of_some_hosts_tells_nothing_of_others():
+    first = {"share": {**settled(100)["share"], "scope": {"hosts": ["a.test"]}}}
+    assert alb(first, 100.0, hosts=["a.test"]) == first["share"]
+    fresh = {"asked": 0, "settled": 0, "judged": True}
+    assert alb(first, 0.0, hosts=["b.test"]) == fresh
+    assert alb(first, 0.0, except_hosts=["a.test"]) == fresh
+    assert alb(first, None, hosts=["a.test", "b.test"]) == {}, "hosts of different shares"
+    assert alb(settled(100), 100.0) == settled(100)["share"]
 
 
 @pytest.mark.parametrize(
