@@ -56,17 +56,26 @@ def gateway_pods(cluster: t.Any, namespace: str) -> set[str]:
     return {pod["status"]["podIP"] for pod in found if "gateway" in pod["metadata"]["name"]}
 
 
-def playing(settings: dict[str, t.Any], *argv: str) -> tuple[list[str], dict[str, t.Any]]:
+def playing(
+    settings: dict[str, t.Any], *argv: str, playbook: str = "playbooks/migrate.yml"
+) -> tuple[list[str], dict[str, t.Any]]:
     """Command and options for migrate.yml, as an operator runs it."""
-    command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", "playbooks/migrate.yml", *argv]
+    command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", playbook, *argv]
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
     env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     return [*command, "--extra-vars", json.dumps(settings)], {"cwd": ROOT, "env": env, "text": True}
 
 
-def play(settings: dict[str, t.Any], *argv: str, timeout: float = 500) -> subprocess.CompletedProcess[str]:
-    command, options = playing(settings, *argv)
+def play(
+    settings: dict[str, t.Any], *argv: str, timeout: float = 500, **playbook: str
+) -> subprocess.CompletedProcess[str]:
+    command, options = playing(settings, *argv, **playbook)
     return subprocess.run(command, capture_output=True, timeout=timeout, check=False, **options)
+
+
+def finalise(settings: dict[str, t.Any]) -> subprocess.CompletedProcess[str]:
+    """What clean-up does at the balancer, and nothing else of it."""
+    return play(settings, playbook="extensions/molecule/finalise.yml")
 
 
 def kill_in(
