@@ -21,7 +21,7 @@ options:
   secrets_namespace:
     description:
       - Namespace in which the gateways' pods run, from which Istio reads those Secrets.
-      - If not given, each Gateway's own namespace.
+      - If not given, the namespace of the pods that a Gateway selects, or its own where there is none.
     type: str
   needs:
     description:

@@ -46,7 +46,9 @@ options:
         type: dict
         default: {}
   root_namespace:
-    description: The mesh's root namespace, whose policies apply to every namespace.
+    description:
+      - The mesh's root namespace, whose policies apply to every namespace, where istiod's configuration is not in
+        C(istio-system). Where it is, it says so itself.
     type: str
     default: istio-system
 """

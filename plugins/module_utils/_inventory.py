@@ -12,6 +12,8 @@ import dataclasses
 import functools
 import typing as t
 
+import yaml
+
 from . import _virtual_services
 from ._client import ApiError, Cluster, path_of
 from ._module import Refusal
@@ -55,6 +57,9 @@ class Finding:
     def waived_by(self, waivers: t.Collection[str]) -> str | None:
         """The waiver that accepts it: its code, or CODE:NAMESPACE/NAME (CODE:NAME for what has no namespace)."""
         return next((w for w in (f"{self.code}:{self.object.partition(' ')[2]}", self.code) if w in waivers), None)
+
+
+CONTROL_PLANE = "istio-system"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,9 +121,10 @@ KINDS = (
     _prometheus("prometheus_rules", "prometheusrules"),
     # Grafana's sidecar, as Helm charts of dashboards use it, goes by this label.
     Kind("dashboards", (("v1", "configmaps"),), query=(("labelSelector", "grafana_dashboard"),)),
-    Kind(
-        "coredns", (("v1", "configmaps"),), namespace="kube-system", query=(("fieldSelector", "metadata.name=coredns"),)
-    ),
+    # Distributions name the cluster's DNS differently: what is its is told by the keys (Inventory.dns).
+    Kind("coredns", (("v1", "configmaps"),), namespace="kube-system"),
+    # istiod's configuration, one for each revision, among others (Inventory.mesh_configs).
+    Kind("mesh_configs", (("v1", "configmaps"),), namespace=CONTROL_PLANE, query=(("labelSelector", "istio.io/rev"),)),
     Kind("namespaces", (("v1", "namespaces"),)),
     Kind("services", (("v1", "services"),)),
     Kind("nodes", (("v1", "nodes"),)),
@@ -169,7 +175,7 @@ class Inventory:
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
     unread: set[str] = dataclasses.field(default_factory=set)
     not_copied: dict[str, str] = dataclasses.field(default_factory=dict)  # object -> why the deployment can't copy it
-    root_namespace: str = "istio-system"
+    root_namespace: str = CONTROL_PLANE  # where istiod's configuration can't be read
     certificates: str = "copy"
     balancer: str = ""  # mesh_balancer.type
     binding: str = ""  # what mesh_bind_strategy comes to in this cluster; '' where that is not known
@@ -190,6 +196,39 @@ class Inventory:
     @functools.cached_property
     def _indexed(self) -> dict[str, dict[Ref, Object]]:
         return {}
+
+    @functools.cached_property
+    def mesh_configs(self) -> list[tuple[Ref, Object]]:
+        """istiod's configuration of each revision, that of the default one first; what can't be read as such is left."""
+        found = []
+        for item in sorted(self["mesh_configs"], key=lambda item: (ref_of(item)[1] != "istio", ref_of(item))):
+            try:
+                config = yaml.safe_load((item.get("data") or {}).get("mesh") or "")
+            except yaml.YAMLError:
+                config = None
+            if isinstance(config, dict):
+                found.append((ref_of(item), config))
+        return found
+
+    @property
+    def root_namespaces(self) -> set[str]:
+        """Where policies hold for the whole mesh: as istiod is configured, else as the settings say."""
+        return {str(config.get("rootNamespace") or ref[0]) for ref, config in self.mesh_configs} or {self.root_namespace}
+
+    def exported(self, given: t.Sequence[str] | None, kind: str) -> t.Sequence[str] | None:
+        """exportTo of an object, or what istiod takes where it has none. kind: Service, VirtualService or
+        DestinationRule (mesh.istio.io, defaultServiceExportTo and the like)."""
+        return given or next((config.get(f"default{kind}ExportTo") for _ref, config in self.mesh_configs), None)
+
+    @property
+    def dns(self) -> list[tuple[Object, str, str]]:
+        """(ConfigMap, key, text) of the cluster's DNS: CoreDNS' own file, and what distributions have it import."""
+        return [
+            (item, key, text)
+            for item in self["coredns"]
+            for key, text in (item.get("data") or {}).items()
+            if key == "Corefile" or key.endswith((".override", ".server")) or "coredns" in ref_of(item)[1]
+        ]
 
     # -- what belongs to which side ----------------------------------------------------------------------------------
     def blue_pods(self, workload: Workload) -> list[Object]:

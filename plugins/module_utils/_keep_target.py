@@ -11,7 +11,7 @@ import typing as t
 
 from . import _blue_needs
 from . import _helm_release as helm
-from ._client import Cluster
+from ._client import Cluster, path_of
 from ._deletion_guard import KEPT_BY
 from ._frozen import Freeze
 from ._helm_storage import RELEASE_NAME, RELEASE_NAMESPACE, Record
@@ -254,7 +254,8 @@ def read_targets(
     others: t.Sequence[Ref], needs: bool = False,
 ) -> list[Target]:  # fmt: skip
     """The Gateways, the Secrets they name, and the other resources, each once; body None for what is not there.
-    needs: what else those Gateways can't serve without, too.
+    secrets_namespace: where the Secrets are; if not given, where the pods are that a Gateway selects, and beside the
+    Gateway if there is none. needs: what else those Gateways can't serve without, too.
 
     What may be absent and is has no Target. Raises Refusal: unknown_kind, malformed_reference.
     """
@@ -265,9 +266,10 @@ def read_targets(
     for (namespace, name), body in zip(gateways, found):
         ref = Ref((body or {}).get("apiVersion", GATEWAY_VERSIONS[0]), "Gateway", namespace, name)
         targets[ref] = Target(ref, "gateway", body)
-        for where, secret, field in tls_secrets(body or {}, secrets_namespace or namespace):
-            this = Ref("v1", "Secret", where, secret)
-            wanted[this] = wanted.get(this) or (f"{field} of Gateway {namespace}/{name}" if field else "")
+        for at in [secrets_namespace] if secrets_namespace else _pods_namespaces(cluster, body or {}, namespace):
+            for where, secret, field in tls_secrets(body or {}, at):
+                this = Ref("v1", "Secret", where, secret)
+                wanted[this] = wanted.get(this) or (f"{field} of Gateway {namespace}/{name}" if field else "")
     for ref in others:
         if ref not in targets:
             wanted[ref] = wanted.get(ref) or "resources"
@@ -287,6 +289,16 @@ def read_targets(
             targets[ref] = Target(ref, origin or optional[ref], body)
             targets[ref].shared = ref in shared or bool(targets[ref].undo.get("shared"))
     return list(targets.values())
+
+
+def _pods_namespaces(cluster: Cluster, gateway: dict[str, t.Any], own: str) -> list[str]:
+    """Where the pods are that serve a Gateway; its own namespace where there is none, or it names no Secret."""
+    selector = _blue_needs.selector_of(gateway)
+    if not selector or not tls_secrets(gateway, own):
+        return [own]
+    query = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    pods = cluster.list(path_of("v1", "pods"), {"labelSelector": query})
+    return sorted({pod["metadata"]["namespace"] for pod in pods}) or [own]
 
 
 def _read_gateways(cluster: Cluster, gateways: t.Sequence[tuple[str, str]]) -> list[dict[str, t.Any] | None]:

@@ -142,7 +142,7 @@ def applies(policy: Object, namespace: str, labels: dict[str, str], inventory: I
     selector = (
         (spec.get("selector") or {}).get("matchLabels") or (spec.get("workloadSelector") or {}).get("labels") or {}
     )
-    if own != namespace and (own != inventory.root_namespace or selector and not reaches):
+    if own != namespace and (own not in inventory.root_namespaces or selector and not reaches):
         return False
     return selector.items() <= labels.items()
 

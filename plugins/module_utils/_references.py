@@ -36,7 +36,7 @@ READ = (
     "request_authentications", "telemetries", "wasm_plugins", "k8s_gateways", "http_routes", "grpc_routes",
     "tls_routes", "tcp_routes", "ingresses", "network_policies", "service_monitors", "pod_monitors", "prometheus_rules",
     "dashboards",
-    "coredns", "namespaces", "services", "pods", "secrets", "deployments", "certificates",
+    "coredns", "mesh_configs", "namespaces", "services", "pods", "secrets", "deployments", "certificates",
 )  # fmt: skip
 # Traps of preflight that are judged as they are; and those that break something now, whatever they were.
 AS_THEY_ARE = (

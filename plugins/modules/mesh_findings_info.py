@@ -116,8 +116,8 @@ notes:
     the namespaces of both sides' pods on C(pods), C(secrets), C(deployments), C(horizontalpodautoscalers),
     C(poddisruptionbudgets) and cert-manager's C(certificates). With O(binding), also on Argo CD's C(applications) and
     Flux's C(helmreleases) and C(kustomizations). Kinds that the cluster does not have are passed over.
-  - Of ConfigMaps only those labelled C(grafana_dashboard) and C(kube-system/coredns) are asked for. Of Secrets, values
-    are dropped as soon as they are read, except for the certificate of those that a Gateway names.
+  - Of ConfigMaps only those labelled C(grafana_dashboard), those in C(kube-system) and istiod's are asked for. Of
+    Secrets, values are dropped as soon as they are read, except for the certificate of those that a Gateway names.
 seealso:
   - module: bluegreen.mesh.gateway_twin
   - module: bluegreen.mesh.policy_twin

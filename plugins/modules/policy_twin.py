@@ -136,7 +136,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _inventory, 
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import path_of
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 
-NEEDED = {"services", "pods", "deployments"}
+NEEDED = {"services", "pods", "deployments", "mesh_configs"}
 
 
 def plan(cluster, params):

@@ -10,7 +10,7 @@ import json
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _blue_proxies, _keep_target
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _deletion_guard as guard
-from fake_blue import JOURNAL, act, annotations_of, blue, encoded, gateway, info, kept, manifest_of, obj, record, secret
+from fake_blue import JOURNAL, act, annotations_of, blue, encoded, gateway, info, kept, manifest_of, obj, record, refused, secret
 
 LABELS = {"app": "public"}
 ISTIOD = {"app": "istiod"}
@@ -64,6 +64,23 @@ def test_all_of_it_is_kept():
     assert manifest_of(cluster).count("helm.sh/resource-policy: keep") == 7
     writes = cluster.writes
     assert kept(cluster, needs=True)["changed"] is False and cluster.writes == writes
+
+
+def test_the_certificate_of_an_applications_own_gateway_is_where_the_pods_are():
+    cluster = whole()
+    own = gateway()
+    own["metadata"].update(namespace="shop", name="own")
+    own["spec"]["selector"] = LABELS
+    cluster.add(own)
+    pod = obj("v1", "Pod", "public-1", labels=LABELS)
+    pod["status"] = {"phase": "Running"}
+    cluster.add(pod)
+    given = {"gateways": ["shop/own"], "needs": True}
+    assert info(cluster, **given)["missing"] == []
+    kept(cluster, **given)
+    assert annotations_of(cluster, "secrets", "public-cert")[guard.KEPT_BY]
+    cluster.delete("/api/v1/namespaces/istio-system/pods/public-1")
+    assert "Secret shop/public-cert" in refused(cluster, "not_found", **given), "beside it, where there are no pods"
 
 
 def test_what_owners_would_delete_of_it():

@@ -98,7 +98,7 @@ def test_only_the_kinds_that_are_asked_for_are_read_and_a_list_that_fails_is_a_r
     fake = cluster()
     run(fake, check=True, kinds=["AuthorizationPolicy"])
     read = {request.path.rpartition("/")[2] for request in fake.log if request.method == "GET"}
-    assert read == {"services", "pods", "deployments", "authorizationpolicies"}
+    assert read == {"services", "pods", "deployments", "configmaps", "authorizationpolicies"}
     fake.fail("GET", "*/envoyfilters", 403, "Forbidden", "no")
     assert run(fake)["failure"]["code"] == "unreadable" and fake.writes == 0
 

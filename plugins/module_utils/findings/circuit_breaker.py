@@ -27,12 +27,13 @@ def check(inventory: Inventory) -> list[Finding]:
         if not limits:
             continue
         pattern = full_host(spec.get("host", ""), ref_of(rule)[0])
+        exported = inventory.exported(spec.get("exportTo"), "DestinationRule")
         namespaces = {
             blue
             for host, sides in inventory.routed_hosts.items()
             if host_covers(pattern, host)
             for blue, green in sides
-            if any(visible(spec.get("exportTo"), ref_of(rule)[0], side) for side in (blue, green))
+            if any(visible(exported, ref_of(rule)[0], side) for side in (blue, green))
         }
         for workload in inventory.workloads:
             if workload.blue[0] in namespaces:

@@ -24,14 +24,16 @@ def check(inventory: Inventory) -> list[Finding]:
     for vs, pairs in inventory.routed:
         if (vs.get("spec") or {}).get("hosts"):  # a delegate is looked up by its root, whoever asks
             found += _hidden(
-                vs, (vs.get("spec") or {}).get("exportTo"), {namespaces_of(p) for p in pairs}, "spec.exportTo", ERROR
-            )
+                vs, inventory.exported((vs.get("spec") or {}).get("exportTo"), "VirtualService"),
+                {namespaces_of(p) for p in pairs}, "spec.exportTo", ERROR,
+            )  # fmt: skip
     for rule in inventory["destination_rules"]:
         spec = rule.get("spec") or {}
         pattern = full_host(spec.get("host", ""), ref_of(rule)[0])
         sides = {s for host, reached in inventory.routed_hosts.items() if host_covers(pattern, host) for s in reached}
         copied = {ref_of(r)[0] for r in inventory["destination_rules"] if is_ours(r, POLICY_OF) == named(rule)}
-        found += _hidden(rule, spec.get("exportTo"), {s for s in sides if s[1] not in copied}, "spec.exportTo", WARNING)
+        exported = inventory.exported(spec.get("exportTo"), "DestinationRule")
+        found += _hidden(rule, exported, {s for s in sides if s[1] not in copied}, "spec.exportTo", WARNING)
     for entry in inventory["service_entries"]:
         spec = entry.get("spec") or {}
         sides = {s for h, reached in inventory.routed_hosts.items() if h in (spec.get("hosts") or ()) for s in reached}
@@ -41,7 +43,7 @@ def check(inventory: Inventory) -> list[Finding]:
         service = inventory.find("services", ref) if ref else None
         if service:
             given = (service["metadata"].get("annotations") or {}).get("networking.istio.io/exportTo", "")
-            scopes = [part.strip() for part in given.split(",") if part.strip()]
+            scopes = inventory.exported([part.strip() for part in given.split(",") if part.strip()], "Service")
             found += _hidden(service, scopes, sides, "metadata.annotations[networking.istio.io/exportTo]", ERROR)
     return found
 

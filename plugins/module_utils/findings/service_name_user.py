@@ -37,11 +37,10 @@ def _users(inventory: Inventory, workload: Workload) -> t.Iterator[tuple[str, st
         target = (service.get("spec") or {}).get("externalName") or ""
         if _means(target, name, namespace):
             yield ERROR, named(service), "spec.externalName", target
-    for item in inventory["coredns"]:
-        for key, text in (item.get("data") or {}).items():
-            for line in text.splitlines():
-                if _means(line, name, namespace):
-                    yield ERROR, named(item), f"data[{key}]", line.strip()
+    for item, key, text in inventory.dns:
+        for line in text.splitlines():
+            if _means(line, name, namespace):
+                yield ERROR, named(item), f"data[{key}]", line.strip()
     for vs in inventory["virtual_services"]:
         own = ref_of(vs)[0]
         for kind in ("http", "tls", "tcp"):

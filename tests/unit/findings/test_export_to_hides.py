@@ -28,6 +28,21 @@ def test_a_virtual_service_in_blues_namespace(export_to, hides):
         assert str(export_to) in found[0].found
 
 
+@pytest.mark.parametrize(
+    ("kind", "item"),
+    [
+        ("VirtualService", ("virtual_services", virtual_service("edge/web"))),
+        ("DestinationRule", ("destination_rules", thing("DestinationRule", "edge/web", {"host": "web.shop.svc.cluster.local"}))),
+        ("Service", ("services", service("shop/web"))),
+    ],
+)
+def test_what_the_mesh_takes_where_an_object_says_nothing(kind, item):
+    scope = ["edge"] if kind == "Service" else ["."]
+    config = {**thing("ConfigMap", "istio-system/istio"), "data": {"mesh": f"default{kind}ExportTo: {scope}"}}
+    assert trap.check(mesh(item)) == []
+    assert only(trap, mesh(item, ("mesh_configs", config))).object.startswith(kind)
+
+
 def test_what_blue_does_not_see_either_is_not_about_us():
     assert trap.check(mesh(("virtual_services", virtual_service(exportTo=["shop"])))) == []
     assert (

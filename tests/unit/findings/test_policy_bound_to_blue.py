@@ -33,6 +33,19 @@ def test_every_kind_in_blues_namespace(plural, kind, severity):
     assert trap.check(mesh((plural, policy(kind, "shop/p")))) == []
 
 
+def test_istiods_configuration_says_which_is_the_root_namespace():
+    config = {**thing("ConfigMap", "istio-system/istio"), "data": {"mesh": "rootNamespace: root"}}
+    by_label = ("authorization_policies", policy("AuthorizationPolicy", "root/p", {"app": "old"}))
+    of_system = ("authorization_policies", policy("AuthorizationPolicy", "istio-system/p", {"app": "old"}))
+    assert only(trap, mesh(by_label, ("mesh_configs", config))).object.endswith("root/p")
+    assert trap.check(mesh(by_label)) == [] and only(trap, mesh(of_system)).object.endswith("istio-system/p")
+    assert trap.check(mesh(of_system, ("mesh_configs", config))) == []
+    broken = {**config, "data": {"mesh": "a: [", "meshNetworks": "networks: {}"}}
+    assert only(trap, mesh(of_system, ("mesh_configs", broken))).object.endswith("istio-system/p")
+    of_revision = {**thing("ConfigMap", "istio-system/istio-canary"), "data": {"mesh": "rootNamespace: root"}}
+    assert only(trap, mesh(by_label, ("mesh_configs", of_revision))).object.endswith("root/p")
+
+
 def test_the_root_namespace_reaches_both_sides():
     everywhere = ("authorization_policies", policy("AuthorizationPolicy", "root/p"))
     assert trap.check(mesh(everywhere, root_namespace="root")) == []

@@ -28,6 +28,21 @@ def test_a_rewrite_of_the_clusters_dns():
     assert finding.found.startswith("rewrite name www.example old.edge.svc.cluster.local is")
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "counts"),
+    [
+        ("rke2-coredns-rke2-coredns", "Corefile", True),
+        ("coredns-custom", "blue.server", True),
+        ("anything", "more.override", True),
+        ("coredns-custom", "text", True),
+        ("somebodys", "notes", False),
+    ],
+)
+def test_distributions_have_dns_of_other_names(name, key, counts):
+    item = {**thing("ConfigMap", f"kube-system/{name}"), "data": {key: "rewrite name www.example old.edge.svc.cluster.local"}}
+    assert bool(trap.check(mesh(("coredns", item)))) is counts
+
+
 def test_a_route_to_blue_as_from_a_mesh_to_its_egress():
     spec = {"http": [{"route": [{"destination": {"host": "old.edge.svc.cluster.local"}}]}]}
     assert only(trap, mesh(("virtual_services", virtual_service("shop/out", ["mesh"], **spec)))).severity == "error"
