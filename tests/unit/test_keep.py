@@ -260,15 +260,16 @@ def test_a_guard_that_never_becomes_active():
 
 # -- releasing -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("with_journal", [True, False])
-def test_released_is_as_it_was_byte_for_byte(with_journal, tmp_path):
-    cluster = blue()
-    before = {name: cluster.peek(plural, "istio-system", name) for plural, name in (
-        ("gateways", "public"), ("secrets", "public-cert"), ("secrets", "sh.helm.release.v1.blue.v1"))}  # fmt: skip
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_released_is_as_it_was_byte_for_byte(kind, with_journal, tmp_path):
+    cluster = blue(records=[record(kind=kind)])
+    written = (("gateways", "public"), ("secrets", "public-cert"), (f"{kind.lower()}s", "sh.helm.release.v1.blue.v1"))
+    before = {name: cluster.peek(plural, "istio-system", name) for plural, name in written}
     params = {} if with_journal else {"journal": None, "migration": "night", "backup_dir": str(tmp_path)}
     kept(cluster, **params)
     result = kept(cluster, state="released", **params)
     assert result["changed"] and not cluster.names(guard.POLICIES) and not cluster.names(guard.BINDINGS)
-    for plural, name in (("gateways", "public"), ("secrets", "public-cert"), ("secrets", "sh.helm.release.v1.blue.v1")):
+    for plural, name in written:
         now = cluster.peek(plural, "istio-system", name)
         for body in (now, before[name]):
             body["metadata"].pop("resourceVersion")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import tempfile
 import typing as t
 
 import lab
@@ -69,8 +70,20 @@ def let_go(owner: str) -> None:
     assert done.returncode == 0, done.stdout[-4000:]
 
 
+def roots() -> t.Any:
+    """The root certificates that istiod hands out; every proxy of blue's is connected to it."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = lab.run("resource_keep_info", pathlib.Path(folder), gateways=[f"{SPACE}/public"], proxies=True)
+    assert told["proxies"] and all(proxy["connected"] is True for proxy in told["proxies"]), told["proxies"]
+    return told["roots"]
+
+
+ROOTS: list[t.Any] = []  # before the first owner has left
+
+
 @pytest.fixture(scope="module")
 def before(cluster: Cluster) -> dict[str, dict[str, t.Any]]:
+    ROOTS.append(roots())
     found = blues(cluster)
     assert {name.partition(" ")[0] for name in found} == {plural for _version, plural in KINDS}
     return found
@@ -79,7 +92,8 @@ def before(cluster: Cluster) -> dict[str, dict[str, t.Any]]:
 def nothing_is_lost(cluster: Cluster, before: dict[str, dict[str, t.Any]], stood: set[str], owner: str) -> None:
     assert uids(blues(cluster)) == uids(before)
     assert pods(cluster) == stood, "a pod of blue's was made anew"
-    # Blue's proxies hear istiod by the same root certificate, and no owner is left that would take anything.
+    assert [roots()] == ROOTS
+    # No owner is left that would take anything.
     keep(owner)
 
 
