@@ -12,7 +12,10 @@ import dataclasses
 import functools
 import typing as t
 
-import yaml
+try:
+    import yaml
+except ImportError:  # ansible-core needs PyYAML itself
+    yaml = None
 
 from . import _virtual_services
 from ._client import ApiError, Cluster, path_of
