@@ -14,7 +14,7 @@ import dataclasses
 import typing as t
 
 from ._client import ApiError, Cluster, path_of
-from ._objects import OUR_LABELS, labels_of, picks, selector_of, selects, template_labels
+from ._objects import OUR_LABELS, label_query, labels_of, picks, selector_of, selects, template_labels
 from ._resources import Ref
 
 Object = dict[str, t.Any]
@@ -195,7 +195,7 @@ def read(cluster: Cluster, gateways: t.Sequence[Object], namespaces: t.Iterable[
     namespaces: more to look in, besides those of the Gateways, their pods and istiod. Raises ApiError for a list that
     is refused: what was not looked at is not known to be kept.
     """
-    selectors = dict.fromkeys(_query(selector_of(gateway)) for gateway in gateways)
+    selectors = dict.fromkeys(label_query(selector_of(gateway)) for gateway in gateways)
     asked = [("v1", "pods", None, selector) for selector in selectors if selector]
     asked.append(("apps/v1", "deployments", None, "app=istiod"))
     near = {_namespace(item) for item in (*gateways, *(found for answer in _lists(cluster, asked) for found in answer))}
@@ -209,10 +209,6 @@ def read(cluster: Cluster, gateways: t.Sequence[Object], namespaces: t.Iterable[
     for (kind, _what), answer in zip(kinds, _lists(cluster, [what for _kind, what in kinds])):
         inventory.setdefault(kind, []).extend(answer)
     return inventory
-
-
-def _query(selector: dict[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
 
 
 def _lists(cluster: Cluster, asked: t.Sequence[tuple[str, str, str | None, str]]) -> list[list[Object]]:

@@ -14,8 +14,8 @@ import re
 import typing as t
 
 from ._client import ApiError, Cluster, path_of
-from ._gateways import istio_list, pods_of
-from ._objects import ref_of, selector_of
+from ._gateways import istio_list, list_pods, pods_of
+from ._objects import ref_of
 
 PORT = 15020  # pilot-agent's, with Envoy's own statistics merged in
 ROOT = "istio-ca-root-cert"  # ConfigMap that istiod keeps in every namespace
@@ -39,9 +39,7 @@ def connected(statistics: str) -> bool | None:
 def look(cluster: Cluster, gateways: t.Sequence[tuple[str, str]]) -> dict[str, t.Any]:
     """`proxies`, each pod of the Gateways with what it says; `roots`, by namespace, a digest of the root certificate."""
     wanted = [g for g in istio_list(cluster, "gateways") if ref_of(g) in set(gateways)]
-    selectors = [selector for gateway in wanted if (selector := selector_of(gateway))]
-    asked = sorted({",".join(f"{key}={value}" for key, value in sorted(s.items())) for s in selectors})
-    listed = [pod for query in asked for pod in cluster.list(path_of("v1", "pods"), {"labelSelector": query})]
+    listed = list_pods(cluster, wanted)
     keys = sorted({ref_of(pod) for gateway in wanted for pod in pods_of(gateway, listed)})
     statistics = cluster.parallel(lambda key: _statistics(cluster, *key), keys)
     namespaces = sorted({namespace for namespace, _name in keys} | {namespace for namespace, _name in gateways})

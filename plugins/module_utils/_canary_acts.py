@@ -21,7 +21,7 @@ from ._client import ApiError, Cluster, path_of
 from ._give_back import give_back
 from ._journal import ROLLBACK, Journal
 from ._module import Refusal, settled
-from ._objects import OUR_LABELS, annotations_of, key_of
+from ._objects import OUR_LABELS, annotations_of, key_of, label_query
 
 Object = dict[str, t.Any]
 PLURALS = {"VirtualService": "virtualservices", "DestinationRule": "destinationrules", "ServiceEntry": "serviceentries"}
@@ -138,8 +138,8 @@ def read(cluster: Cluster, target: Target, params: dict[str, t.Any]) -> View:
                 "no_selector",
                 f"Service {params['service']} has no selector, so that no subset of its pods can be told.",
             )
-        selector = ",".join(f"{key}={value}" for key, value in service["spec"]["selector"].items())
-        pods = cluster.list(path_of("v1", "pods", target.namespace), {"labelSelector": selector})
+        query = {"labelSelector": label_query(service["spec"]["selector"])}
+        pods = cluster.list(path_of("v1", "pods", target.namespace), query)
     else:
         entries = cluster.list(path_of(api, "serviceentries"))
     _canary.check_kinds(virtual_services, target)

@@ -73,22 +73,19 @@ class Twin:
         """Listeners of the same load balancers that lead to blue, too, and would be left behind."""
         found = []
         blues = {pair.blue: pair.blue_name for pair in self.balancer.pairs}
-        for balancer in view.balancers:
-            for listener in self.client.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer):
-                arn = listener["ListenerArn"]
-                if arn in view.listeners:
-                    continue
-                actions = [listener["DefaultActions"]]
-                if self.balancer.kind == "application":
-                    rules = self.client.pages("elbv2", "describe_rules", "Rules", ListenerArn=arn)
-                    actions += [rule["Actions"] for rule in rules]
-                led = {blues[group] for some in actions for group in _elb.weights_in(some) or {} if group in blues}
-                if led:
-                    found.append(
-                        f"listener {balancer.split('/')[-2]}:{listener['Port']}: forwards to {', '.join(sorted(led))}, too,"
-                        " and is not among listeners, so that its clients would stay at blue. Name it there"
-                        " (mesh_balancer.listeners)"
-                    )
+        for balancer, listener in self.balancer.every_listener(view):
+            if listener["ListenerArn"] in view.listeners:
+                continue
+            actions = [listener["DefaultActions"]]
+            if self.balancer.kind == "application":
+                actions += [rule["Actions"] for rule in self.balancer.rules_of(view, listener["ListenerArn"])]
+            led = {blues[group] for some in actions for group in _elb.weights_in(some) or {} if group in blues}
+            if led:
+                found.append(
+                    f"listener {balancer.split('/')[-2]}:{listener['Port']}: forwards to {', '.join(sorted(led))}, too,"
+                    " and is not among listeners, so that its clients would stay at blue. Name it there"
+                    " (mesh_balancer.listeners)"
+                )
         return found
 
     def _of_code(self, tags: dict[str, dict[str, str]]) -> list[str]:

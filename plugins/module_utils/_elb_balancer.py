@@ -238,21 +238,28 @@ class Balancer:
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         )  # fmt: skip
 
+    def every_listener(self, view: View) -> t.Iterator[tuple[str, dict[str, t.Any]]]:
+        """(load balancer's ARN, listener) of all that these load balancers have, named to us or not."""
+        for arn in view.balancers:
+            for listener in self.client.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=arn):
+                yield arn, listener
+
+    def rules_of(self, view: View, listener: str) -> list[dict[str, t.Any]]:
+        """Of a listener of an Application Load Balancer, by its ARN."""
+        known = view.rules.get(listener)
+        return self.client.pages("elbv2", "describe_rules", "Rules", ListenerArn=listener) if known is None else known
+
     def check_rule_quota(self, view: View, new: t.Sequence[str]) -> None:
         """new: a listener's ARN for each rule. The quota is one of the load balancer, default rules not counted."""
         told = self.client.pages("elbv2", "describe_account_limits", "Limits")
         limit = next((int(entry["Max"]) for entry in told if entry["Name"] == _elb_rules.LIMIT), None)
+        rules, mine = dict.fromkeys(view.balancers, 0), dict.fromkeys(view.balancers, 0)
+        for arn, listener in self.every_listener(view):
+            at = listener["ListenerArn"]
+            rules[arn] += sum(not _elb_rules.is_default(rule) for rule in self.rules_of(view, at))
+            mine[arn] += list(new).count(at)
         for arn in view.balancers:
-            rules, mine = 0, 0
-            for listener in self.client.pages("elbv2", "describe_listeners", "Listeners", LoadBalancerArn=arn):
-                at = listener["ListenerArn"]
-                known = view.rules.get(at)
-                found = (
-                    self.client.pages("elbv2", "describe_rules", "Rules", ListenerArn=at) if known is None else known
-                )
-                rules += sum(not _elb_rules.is_default(rule) for rule in found)
-                mine += list(new).count(at)
-            _elb_rules.check_quota(arn.split("/")[-2], rules, mine, limit)
+            _elb_rules.check_quota(arn.split("/")[-2], rules[arn], mine[arn], limit)
 
     def apply(self, view: View, plans: dict[str, Weights]) -> View:
         """Sets the weights everywhere and reads them back; on any failure all are put back.

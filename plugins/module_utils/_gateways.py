@@ -32,7 +32,7 @@ except ImportError:  # ansible-core brings it; without it certificates are named
 
 from ._client import ApiError, path_of
 from ._module import Refusal
-from ._objects import key_of, labels_of, selector_of, selects
+from ._objects import key_of, label_query, labels_of, selector_of, selects
 from ._routes import Workload
 
 Object = dict[str, t.Any]
@@ -76,6 +76,13 @@ def pods_of(gateway: Object, pods: t.Iterable[Object]) -> list[Object]:
         for pod in pods
         if selects(selector, labels_of(pod)) and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     ]
+
+
+def list_pods(cluster: Cluster, gateways: t.Iterable[Object]) -> list[Object]:
+    """Pods that any of the Gateways' selectors selects, each once: a list for each different selector."""
+    queries = dict.fromkeys(label_query(own) for gateway in gateways if (own := selector_of(gateway)))
+    listed = (pod for query in queries for pod in cluster.list(path_of("v1", "pods"), {"labelSelector": query}))
+    return list({key_of(pod): pod for pod in listed}.values())
 
 
 def services_of(pods: t.Iterable[Object], services: t.Iterable[Object], gateway: Object | None = None) -> list[Object]:
@@ -344,18 +351,9 @@ def read(cluster: t.Any, wanted: t.Sequence[str], nodes: bool = True) -> World:
             for name, others in missing.items()
         ]
         raise Refusal("no_gateway", f"gateways: there is no Istio Gateway {'; '.join(words)}.", missing=missing)
-    selectors = {
-        ",".join(f"{name}={value}" for name, value in sorted(selector.items())): None
-        for gateway in gateways
-        if (selector := selector_of(gateway))
-    }
-    found: dict[str, Object] = {}
-    for selector in selectors:
-        for pod in cluster.list(path_of("v1", "pods"), {"labelSelector": selector}):
-            found[key_of(pod)] = pod
     return World(
         gateways=gateways,
-        pods=list(found.values()),
+        pods=list_pods(cluster, gateways),
         services=cluster.list(path_of("v1", "services")),
         nodes=cluster.list(path_of("v1", "nodes")) if nodes else [],
     )

@@ -9,14 +9,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-try:
-    import yaml
-except ImportError:  # ansible-core needs PyYAML itself
-    yaml = None
-
 from . import _edits
 from ._client import ApiError, Cluster, path_of
-from ._inventory import ERROR, Finding
+from ._inventory import ERROR, Finding, mesh_of
 from ._module import Refusal
 from ._objects import Object, labels_of, ref_of
 from ._resources import Ref
@@ -105,8 +100,7 @@ def listed(
 def mesh_config(cluster: Cluster, name: str) -> Object:
     """Istio's configuration, from the ConfigMap NAMESPACE/NAME of the option mesh_config; {} where there is none. Raises
     Refusal (malformed_reference) and ApiError."""
-    config = cluster.find(path_of("v1", "configmaps", *ref(name, "mesh_config")))
-    return yaml.safe_load(((config or {}).get("data") or {}).get("mesh") or "") or {}
+    return mesh_of(cluster.find(path_of("v1", "configmaps", *ref(name, "mesh_config"))) or {}) or {}
 
 
 # -- findings ----------------------------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ class Inventory:
         found = []
         for item in sorted(self["mesh_configs"], key=lambda item: (ref_of(item)[1] != "istio", ref_of(item))):
             try:
-                config = yaml.safe_load((item.get("data") or {}).get("mesh") or "")
+                config = mesh_of(item)
             except yaml.YAMLError:
                 config = None
             if isinstance(config, dict):
@@ -356,6 +356,11 @@ def service_of(host: str) -> Ref | None:
     """The Service that a full host names, or None for a host outside the cluster."""
     parts = host.split(".")
     return (parts[1], parts[0]) if len(parts) > 2 and parts[2] == "svc" else None
+
+
+def mesh_of(config_map: Object) -> t.Any:
+    """What istiod's ConfigMap says of the mesh; None where it says nothing. Raises yaml.YAMLError."""
+    return yaml.safe_load((config_map.get("data") or {}).get("mesh") or "")
 
 
 def visible(export_to: t.Sequence[str] | None, own: str, namespace: str) -> bool:

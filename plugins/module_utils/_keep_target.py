@@ -11,10 +11,12 @@ import typing as t
 
 from . import _blue_needs
 from . import _helm_release as helm
-from ._client import Cluster, path_of
+from ._client import Cluster
 from ._deletion_guard import KEPT_BY
 from ._frozen import Freeze
+from ._gateways import list_pods
 from ._helm_storage import RELEASE_NAME, RELEASE_NAMESPACE, Record
+from ._objects import labels_of, ref_of, selector_of, selects
 from ._resources import Ref, Resources, read_all
 
 # What was there before us, as JSON, and only of what we changed: {"live": former value or null, "record": the same,
@@ -263,10 +265,13 @@ def read_targets(
     wanted: dict[Ref, str] = {}
     shared: set[Ref] = set()
     found = _read_gateways(cluster, gateways)
+    served = [] if secrets_namespace else [body for body in found if tls_secrets(body or {}, "")]
+    pods = list_pods(cluster, served)
     for (namespace, name), body in zip(gateways, found):
         ref = Ref((body or {}).get("apiVersion", GATEWAY_VERSIONS[0]), "Gateway", namespace, name)
         targets[ref] = Target(ref, "gateway", body)
-        for at in [secrets_namespace] if secrets_namespace else _pods_namespaces(cluster, body or {}, namespace):
+        near = {ref_of(pod)[0] for pod in pods if selects(selector_of(body), labels_of(pod))}
+        for at in [secrets_namespace] if secrets_namespace else sorted(near) or [namespace]:
             for where, secret, field in tls_secrets(body or {}, at):
                 this = Ref("v1", "Secret", where, secret)
                 wanted[this] = wanted.get(this) or (f"{field} of Gateway {namespace}/{name}" if field else "")
@@ -289,16 +294,6 @@ def read_targets(
             targets[ref] = Target(ref, origin or optional[ref], body)
             targets[ref].shared = ref in shared or bool(targets[ref].undo.get("shared"))
     return list(targets.values())
-
-
-def _pods_namespaces(cluster: Cluster, gateway: dict[str, t.Any], own: str) -> list[str]:
-    """Where the pods are that serve a Gateway; its own namespace where there is none, or it names no Secret."""
-    selector = _blue_needs.selector_of(gateway)
-    if not selector or not tls_secrets(gateway, own):
-        return [own]
-    query = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-    pods = cluster.list(path_of("v1", "pods"), {"labelSelector": query})
-    return sorted({pod["metadata"]["namespace"] for pod in pods}) or [own]
 
 
 def _read_gateways(cluster: Cluster, gateways: t.Sequence[tuple[str, str]]) -> list[dict[str, t.Any] | None]:

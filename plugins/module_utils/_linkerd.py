@@ -64,7 +64,7 @@ def make(
     issuer = _sign(
         _name(f"identity.linkerd.{domain}"), root_name, issuer_key.public_key(), root_key, now, issuer_days, 0
     )
-    return Made(_pem(root), _key(root_key), _pem(issuer), _key(issuer_key))
+    return Made(_pem(root), None if anchor_key else _key(root_key), _pem(issuer), _key(issuer_key))
 
 
 def _loaded(pem: str) -> ec.EllipticCurvePrivateKey:

@@ -32,7 +32,8 @@ def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     ready = [_mesh_swap.title(w) for w in wave if not pending(mesh, w, params)]
     todo = [w for w in wave if _mesh_swap.title(w) not in ready]
     now = todo[: params["limit"] or None]
-    step = _record(journal, params) if _acts(cluster, params, todo) and not module.check_mode else ""
+    later = [_mesh_swap.title(w) for w in todo[len(now) :]]
+    step = _record(journal, params) if _acts(mesh, params, todo) and not module.check_mode else ""
     writes: list[_edits.Write] = []
     done: list[str] = []
     if not params["workloads"]:
@@ -48,16 +49,14 @@ def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     if journal and not module.check_mode:
         if params["state"] == "linkerd":
             journal.done(step)
-        elif not todo[len(now) :]:
+        elif not later:
             journal.taken_back(OP, _key(params))
-    return {
-        **_edits.result_of(writes), "done": ready + done,
-        "remaining": [_mesh_swap.title(w) for w in todo[len(now) :]],
-    }  # fmt: skip
+    return {**_edits.result_of(writes), "done": ready + done, "remaining": later}
 
 
-def _acts(cluster: Cluster, params: Object, todo: t.Sequence[Object]) -> bool:
-    return bool(todo) or (not params["workloads"] and any(write.acts for write in _namespaces(cluster, params)))
+def _acts(mesh: Mesh, params: Object, todo: t.Sequence[Object]) -> bool:
+    spaces = () if params["workloads"] else map(mesh.namespace, params["namespaces"])
+    return bool(todo) or any(_namespace(space, "", params).acts for space in spaces)
 
 
 def _key(params: Object) -> str:
@@ -118,8 +117,12 @@ def _namespaces(cluster: Cluster, params: Object) -> list[_edits.Write]:
     for name in params["namespaces"]:
         path = path_of("v1", "namespaces", name=name)
         body = {"apiVersion": "v1", "kind": "Namespace", **cluster.get(path)}
-        done.append(_edits.edited(Ref.of(body), path, body, _mesh_swap.namespace_fields(body, params["state"])))
+        done.append(_namespace(body, path, params))
     return done
+
+
+def _namespace(body: Object, path: str, params: Object) -> _edits.Write:
+    return _edits.edited(Ref.of(body), path, body, _mesh_swap.namespace_fields(body, params["state"]))
 
 
 def _workloads(cluster: Cluster, batch: t.Sequence[Object], params: Object) -> list[_edits.Write]:

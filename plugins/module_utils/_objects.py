@@ -45,6 +45,11 @@ def selector_of(item: Object | None) -> dict[str, str]:
     return own_selector(((item or {}).get("spec") or {}).get("selector"))
 
 
+def label_query(labels: Labels) -> str:
+    """A plain selector as a list takes it."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
 def own_selector(selector: Labels | None) -> dict[str, str]:
     return {key: value for key, value in (selector or {}).items() if key != CARRIES}
 

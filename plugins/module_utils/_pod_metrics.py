@@ -32,7 +32,7 @@ def selector_of(cluster: t.Any, namespace: str, service: str) -> str:
     labels = _objects.selector_of(found)
     if not labels:
         raise Refusal("no_selector", f"{where} has no selector: its pods can't be told. Use the option selector.")
-    return ",".join(f"{key}={value}" for key, value in labels.items())
+    return _objects.label_query(labels)
 
 
 def page_of(cluster: t.Any, pod: dict[str, t.Any]) -> str:

@@ -11,7 +11,7 @@ from . import _edits, _ingress_options
 from ._client import ApiError, Cluster, path_of
 from ._mesh_swap import Mesh
 from ._module import Refusal
-from ._objects import OUR_LABELS, Object, ref_of
+from ._objects import OUR_LABELS, Object, label_query, ref_of
 from ._resources import Ref
 
 SPEC: dict[str, t.Any] = {
@@ -55,7 +55,7 @@ def ours(
 ) -> dict[Ref, tuple[str, Object]]:
     """Objects of ours of these kinds (version, plural), (path, object) by Ref."""
     found = {}
-    selector = {"labelSelector": ",".join(f"{key}={value}" for key, value in OUR_LABELS.items())}
+    selector = {"labelSelector": label_query(OUR_LABELS)}
     for version, plural in kinds:
         try:
             items = cluster.list(path_of(version, plural), selector)

@@ -179,7 +179,7 @@ def operation(module, cluster):
         raise _module.Refusal("no_such_namespace", f"namespace: there is no {params['namespace']}. Make it first.")
     made, new = wanted(params, present(cluster, params["namespace"]))
     expiring = _linkerd.check(made, params["trust_domain"], SOON)
-    if new and not module.check_mode and not Path(params["anchor_key_file"]).exists():
+    if made.anchor_key and not module.check_mode:
         keep(params["anchor_key_file"], made.anchor_key)  # before the cluster trusts it
     journal = Journal.load(cluster, params["journal"])
 

@@ -18,6 +18,7 @@ from .._frozen import Freeze
 from .._keep_target import Claim, Target
 from .._look import Look
 from .._module import Refusal
+from .._objects import label_query
 from .._resources import Ref
 
 NAME = "istio_operator"
@@ -84,8 +85,8 @@ def await_stopped(cluster: Cluster, ref: Ref, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     body = cluster.get(path_of(ref.api_version, "deployments", ref.namespace, ref.name))
     wanted = ((body.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
-    selector = ",".join(f"{key}={value}" for key, value in sorted(wanted.items()))
-    while pods := cluster.list(path_of("v1", "pods", ref.namespace), {"labelSelector": selector}):
+    query = {"labelSelector": label_query(wanted)}
+    while pods := cluster.list(path_of("v1", "pods", ref.namespace), query):
         if time.monotonic() > deadline:
             names = ", ".join(pod["metadata"]["name"] for pod in pods)
             raise Refusal(

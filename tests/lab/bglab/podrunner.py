@@ -176,7 +176,8 @@ class PodProcess(threading.Thread):
         return None
 
     def _terminate(self, process: subprocess.Popen[bytes]) -> None:
-        grace, before = self._grace or 0.0, min(pause_before_stop(self.pod), self._grace or 0.0)
+        grace = self._grace or 0.0
+        before = min(pause_before_stop(self.pod), grace)
         try:
             process.wait(before)
         except subprocess.TimeoutExpired:
