@@ -31,6 +31,26 @@ find_python() {
     return 1
 }
 
+# Where there is only a Python that is too new, no package of Debian's name mends that.
+refuse_new_python() {
+    local found
+    find_python >/dev/null && return
+    found=$(python3 -c 'import sys; sys.version_info > (3, 14) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || true
+    [[ -z $found ]] || fail "found Python $found, and ansible-core 2.19 needs 3.11 to 3.13. Install one of them beside it, as
+    python3.13 with its venv module, and run again."
+}
+
+# The lab is made of namespaces that an ordinary user makes; some distributions take that from them.
+check_namespaces() {
+    local said
+    said=$(unshare --user --map-root-user --net --mount --pid --fork true 2>&1) && return
+    fail "no user namespaces can be made here ($said), and the lab consists of them. As root, one of
+    sysctl -w kernel.apparmor_restrict_unprivileged_userns=0   (Ubuntu since 23.10)
+    sysctl -w kernel.unprivileged_userns_clone=1               (older Debian)
+    sysctl -w user.max_user_namespaces=10000                   (where it is 0)
+allows it until the next boot. In a container it is the container's runtime that has to (--privileged)."
+}
+
 missing_packages() {
     local entry
     for entry in "${needed[@]}"; do
@@ -69,7 +89,9 @@ install_system_packages() {
     fi
     if ((EUID != 0)); then
         fail "missing system packages. Run this, then try again:
-    sudo apt-get update && sudo apt-get install -y ${packages[*]}"
+    sudo apt-get update && sudo apt-get install -y ${packages[*]}
+Debian starts the services haproxy and knot when it installs them. The lab runs its own, and needs neither:
+    sudo systemctl disable --now haproxy knot"
     fi
     say "installing system packages: ${packages[*]}"
     apt_install "${packages[@]}"
@@ -99,7 +121,9 @@ install_python_packages() {
     say "Python packages are in place"
 }
 
+refuse_new_python
 install_system_packages
+check_namespaces
 mkdir -p "$root/.cache"
 # The demo and the tests may be started at the same time.
 exec 9>"$root/.cache/setup.lock"

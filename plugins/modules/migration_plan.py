@@ -259,13 +259,23 @@ def written(module: AnsibleModule, plan: _plan.Plan) -> dict[str, t.Any]:
     except _module.Refusal:
         same = False
     text = _plan.render(plan)
+    diff = {"before_header": files[1], "before": _text_of(files[1]), "after_header": files[1], "after": text}
     if not same and not module.check_mode:
         os.makedirs(module.params["dir"], exist_ok=True)
         for path, content in zip(files, (json.dumps(plan, indent=1) + "\n", text)):
             with tempfile.NamedTemporaryFile("w", dir=module.params["dir"], delete=False, encoding="utf-8") as file:
                 file.write(content)
             module.atomic_move(file.name, path)
-    return {"changed": not same, "plan": plan, "text": text.splitlines(), "files": files, "digest": plan["digest"]}
+    told = {"plan": plan, "text": text.splitlines(), "files": files, "digest": plan["digest"]}
+    return {"changed": not same, **told, **({} if same else {"diff": diff})}
+
+
+def _text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def main() -> None:

@@ -48,6 +48,13 @@ options:
     description: Name of the files, without C(.txt), C(.json) and C(.html).
     type: str
     required: true
+attributes:
+  diff_mode:
+    support: none
+    details: The files are made anew each time, with the time in them.
+  idempotent:
+    support: none
+    details: The files are made anew each time, with the time in them.
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.attributes

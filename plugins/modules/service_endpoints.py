@@ -81,6 +81,10 @@ options:
         counts as there.
     type: float
     default: 2.0
+attributes:
+  diff_mode:
+    support: partial
+    details: V(state=refreshed) tells how often it wrote. Which pods they are is in the EndpointSlices.
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.journal

@@ -278,7 +278,9 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _probe, _resolver, _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils import (
+    _compare, _module, _probe, _resolver, _traffic,
+)  # fmt: skip
 
 TARGET = {
     "name": {"type": "str", "required": True},
@@ -316,9 +318,9 @@ def operate(module: AnsibleModule, _cluster: None) -> dict[str, t.Any]:
     state = _traffic.read_state(folder)
     if params["state"] == "started":
         return _start(module, folder, state)
-    changed = False
-    if params["state"] == "stopped" and _traffic.running(state):
-        changed = True
+    changed = params["state"] == "stopped" and _traffic.running(state)
+    diff = _diff(state, None) if changed else {}
+    if changed:
         if not module.check_mode and not _traffic.stop(state, state["timeout"] + 15):
             raise _module.Refusal(
                 "not_stopped", f"the client {state['pid']} of {folder} did not end; see client.log there."
@@ -334,7 +336,17 @@ def operate(module: AnsibleModule, _cluster: None) -> dict[str, t.Any]:
     summary = _traffic.summarise(records, params["colours"])
     if summary["total"]["requests"]:
         summary["seconds_since_last"] = round(time.time() - summary["total"]["last"], 1)
-    return {"changed": changed, "since": since, **summary, **_traffic.describe(state)}
+    return {"changed": changed, "since": since, **summary, **_traffic.describe(state), "diff": diff}
+
+
+def _diff(state: dict[str, t.Any] | None, plan: _traffic.Plan | None) -> dict[str, t.Any]:
+    """From the client that runs now, if one does, to one of this plan, or none. Targets by name: headers may be
+    secret."""
+    runs = state is not None and _traffic.running(state)
+    return {
+        "before": {"rate": state["rate"], "targets": state["targets"]} if runs else {},
+        "after": {"rate": plan.rate, "targets": [target.name for target in plan.targets]} if plan else {},
+    }
 
 
 def _start(module: AnsibleModule, folder: str, state: dict[str, t.Any] | None) -> dict[str, t.Any]:
@@ -346,6 +358,8 @@ def _start(module: AnsibleModule, folder: str, state: dict[str, t.Any] | None) -
         plan = _traffic.plan_of(module.params)
     except ValueError as exc:
         raise _module.Refusal("bad_plan", str(exc)) from exc
+    # Ansible shows what a module was told with what it says.
+    module.params["targets"] = [_compare.shown_request(target) for target in module.params["targets"]]
     running = _traffic.running(state)
     if running and state["digest"] == plan.digest():
         return {"changed": False, **_traffic.describe(state)}
@@ -356,8 +370,9 @@ def _start(module: AnsibleModule, folder: str, state: dict[str, t.Any] | None) -
             f" {', '.join(state['targets'])}). Stop it, or set restart: true.",
             pid=state["pid"],
         )
+    diff = _diff(state, plan)
     if module.check_mode:
-        return {"changed": True, **_traffic.describe(state)}
+        return {"changed": True, **_traffic.describe(state), "diff": diff}
     if running and not _traffic.stop(state, state["timeout"] + 15):
         raise _module.Refusal(
             "not_stopped", f"the client {state['pid']} of {folder} did not end; see client.log there."
@@ -366,7 +381,7 @@ def _start(module: AnsibleModule, folder: str, state: dict[str, t.Any] | None) -
         state = _traffic.start(folder, plan)
     except (RuntimeError, OSError) as exc:
         raise _module.Refusal("not_started", f"the client in {folder} could not start: {exc}") from exc
-    return {"changed": True, **_traffic.describe(state)}
+    return {"changed": True, **_traffic.describe(state), "diff": diff}
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 import permissions
+import yaml
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _module
 
 CONNECTION = {"kubeconfig": "/fake/kubeconfig", "context": "fake"}
@@ -363,7 +364,18 @@ def run_module(
             pass
     if not getattr(getattr(cluster, "_inside", None), "hook", False):  # else others' requests are among these
         _check_permissions(arguments["_ansible_module_name"], params, check, getattr(cluster, "asked", [])[first:])
-    return json.loads(out.getvalue())
+    result = json.loads(out.getvalue())
+    if diff and result.get("changed") and not result.get("failed") and _promises_a_diff(module):
+        assert result.get("diff"), f"{module.__name__} says changed, and not what"
+    return result
+
+
+def _promises_a_diff(module: t.Any) -> bool:
+    """By its documentation; the fragment cluster.attributes promises one for modules that say nothing of their own."""
+    if "cluster.attributes" not in module.DOCUMENTATION:
+        return False
+    said = yaml.safe_load(module.DOCUMENTATION).get("attributes") or {}
+    return (said.get("diff_mode") or {}).get("support", "full") == "full"
 
 
 def _check_permissions(module: str, params: dict[str, t.Any], check: bool, requests: t.Sequence[Request]) -> None:

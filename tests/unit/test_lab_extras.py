@@ -44,6 +44,12 @@ def test_each_module_pins_what_is_built_from_it(name: str):
         assert f"{source} {version} h1:" in sums
 
 
+def test_kubernetes_says_of_itself_the_version_that_it_is():
+    """Go writes none into a program that is built from a module, so that the lab has to."""
+    text = (build.LAB.folder / "go.mod").read_text(encoding="utf-8")
+    assert re.search(r"^\s*k8s\.io/kubernetes (\S+)", text, re.MULTILINE).group(1) == module("settings").KUBERNETES
+
+
 def test_no_program_and_no_copy_of_one_module_replaces_anothers():
     programs = [name for m in MODULES.values() for name in m.programs]
     copies = [m.copies for m in MODULES.values() if m.copies]

@@ -198,6 +198,8 @@ def test_started_read_stopped(server, tmp_path, running):
     assert other["failed"] and other["failure"]["code"] == "already_running" and str(running["pid"]) in other["msg"]
     predicted = started(server, tmp_path, rate=50, restart=True, check=True)
     assert predicted["changed"] and predicted["pid"] == running["pid"]
+    runs = {"rate": 100.0, "targets": ["a"]}
+    assert predicted["diff"] == {"before": runs, "after": {**runs, "rate": 50.0}}
     until(lambda: probe(state="read", dir=folder)["total"]["requests"] > 50)
     seen = probe(state="read", dir=folder, colours={"blue": ["blue"], "green": ["green"]})
     assert seen["running"] and not seen["changed"]
@@ -207,9 +209,20 @@ def test_started_read_stopped(server, tmp_path, running):
         probe(state="stopped", dir=folder, check=True)["changed"] and _traffic.start_ticks(running["pid"]) is not None
     )
     ended = probe(state="stopped", dir=folder)
+    assert ended["diff"] == {"before": runs, "after": {}}
     assert ended["changed"] and not ended["running"] and ended["ended"] == "stopped"
     assert ended["total"]["requests"] == len(server.requests) and ended["total"]["failed"] == 0
     assert not probe(state="stopped", dir=folder)["changed"]
+
+
+def test_secret_headers_are_sent_and_never_shown(server, tmp_path):
+    target = {"name": "a", "url": "http://a.test/x", "connect_to": server.address, "headers": {"Authorization": "s3cret"}}
+    result = started(server, tmp_path, targets=[target])
+    assert result["diff"] == {"before": {}, "after": {"rate": 100.0, "targets": ["a"]}}
+    assert "s3cret" not in json.dumps(result)
+    until(lambda: probe(state="read", dir=str(tmp_path / "t"))["total"]["requests"] > 2)
+    assert probe(state="stopped", dir=str(tmp_path / "t"))["total"]["failed"] == 0
+    assert "s3cret" in {headers.get("authorization") for *_request, headers in server.requests}
 
 
 def test_restart_goes_on_in_the_same_file(server, tmp_path, running):

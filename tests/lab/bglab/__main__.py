@@ -1,8 +1,8 @@
 import sys
 
-from .cli import main
-
 try:
+    from .cli import main
+
     sys.exit(main())
 except KeyboardInterrupt:
     sys.exit(130)

@@ -13,7 +13,7 @@ import typing as t
 
 import lab
 import pytest
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _probe, _verify
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _client, _probe, _verify
 from ansible_collections.bluegreen.mesh.plugins.module_utils._probe import Answer, Request
 
 
@@ -54,6 +54,18 @@ def test_the_http_version_is_the_one_asked_for(address, protocol, version):
     answer = one("https://plain.verify.test/", address, protocol)
     assert (answer.status, answer.http_version, answer.error) == (200, version, "")
     assert len(answer.certificate) == 64 and b"Host=plain.verify.test\n" in answer.body
+
+
+def test_gateway_info_tells_the_certificate_that_is_presented_and_the_pods_that_present_it(address, tmp_path):
+    (gateway,) = lab.run("gateway_info", tmp_path, gateways=["mesh-verify/blue"])["gateways"]
+    (told,) = gateway["certificates"]
+    assert told["error"] is None and told["expired"] is False and told["not_after"][:2] == "20", told
+    assert told["sha256"] == one("https://plain.verify.test/", address, "http1").certificate
+    cluster = _client.Cluster(**lab.CONNECTION)
+    query = {"labelSelector": ",".join(f"{key}={value}" for key, value in gateway["selector"].items())}
+    pods = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in cluster.list("/api/v1/pods", query)}
+    assert pods and {pod["name"]: pod["ip"] for pod in gateway["pods"] if pod["ready"]} == pods
+    assert gateway["workload_namespaces"] == ["istio-system"]
 
 
 def test_grpc_health_has_its_status_in_the_trailers(address):
