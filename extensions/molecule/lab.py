@@ -16,6 +16,7 @@ import time
 import typing as t
 
 ROOT = pathlib.Path(__file__).parents[2]
+MIGRATE = "playbooks/migrate.yml"
 COLLECTIONS = str(ROOT / "playbooks" / "collections")
 MODULES = "ansible_collections.bluegreen.mesh.plugins.modules"
 BALANCER = ("172.30.0.20", 9999)
@@ -57,7 +58,7 @@ def gateway_pods(cluster: t.Any, namespace: str) -> set[str]:
 
 
 def playing(
-    settings: dict[str, t.Any], *argv: str, playbook: str = "playbooks/migrate.yml"
+    settings: dict[str, t.Any], *argv: str, playbook: str = MIGRATE
 ) -> tuple[list[str], dict[str, t.Any]]:
     """Command and options for migrate.yml, as an operator runs it."""
     command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", playbook, *argv]
@@ -67,15 +68,16 @@ def playing(
 
 
 def play(
-    settings: dict[str, t.Any], *argv: str, timeout: float = 500, **playbook: str
+    settings: dict[str, t.Any], *argv: str, timeout: float = 500, playbook: str = MIGRATE
 ) -> subprocess.CompletedProcess[str]:
-    command, options = playing(settings, *argv, **playbook)
+    command, options = playing(settings, *argv, playbook=playbook)
     return subprocess.run(command, capture_output=True, timeout=timeout, check=False, **options)
 
 
-def finalise(settings: dict[str, t.Any]) -> subprocess.CompletedProcess[str]:
-    """What clean-up does at the balancer, and nothing else of it."""
-    return play(settings, playbook="extensions/molecule/finalise.yml")
+def part(settings: dict[str, t.Any], role: str, *tasks: str) -> subprocess.CompletedProcess[str]:
+    """Task files of a role, with the journal taken, and nothing else of its phase."""
+    parts = {"part_role": role, "part_tasks": tasks}
+    return play({**settings, **parts}, playbook="extensions/molecule/part.yml")
 
 
 def kill_in(

@@ -23,7 +23,7 @@ import json
 import os
 import typing as t
 
-from . import _blue_proxies, owners
+from . import _blue_proxies, _goes_with_blue, owners
 from . import _helm_release as helm
 from ._client import ApiError, Cluster
 from ._deletion_guard import KEPT_BY, Guard, entry
@@ -592,23 +592,26 @@ def inform(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     journal = module.params.get("journal")
     store = Store(cluster, journal["namespace"], journal["name"]) if journal else None
     recorded = kept_by_journal(store, resources) if store else []
+    services = module.params.get("services") or []
+    mine = [Ref("v1", "Service", *parse_namespaced(name, "services")) for name in services]
     targets = read_targets(
-        cluster, resources, wish.gateways, wish.secrets_namespace, [*wish.resources, *recorded], wish.needs
+        cluster, resources, wish.gateways, wish.secrets_namespace, [*wish.resources, *mine, *recorded], wish.needs
     )  # fmt: skip
     find_claims(cluster, targets, wish, module.warn)
     there = [target for target in targets if target.body is not None]
+    owned = [
+        {
+            **target.report(
+                live=target.annotations.get(helm.POLICY) == helm.KEEP,
+                record=target.why == "kept", guard=KEPT_BY in target.annotations,
+            ),
+            "kept_by": target.annotations.get(KEPT_BY), "intact": target.intact,
+        }
+        for target in there
+    ]  # fmt: skip
+    releases, going = _goes_with_blue.going(owned, services, journal["name"] if journal else None)
     return {
-        "changed": False,
-        "owners": [
-            {
-                **target.report(
-                    live=target.annotations.get(helm.POLICY) == helm.KEEP,
-                    record=target.why == "kept", guard=KEPT_BY in target.annotations,
-                ),
-                "kept_by": target.annotations.get(KEPT_BY), "intact": target.intact,
-            }
-            for target in there
-        ],
+        "changed": False, "owners": owned, **({"releases": releases, "going": going} if services else {}),
         "would_delete": owners.would_delete(there),
         "missing": [target.ref.as_dict() for target in targets if target.body is None],
         **(_blue_proxies.look(cluster, wish.gateways) if module.params.get("proxies") else {}),

@@ -41,6 +41,12 @@ options:
         description: Name of the migration.
         type: str
         required: true
+  services:
+    description:
+      - Blue's Services, as C(NAMESPACE/NAME). What goes with them is told apart from what others own or need.
+      - They are looked at like O(resources).
+    type: list
+    elements: str
   proxies:
     description:
       - Ask each pod of the O(gateways) whether it is connected to istiod, and look at the root certificate that istiod
@@ -128,7 +134,7 @@ owners:
       those here. C(guard) says whether it is marked as kept, which that migration's admission policy goes by.
   type: list
   elements: dict
-  returned: O(gateways) or O(resources) is given
+  returned: O(release) is not given
   contains:
     kept_by:
       description: The migration that keeps it, or V(null).
@@ -145,6 +151,19 @@ owners:
       type: list
       elements: dict
       returned: always
+releases:
+  description: The Helm releases that O(services) are of, as RV(owners[].owner), each once.
+  type: list
+  elements: dict
+  returned: O(services) are given
+going:
+  description:
+    - Those of RV(owners) that go with blue. They are of RV(releases), or were of one that is gone; or of the same Flux
+      Kustomization or Argo CD Application as O(services), and in their namespace. What is C(shared) stays.
+    - Without O(journal), nothing is kept yet, and it is what would go.
+  type: list
+  elements: dict
+  returned: O(services) are given
 proxies:
   description: Each pod, with C(namespace), C(name), C(connected) (V(null) for unknown) and C(problem).
   type: list
@@ -160,12 +179,12 @@ would_delete:
       C(reason).
   type: list
   elements: dict
-  returned: O(gateways) or O(resources) is given
+  returned: O(release) is not given
 missing:
   description: Objects that do not exist.
   type: list
   elements: dict
-  returned: O(gateways) or O(resources) is given
+  returned: O(release) is not given
 failure:
   description: What went wrong, for programs, with what the message names.
   type: dict
@@ -189,6 +208,7 @@ SPEC = {
         "type": "dict",
         "options": {"namespace": {"type": "str", "required": True}, "name": {"type": "str", "required": True}},
     },
+    "services": {"type": "list", "elements": "str"},
     "proxies": {"type": "bool", "default": False},
 }
 
@@ -197,7 +217,7 @@ def main() -> None:
     _module.run(
         _keep.inform,
         SPEC,
-        required_one_of=[("release", "gateways", "resources", "journal")],
+        required_one_of=[("release", "gateways", "resources", "services", "journal")],
         mutually_exclusive=[("release", "gateways"), ("release", "resources")],
     )
 

@@ -86,7 +86,9 @@ def test_ctrl_c_ends_the_lab_and_a_second_one_does_not_stop_that(script: str, tm
     lab.chmod(lab.stat().st_mode | stat.S_IXUSR)
     calls = tmp_path / "calls"
     environment = {**os.environ, "LAB_CALLS": str(calls)}
-    run = subprocess.Popen([folder / "run"], env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    # A shell that starts tests in the background has them ignore SIGINT, and Bash can't trap what it was told to ignore.
+    command = ["env", "--default-signal=INT", folder / "run"]
+    run = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
     try:
         until(lambda: calls.exists() and calls.read_text(encoding="utf-8").endswith("exec\n"))
         (tmp_path / "calls.ending").touch()

@@ -68,19 +68,25 @@ def _claim(target: Target, title: str, application: dict[str, t.Any] | None) -> 
     annotations = {OPTIONS: merged(target.annotations.get(OPTIONS))} if missing else {}
     reason = f"{OPTIONS} has not {' and '.join(missing)}" if missing else f"{OPTIONS} has {' and '.join(WANTED)}"
     going = _going(target, application)
-    return Claim(NAME, name, not missing, reason, annotations=annotations, source=True, going=going)
+    source = not _left(target, application)
+    return Claim(NAME, name, not missing, reason, annotations=annotations, source=source, going=going)
 
 
-def _going(target: Target, application: dict[str, t.Any]) -> bool:
-    """Whether it deletes the object by itself: it is being deleted with all it has, which takes its finalizer, or it
-    prunes by itself, and its status says that its source has the object no more (requiresPruning)."""
-    meta, spec = application.get("metadata") or {}, application.get("spec") or {}
-    if meta.get("deletionTimestamp"):
-        return any(str(name).startswith(FINALIZER) for name in meta.get("finalizers") or [])
-    if not ((spec.get("syncPolicy") or {}).get("automated") or {}).get("prune"):
-        return False
+def _left(target: Target, application: dict[str, t.Any]) -> bool:
+    """Whether its status says that its source has the object no more (requiresPruning, options or not)."""
     this = (target.ref.group, target.ref.kind, target.ref.namespace, target.ref.name)
     return any(
         item.get("requiresPruning") and this == tuple(item.get(k) or "" for k in ("group", "kind", "namespace", "name"))
         for item in (application.get("status") or {}).get("resources") or []
     )
+
+
+def _going(target: Target, application: dict[str, t.Any]) -> bool:
+    """Whether it deletes the object by itself: it is being deleted with all it has, which takes its finalizer, or it
+    prunes by itself, and its source has the object no more."""
+    meta, spec = application.get("metadata") or {}, application.get("spec") or {}
+    if meta.get("deletionTimestamp"):
+        return any(str(name).startswith(FINALIZER) for name in meta.get("finalizers") or [])
+    if not ((spec.get("syncPolicy") or {}).get("automated") or {}).get("prune"):
+        return False
+    return _left(target, application)

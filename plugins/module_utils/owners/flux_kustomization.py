@@ -45,8 +45,9 @@ def _claim(target: Target, owner: tuple[str, str], body: dict[str, t.Any] | None
     if body is None:
         return Claim(NAME, name, True, "its Kustomization is gone")
     wanted = {PRUNE: DISABLED, RECONCILE: DISABLED}
+    source = applies(body, target)
     if disabled(target, PRUNE) and disabled(target, RECONCILE):
-        return Claim(NAME, name, True, f"{PRUNE} is disabled on it", annotations=wanted, source=True)
+        return Claim(NAME, name, True, f"{PRUNE} is disabled on it", annotations=wanted, source=source)
     reason = (
         f"its next apply may take {PRUNE} off again"
         if disabled(target, PRUNE)
@@ -54,4 +55,13 @@ def _claim(target: Target, owner: tuple[str, str], body: dict[str, t.Any] | None
     )
     spec = body.get("spec") or {}
     going = bool(body["metadata"].get("deletionTimestamp") and spec.get("prune") and not spec.get("suspend"))
-    return Claim(NAME, name, False, reason, annotations=wanted, source=True, going=going)
+    return Claim(NAME, name, False, reason, annotations=wanted, source=source, going=going)
+
+
+def applies(body: dict[str, t.Any], target: Target) -> bool:
+    """Whether its source has the object still: its inventory is what it has built last (NAMESPACE_NAME_GROUP_KIND,
+    fluxcd/cli-utils/pkg/object). What it may not prune leaves that list, and keeps the labels. Without a list, it does."""
+    inventory = (body.get("status") or {}).get("inventory")
+    ref = target.ref
+    own = "_".join((ref.namespace, ref.name.replace(":", "__"), ref.group, ref.kind))
+    return inventory is None or own in {entry.get("id") for entry in inventory.get("entries") or []}

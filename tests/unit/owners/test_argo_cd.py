@@ -105,3 +105,14 @@ def test_one_that_would_delete_it_unasked_is_no_reason_to_let_go(meta, spec, sta
         assert "Application argocd/mesh" in refused(cluster, "owner_deletes", state="released")
     else:
         kept(cluster, state="released")
+
+
+@pytest.mark.parametrize(
+    ("resources", "source"),
+    [([], True), ([LEFT], True), ([{**LEFT, "requiresPruning": True}], False),
+     ([{**LEFT, "name": "other", "requiresPruning": True}], True)],
+)  # fmt: skip
+def test_its_source_has_what_would_not_be_pruned(resources, source):
+    cluster = blue({**APPLICATION, "status": {"resources": resources}}, objects=[tracked()], records=[])
+    (owner,) = info(cluster, gateways=["istio-system/public"])["owners"]
+    assert [claim["source"] for claim in owner["claims"]] == [source]

@@ -55,6 +55,27 @@ def test_its_kustomization_is_gone():
     assert doomed(blue(objects=[bare()], records=[])) == []
 
 
+def sources(cluster):
+    (owner,) = info(cluster, gateways=["istio-system/public"])["owners"]
+    return [claim["source"] for claim in owner["claims"]]
+
+
+@pytest.mark.parametrize(
+    ("inventory", "source"),
+    [
+        (None, True),
+        ({"entries": [{"id": "istio-system_public_networking.istio.io_Gateway", "v": "v1"}]}, True),
+        ({"entries": [{"id": "istio-system_other_networking.istio.io_Gateway", "v": "v1"}]}, False),
+        ({"entries": []}, False),
+    ],
+)
+def test_its_source_has_what_its_inventory_has(inventory, source):
+    """What is kept from pruning keeps the labels, too, when it leaves the source."""
+    status = {"status": {"inventory": inventory}} if inventory else {}
+    for annotations in ({}, {flux.PRUNE: "disabled", flux.RECONCILE: "disabled"}):
+        assert sources(blue({**KUSTOMIZATION, **status}, objects=[bare(annotations)], records=[])) == [source]
+
+
 def test_beside_helm():
     """Applied by a Kustomization, and in a release: both are met."""
     cluster = blue(KUSTOMIZATION, objects=[gateway(labels=LABELS), secret()])

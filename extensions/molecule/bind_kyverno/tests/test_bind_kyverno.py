@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
@@ -31,6 +32,15 @@ def the_policies(cluster: Cluster) -> dict[str, int]:
     return {plural: len(cluster.list(path_of(api, plural))) for plural, api in kinds.items()}
 
 
+def nobody_is_locked_out_without_kyverno(cluster: Cluster) -> None:
+    configurations = path_of("admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations")
+    hooks = [
+        hook for configuration in cluster.list(configurations) for hook in configuration.get("webhooks") or ()
+        if any("virtualservices" in rule["resources"] for rule in hook["rules"])
+    ]  # fmt: skip
+    assert hooks and {hook["failurePolicy"] for hook in hooks} == {"Ignore"}, hooks
+
+
 # -- MutatingPolicy --------------------------------------------------------------------------------------------------
 def test_what_was_there_is_bound_and_no_field_is_ours(cluster):
     found = {name: cluster.get(path(name)) for name in ("plain", "new-only", "mesh-only")}
@@ -46,6 +56,10 @@ def test_a_new_one_is_bound_in_every_version_of_the_api(cluster, api):
     name = f"new-{api.rpartition('/')[2]}"
     cluster.create(path_of(api, "virtualservices", "mesh-a"), {**virtual_service(name, [OLD]), "apiVersion": api})
     assert cluster.get(path(name))["spec"]["gateways"] == [OLD, NEW]
+
+
+def test_nobody_is_locked_out_by_a_mutating_policy(cluster):
+    nobody_is_locked_out_without_kyverno(cluster)
 
 
 def test_a_mutating_policy_makes_of_it_what_our_plan_does(cluster):
@@ -65,6 +79,17 @@ def test_another_strategy_takes_over_and_the_first_one_goes(cluster, tmp_path):
     assert the_policies(cluster) == {"mutatingpolicies": 0, "clusterpolicies": 1}
     again = run("binding_policy", tmp_path, **options)
     assert again["changed"] is False and "create" in again["proven"]
+    nobody_is_locked_out_without_kyverno(cluster)
+
+
+def test_kyvernos_own_reports_are_told(cluster, tmp_path):
+    """Its reports-controller runs in the lab, and looks at what is there in the background."""
+    deadline = time.monotonic() + 120
+    options = {"migration": "kyverno", "pairs": OPTIONS, "strategy": "kyverno_cluster_policy"}
+    while not (told := run("binding_policy", tmp_path, **options))["reports"]:
+        assert time.monotonic() < deadline, "no report names the policy"
+        time.sleep(1)
+    assert told["changed"] is False and told["reports"].keys() <= {"pass", "skip"}, told["reports"]
 
 
 def test_a_cluster_policy_makes_of_it_what_our_plan_does(cluster):

@@ -36,6 +36,50 @@ def records(host: t.Any, name: str) -> list[dict[str, str]]:
     return json.loads(host.run(f"helm list --all --namespace mesh-keep-flux --filter blue-{name} --output json").stdout)
 
 
+def reconciled(host: t.Any, cluster: Cluster, name: str, at: str) -> None:
+    """Asks helm-controller to look now, and waits until it has."""
+    asked = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": at}}}
+    cluster.patch(f"{RELEASES}/{name}", asked)
+    done = host.run(
+        f"kubectl wait helmrelease/{name} --namespace mesh-keep-flux --timeout=60s"
+        f" --for=jsonpath='{{.status.lastHandledReconcileAt}}'={at}"
+    )
+    assert done.rc == 0, done.stderr
+    ready = host.run(f"kubectl wait helmrelease/{name} --namespace mesh-keep-flux --for=condition=Ready --timeout=60s")
+    assert ready.rc == 0, ready.stderr
+
+
+def test_what_the_admission_policy_adds_is_no_drift_to_flux(
+    host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
+    """Its drift detection asks the API server by a dry run, which the policy answers as well."""
+    old, new = "mesh-keep-flux-guard/public", "mesh-keep-flux-render/public"
+    route = path_of("networking.istio.io/v1", "virtualservices", "mesh-keep-flux-app", "app")
+    options = {"migration": "flux-drift", "pairs": [{"blue": old, "green": new}]}
+    assert cluster.get(route)["spec"]["gateways"] == [old]
+    policy = lab.run("binding_policy", tmp_path, **options, strategy="admission_policy")
+    assert policy.get("changed") and "create" in policy["proven"], policy
+    try:
+        bound = lab.run("virtual_service_gateways", tmp_path, pairs=options["pairs"], method="admission")
+        assert [item["name"] for item in bound["virtual_services"]["changed"]] == ["mesh-keep-flux-app/app"], bound
+        before = cluster.get(route)
+        assert before["spec"]["gateways"] == [old, new]
+        reconciled(host, cluster, "app", "first")
+        assert cluster.get(route)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+        # It does look, and what it puts back is bound as well.
+        cluster.patch(route, {"spec": {"hosts": ["other.flux.test"], "gateways": [old]}})
+        reconciled(host, cluster, "app", "second")
+        after = cluster.get(route)["spec"]
+        assert (after["hosts"], after["gateways"]) == (["app.flux.test"], [old, new])
+    finally:
+        gone = lab.run("binding_policy", tmp_path, migration="flux-drift", state="absent")
+    assert gone.get("changed"), gone
+    # Without it, it is drift, and put back: that is what `direct` refuses.
+    cluster.patch(route, {"spec": {"gateways": [old, new]}})
+    reconciled(host, cluster, "app", "third")
+    assert cluster.get(route)["spec"]["gateways"] == [old]
+
+
 def test_released_it_is_fluxs_own_again_and_can_be_kept_again(
     host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
 ) -> None:

@@ -9,8 +9,12 @@ The tests build on each other, in their order.
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import threading
+import time
 import typing as t
 
+import lab
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 from lab import run
 
@@ -66,3 +70,78 @@ def test_the_way_back_gives_everything_back(host: t.Any, cluster: Cluster, tmp_p
 def test_and_they_may_be_deleted(host: t.Any) -> None:
     assert host.run(f"kubectl delete service public --namespace {SPACE}").rc == 0
     assert host.run("kubectl get validatingadmissionpolicies --output name").stdout.count("keep-owners") == 0
+
+
+def test_blue_leaves_git_by_a_commit_and_what_was_kept_then_goes(
+    host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
+    """The test plays kustomize-controller, as far as cleanup looks at it."""
+    space, flux = "mesh-git", "kustomize.toolkit.fluxcd.io"
+    repo, edge = tmp_path / "copy", tmp_path / "copy" / "edge"
+    labels = {f"{flux}/name": "edge", f"{flux}/namespace": space}
+    kustomization = path_of(f"{flux}/v1", "kustomizations", space, "edge")
+    service = {"selector": {"app": "mesh-git-nobody"}, "ports": [{"name": "http", "port": 80}]}
+    server = {"hosts": ["*.git.test"], "port": {"name": "http", "number": 80, "protocol": "HTTP"}}
+    cluster.create(path_of("v1", "namespaces"), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}})
+    try:
+        own = {"apiVersion": f"{flux}/v1", "kind": "Kustomization", "metadata": {"name": "edge"}, "spec": {"prune": True}}
+        cluster.create(path_of(f"{flux}/v1", "kustomizations", space), own)
+        for version, kind, plural, spec in (
+            ("v1", "Service", "services", service),
+            ("networking.istio.io/v1", "Gateway", "gateways", {"selector": service["selector"], "servers": [server]}),
+        ):
+            body = {"apiVersion": version, "kind": kind, "metadata": {"name": "public", "labels": labels}, "spec": spec}
+            cluster.create(path_of(version, plural, space), body)
+
+        def builds(*ids: str) -> None:
+            inventory = {"entries": [{"id": f"{space}_public_{one}", "v": "v1"} for one in ids]}
+            cluster.patch(kustomization, {"status": {"inventory": inventory}})
+
+        def git(*arguments: str) -> str:
+            return subprocess.run(["git", "-C", str(repo), *arguments], capture_output=True, text=True, check=True).stdout
+
+        edge.mkdir(parents=True)
+        git("init", "--quiet", "--initial-branch=main")
+        git("config", "user.name", "ada")
+        git("config", "user.email", "ada@lab.test")
+        (edge / "blue.yaml").write_text("as it is\n", encoding="utf-8")
+        git("add", "--all")
+        git("commit", "--quiet", "--message", "Blue")
+        builds("_Service", "networking.istio.io_Gateway")
+        settings = {
+            "mesh_migration": "leaves-git", "mesh_journal_namespace": space, "mesh_overrides_dir": str(repo / "overrides"),
+            "mesh_gateways": [{"blue": f"{space}/public", "green": f"{space}/green", "workload": "public"}],
+            "mesh_workloads": [{
+                "name": "public", "blue": {"namespace": space, "service": "public"},
+                "green": {"namespace": space, "release": "green", "labels": {"app": "green"}, "node_ports": {}},
+            }],
+            "mesh_gitops": {"repo": str(repo), "branch": "main", "cleanup_paths": [str(edge)], "wait": 5},
+        }  # fmt: skip
+        # Nobody has edited anything yet.
+        refused = lab.part(settings, "cleanup", "look.yml", "sources.yml")
+        assert refused.returncode != 0 and f"Kustomization {space}/edge still has what is to go" in refused.stdout
+        assert git("rev-list", "--count", "HEAD").strip() == "1"
+        (edge / "blue.yaml").unlink()
+        (repo / "else.yaml").write_text("somebody's, and not to be committed\n", encoding="utf-8")
+
+        def controller() -> None:
+            deadline = time.monotonic() + 60
+            while git("rev-list", "--count", "HEAD").strip() == "1" and time.monotonic() < deadline:
+                time.sleep(0.2)
+            builds()
+
+        at_work = threading.Thread(target=controller)
+        at_work.start()
+        settings["mesh_gitops"]["wait"] = 60
+        done = lab.part(settings, "cleanup", "look.yml", "sources.yml")
+        at_work.join()
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert git("show", "--name-status", "--format=%s", "HEAD").split() == "Blue is gone (leaves-git) D edge/blue.yaml".split()
+        gone = lab.part(settings, "cleanup", "look.yml", "delete.yml")
+        assert gone.returncode == 0, gone.stdout[-4000:]
+        assert host.run(f"kubectl get gateways.networking.istio.io,services --namespace {space} --output name").stdout == ""
+        # And it comes back by Git as well.
+        steps = run("migration_journal", tmp_path, namespace=space, name="leaves-git", undo_from="cleanup")["undo"]
+        assert {step["inverse"]["module"] for step in steps} >= {"git_commit", "resource_archive"}
+    finally:
+        host.run(f"kubectl delete namespace {space} --timeout=60s")
