@@ -61,7 +61,7 @@ def test_what_the_admission_policy_adds_is_no_drift_to_flux(
     assert policy.get("changed") and "create" in policy["proven"], policy
     try:
         bound = lab.run("virtual_service_gateways", tmp_path, pairs=options["pairs"], method="admission")
-        assert [item["name"] for item in bound["virtual_services"]["changed"]] == ["mesh-keep-flux-app/app"], bound
+        assert [item["namespace"] for item in bound["virtual_services"]["changed"]] == ["mesh-keep-flux-app"], bound
         before = cluster.get(route)
         assert before["spec"]["gateways"] == [old, new]
         reconciled(host, cluster, "app", "first")
