@@ -30,7 +30,7 @@ except ImportError:  # ansible-core brings it; without it certificates are named
     x509 = None
     CRYPTOGRAPHY_ERROR = "the Python library cryptography is not installed"
 
-from ._client import ApiError, path_of
+from ._client import ApiError, Cluster, path_of
 from ._module import Refusal
 from ._objects import key_of, label_query, labels_of, selector_of, selects
 from ._routes import Workload

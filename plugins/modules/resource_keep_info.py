@@ -152,7 +152,7 @@ owners:
       elements: dict
       returned: always
 releases:
-  description: The Helm releases that O(services) are of, as RV(owners[].owner), each once.
+  description: The Helm releases that O(services) are of, as C(owner) in RV(owners), each once.
   type: list
   elements: dict
   returned: O(services) are given

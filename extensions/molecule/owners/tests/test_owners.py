@@ -142,7 +142,8 @@ def test_a_zarf_package_has_deployed_it_and_its_removal_leaves_it(
     """Zarf calls Helm's library for each chart that its Secret names; here Helm's own program is called for them."""
     chart = {"chartName": RELEASE, "namespace": SPACE}
     deployed = {"name": "mesh", "deployedComponents": [{"name": "istio", "installedCharts": [chart]}]}
-    installed = host.run(f"helm install {RELEASE} {CHART} --namespace {SPACE} --values {STATE}/owners-values.json")
+    values = f"--values {STATE}/owners-values.json"
+    installed = host.run(f"helm upgrade --install {RELEASE} {CHART} --namespace {SPACE} {values}")
     assert installed.rc == 0, installed.stderr
     body = {
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "zarf-package-mesh", "labels": {"package-deploy-info": "mesh"}},
