@@ -136,41 +136,6 @@ def test_fluxs_helm_controller_has_adopted_it_and_the_end_of_the_helm_release_le
     let_go("flux")
 
 
-def test_a_zarf_package_has_deployed_it_and_its_removal_leaves_it(
-    host: t.Any, cluster: Cluster, before: dict[str, dict[str, t.Any]], tmp_path: pathlib.Path
-) -> None:
-    """Zarf calls Helm's library for each chart that its Secret names; here Helm's own program is called for them."""
-    chart = {"chartName": RELEASE, "namespace": SPACE}
-    deployed = {"name": "mesh", "deployedComponents": [{"name": "istio", "installedCharts": [chart]}]}
-    values = f"--values {STATE}/owners-values.json"
-    installed = host.run(f"helm upgrade --install {RELEASE} {CHART} --namespace {SPACE} {values}")
-    assert installed.rc == 0, installed.stderr
-    body = {
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "zarf-package-mesh", "labels": {"package-deploy-info": "mesh"}},
-        "stringData": {"data": json.dumps(deployed)},
-    }  # fmt: skip
-    cluster.create(path_of("v1", "secrets", "zarf"), body)
-    gateways = {"gateways": [f"{SPACE}/public", f"{SPACE}/passthrough"]}
-
-    def by_zarf() -> dict[str, bool]:
-        told = lab.run("resource_keep_info", tmp_path, **gateways)["owners"]
-        return {
-            f"{item['kind']} {item['name']}": claim["safe"]
-            for item in told for claim in item["claims"] if claim["name"] == "Zarf package mesh"
-        }  # fmt: skip
-
-    assert {name.partition(" ")[0] for name in by_zarf()} == {"Gateway", "Secret"} and not any(by_zarf().values())
-    stood = pods(cluster)
-    keep("zarf")
-    assert all(by_zarf().values())
-    for gone in deployed["deployedComponents"][0]["installedCharts"]:
-        done = host.run(f"helm uninstall {gone['chartName']} --namespace {gone['namespace']} --wait")
-        assert done.rc == 0 and "[Gateway] public" in done.stdout, done.stderr
-    cluster.delete(path_of("v1", "secrets", "zarf", "zarf-package-mesh"))
-    nothing_is_lost(cluster, before, stood, "zarf")
-    let_go("zarf")
-
-
 def prunes(owner: str, body: dict[str, t.Any]) -> bool:
     """Whether that owner's controller would delete it once it is no longer wanted."""
     labels, annotations = (body["metadata"].get(name) or {} for name in ("labels", "annotations"))
@@ -214,6 +179,41 @@ def test_what_other_owners_would_prune_stays(
     for body in blues(cluster).values():
         names = {group: dict.fromkeys(marks) for group, marks in mark(owner, body).items()}
         cluster.patch(body["path"], {"metadata": names})
+
+
+def test_a_zarf_package_has_deployed_it_and_its_removal_leaves_it(
+    host: t.Any, cluster: Cluster, before: dict[str, dict[str, t.Any]], tmp_path: pathlib.Path
+) -> None:
+    """Zarf calls Helm's library for each chart that its Secret names; here Helm's own program is called for them."""
+    chart = {"chartName": RELEASE, "namespace": SPACE}
+    deployed = {"name": "mesh", "deployedComponents": [{"name": "istio", "installedCharts": [chart]}]}
+    values = f"--values {STATE}/owners-values.json"
+    installed = host.run(f"helm upgrade --install {RELEASE} {CHART} --namespace {SPACE} {values}")
+    assert installed.rc == 0, installed.stderr
+    body = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "zarf-package-mesh", "labels": {"package-deploy-info": "mesh"}},
+        "stringData": {"data": json.dumps(deployed)},
+    }  # fmt: skip
+    cluster.create(path_of("v1", "secrets", "zarf"), body)
+    gateways = {"gateways": [f"{SPACE}/public", f"{SPACE}/passthrough"]}
+
+    def by_zarf() -> dict[str, bool]:
+        told = lab.run("resource_keep_info", tmp_path, **gateways)["owners"]
+        return {
+            f"{item['kind']} {item['name']}": claim["safe"]
+            for item in told for claim in item["claims"] if claim["name"] == "Zarf package mesh"
+        }  # fmt: skip
+
+    assert {name.partition(" ")[0] for name in by_zarf()} == {"Gateway", "Secret"} and not any(by_zarf().values())
+    stood = pods(cluster)
+    keep("zarf")
+    assert all(by_zarf().values())
+    for gone in deployed["deployedComponents"][0]["installedCharts"]:
+        done = host.run(f"helm uninstall {gone['chartName']} --namespace {gone['namespace']} --wait")
+        assert done.rc == 0 and "[Gateway] public" in done.stdout, done.stderr
+    cluster.delete(path_of("v1", "secrets", "zarf", "zarf-package-mesh"))
+    nothing_is_lost(cluster, before, stood, "zarf")
+    let_go("zarf")
 
 
 def test_no_request_was_lost(before: dict[str, dict[str, t.Any]]) -> None:
