@@ -31,7 +31,9 @@ def going(items: t.Sequence[Item], services: t.Collection[str], migration: str |
         if item["owner"] and item["owner"]["storage"] and item["owner"] not in releases:
             releases.append(item["owner"])
     spaces = {service.partition("/")[0] for service in services}
-    sources = {name for item in own for name in _sources(item)}
+    # A run that was killed may have removed the Services, and not all else.
+    told = own or [item for item in items if item["namespace"] in spaces]
+    sources = {name for item in told for name in _sources(item)}
 
     def goes(item: Item) -> bool:
         keeper = item["kept_by"]

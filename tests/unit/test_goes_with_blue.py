@@ -49,6 +49,11 @@ def test_what_is_of_the_source_of_blues_service(claim):
     assert names(items) == ([], ["Service edge/old", "Deployment edge/old", "Secret edge/own"])
 
 
+def test_the_rest_of_a_source_goes_when_the_service_is_gone():
+    items = [item("Gateway", "edge/public", claims=[FLUX]), item("Gateway", "shop/own", claims=[FLUX])]
+    assert names(items) == ([], ["Gateway edge/public"])
+
+
 def test_what_nobody_owns_and_what_others_need_stays():
     items = [item("Service", "edge/old"), item("Secret", "edge/cert"), item("Namespace", "/edge", RELEASE, shared=True),
              item("Service", "edge/old", RELEASE, shared=True)]  # fmt: skip
