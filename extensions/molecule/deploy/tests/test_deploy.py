@@ -8,13 +8,17 @@ The tests build on each other, in their order.
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import os
 import pathlib
 import subprocess
+import threading
 import typing as t
 
 import lab
+import pytest
 import yaml
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
@@ -152,13 +156,35 @@ def revision() -> int:
     return json.loads(helm("status", PLACE[1], "--output", "json"))["version"]
 
 
-def test_a_release_that_was_there_is_journalled_and_fenced_and_goes_back_to_its_revision(cluster: Cluster) -> None:
+CHART = f"{os.environ['ISTIO_CHARTS']}/gateway"
+
+
+@pytest.fixture
+def repository(tmp_path: pathlib.Path) -> t.Iterator[dict[str, str]]:
+    """Istio's chart in a chart repository, as mesh_gateway_chart has it."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_words: t.Any) -> None:
+            pass
+
+    version = yaml.safe_load(pathlib.Path(f"{CHART}/Chart.yaml").read_text(encoding="utf-8"))["version"]
+    for argv in (["package", CHART, "--destination", str(tmp_path)], ["repo", "index", str(tmp_path)]):
+        subprocess.run(["helm", *argv], check=True, stdout=subprocess.DEVNULL)
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"ref": "gateway", "repository": f"http://127.0.0.1:{server.server_port}", "version": version}
+        server.shutdown()
+
+
+def test_a_release_that_was_there_is_journalled_and_fenced_and_goes_back_to_its_revision(
+    cluster: Cluster, repository: dict[str, str]
+) -> None:
     service = path_of("v1", "services", *PLACE)
-    chart = f"{os.environ['ISTIO_CHARTS']}/gateway"
     given = ["--set", "service.type=ClusterIP", "--set", "replicaCount=0", "--set", "autoscaling.enabled=false"]
-    helm("install", PLACE[1], chart, "--create-namespace", *given)
+    helm("install", PLACE[1], CHART, "--create-namespace", *given)
     try:
-        done = release(undo=False)
+        done = release(undo=False, mesh_gateway_chart=repository)
         assert done.returncode == 0, done.stdout[-3000:]
         assert revision() == 2
         ports = {p["name"]: p["nodePort"] for p in cluster.get(service)["spec"]["ports"]}
