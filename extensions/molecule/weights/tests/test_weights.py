@@ -8,14 +8,19 @@ The tests build on each other, in their order.
 
 from __future__ import annotations
 
+import os
 import pathlib
+import shutil
 import socket
+import subprocess
 import time
 import typing as t
 
 import lab
+import pytest
 
 BACKENDS = ("passthrough_http", "passthrough_https")
+OTHER = ("127.0.0.1", 9998)
 
 
 def weights() -> dict[str, int]:
@@ -83,6 +88,65 @@ def test_clients_are_served_by_blue_while_green_is_down(tmp_path: pathlib.Path) 
     new = {name: after[name] - before[name] for name in after}
     assert {name: count for name, count in new.items() if "/green-" in name and count} == {}
     assert sum(count for name, count in new.items() if "/blue-" in name) >= 20
+
+
+def ask_other(command: str) -> str:
+    with socket.create_connection(OTHER, 5) as connection:
+        connection.sendall(command.encode() + b"\n")
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+@pytest.fixture
+def other(tmp_path: pathlib.Path) -> t.Iterator[subprocess.Popen[bytes]]:
+    """A second HAProxy before the same nodes, on this host, with the shares of the first."""
+    lines = ["global", f"  stats socket ipv4@{OTHER[0]}:{OTHER[1]} level admin", "defaults", "  mode tcp"]
+    lines += [f"  timeout {name} 10s" for name in ("connect", "client", "server")]
+    for number, backend in enumerate(BACKENDS):
+        lines += [f"frontend {backend}", f"  bind 127.0.0.1:{18080 + number}", f"  default_backend {backend}"]
+        lines.append(f"backend {backend}")
+        for colour, port in (("blue", 32080), ("green", 32081)):
+            lines += [f"  server {colour}-node-{n} 172.30.0.{10 + n}:{port} weight 50" for n in (1, 2)]
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert program
+    with subprocess.Popen([program, "-db", "-f", str(config)]) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    ask_other("show info")
+                    break
+                except OSError:
+                    assert process.poll() is None and time.monotonic() < deadline
+                    time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_two_instances_have_one_share_or_keep_what_they_had(
+    tmp_path: pathlib.Path, other: subprocess.Popen[bytes]
+) -> None:
+    both = {"runtime_apis": ["tcp:172.30.0.20:9999", f"tcp:{OTHER[0]}:{OTHER[1]}"]}
+
+    def others() -> dict[str, int]:
+        rows = [line.split() for line in ask_other("show servers state").splitlines() if "-node-" in line]
+        return {f"{row[1]}/{row[3]}": int(row[7]) for row in rows}
+
+    moved = run(tmp_path, **both, green_percent=30, expect_green_percent=50)
+    assert moved["changed"] and moved["green_percent"] == 30, moved
+    assert weights() == others() == expected(70, 30)
+    ask_other("set server passthrough_http/green-node-1 weight 5")
+    refused = run(tmp_path, **both, green_percent=50, expect_green_percent=30)
+    assert refused["failure"]["code"] == "foreign_change" and OTHER[0] in refused["msg"], refused
+    assert weights() == expected(70, 30)
+    other.kill()
+    other.wait(10)
+    gone = run(tmp_path, **both, green_percent=50)
+    assert gone["failed"] and f"{OTHER[0]}:{OTHER[1]}" in gone["msg"], gone
+    assert weights() == expected(70, 30)
+    assert run(tmp_path, green_percent=50)["changed"]
 
 
 def test_back_to_blue(tmp_path: pathlib.Path) -> None:
