@@ -10,6 +10,7 @@ import csv
 import http.client
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -64,6 +65,12 @@ class Cutover:
         until(lambda: when() or process.poll() is not None)
         process.send_signal(signal.SIGKILL)
         assert process.wait(10) == -signal.SIGKILL
+
+    def hand_over(self, infrastructure: dict[str, t.Any]) -> subprocess.CompletedProcess[str]:
+        """What cleanup says to the infrastructure code, and asks of its plans."""
+        backend = ("--extra-vars", f"@tests/demo/backends/{self._kind}.yml")
+        settings = {**self._settings, "mesh_infrastructure": infrastructure}
+        return lab.part(settings, "cleanup", "handover.yml", argv=backend)
 
     def fails(self, settings: dict[str, t.Any], *argv: str) -> str:
         done = self._run(settings, *argv)
@@ -189,6 +196,40 @@ class ThereAndBack:
         before = cutover.raw()
         cutover.play({"mesh_cutover_steps": [50]}, "--tags", "cutover")
         assert cutover.raw() == before
+
+    def test_the_infrastructure_code_is_told_what_there_is(self, cutover: Cutover, tmp_path: pathlib.Path) -> None:
+        done = cutover.hand_over({"dir": str(tmp_path)})
+        assert done.returncode == 0, done.stdout[-4000:]
+        imports = (tmp_path / "imports.tf").read_text(encoding="utf-8")
+        greens = {arn for groups in cutover.raw().values() for arn, _weight in groups if "-green/" in arn}
+        assert len(greens) == 4 and all(f'"{arn}"' in imports for arn in greens), imports
+        assert (tmp_path / "snippets" / "attachments.tf").exists()
+        listeners = (tmp_path / "snippets" / "listeners.tf").read_text(encoding="utf-8")
+        assert all(arn in listeners for arn in cutover.raw()), listeners
+
+    def test_a_plan_that_takes_the_migration_back_is_refused(self, cutover: Cutover, tmp_path: pathlib.Path) -> None:
+        listener, groups = next(iter(cutover.raw().items()))
+        (blue,) = (arn for arn, _weight in groups if "-green/" not in arn)
+
+        def said(*targets: tuple[str, int]) -> dict[str, t.Any]:
+            one = targets[0][0] if len(targets) == 1 else ""
+            blocks = [{"stickiness": [], "target_group": [{"arn": arn, "weight": weight} for arn, weight in targets]}]
+            action = {"type": "forward", "order": 1, "target_group_arn": one, "forward": [] if one else blocks}
+            return {"arn": listener, "id": listener, "port": 443, "protocol": "TCP", "default_action": [action]}
+
+        change = {"actions": ["update"], "before": said(*groups), "after": said((blue, 1)), "after_unknown": {},
+                  "before_sensitive": {}, "after_sensitive": {}}  # fmt: skip
+        of = {"address": "aws_lb_listener.one", "mode": "managed", "type": "aws_lb_listener", "name": "one",
+              "provider_name": "registry.terraform.io/hashicorp/aws", "change": change}  # fmt: skip
+        plan = tmp_path / "plan.json"
+        whole = {"format_version": "1.2", "terraform_version": "1.11.4", "resource_changes": [of]}
+        plan.write_text(json.dumps(whole), encoding="utf-8")
+        done = cutover.hand_over({"dir": str(tmp_path), "plans": [str(plan)]})
+        assert done.returncode != 0 and "Do not apply this plan" in done.stdout, done.stdout[-4000:]
+        change["after"], change["actions"] = change["before"], ["no-op"]
+        plan.write_text(json.dumps(whole), encoding="utf-8")
+        done = cutover.hand_over({"dir": str(tmp_path), "plans": [str(plan)]})
+        assert done.returncode == 0, done.stdout[-4000:]
 
     def test_what_somebody_else_sets_is_noticed(self, cutover: Cutover) -> None:
         before = cutover.raw()

@@ -74,10 +74,12 @@ def play(
     return subprocess.run(command, capture_output=True, timeout=timeout, check=False, **options)
 
 
-def part(settings: dict[str, t.Any], role: str, *tasks: str) -> subprocess.CompletedProcess[str]:
+def part(
+    settings: dict[str, t.Any], role: str, *tasks: str, argv: t.Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
     """Task files of a role, with the journal taken, and nothing else of its phase."""
     parts = {"part_role": role, "part_tasks": tasks}
-    return play({**settings, **parts}, playbook="extensions/molecule/part.yml")
+    return play({**settings, **parts}, *argv, playbook="extensions/molecule/part.yml")
 
 
 def kill_in(
