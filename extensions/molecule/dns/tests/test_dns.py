@@ -162,6 +162,16 @@ def test_clean_up_gives_the_hosts_their_ttl_back_and_leaves_them_with_green(ever
     assert set(where().values()) == {"green"} and ttls() == {OLD_TTL}
 
 
+def test_the_zone_is_told_what_is_in_force(everything: float, tmp_path: pathlib.Path) -> None:
+    done = lab.part({**ALL, "mesh_infrastructure": {"dir": str(tmp_path)}}, "cleanup", "handover.yml")
+    assert done.returncode == 0, done.stdout[-4000:]
+    lines = (tmp_path / "snippets" / "zone").read_text(encoding="utf-8").splitlines()
+    records = [line.split() for line in lines if line and not line.startswith(";")]
+    assert {record[-1] for record in records} == GREEN, lines
+    assert {record[1] for record in records} == {str(OLD_TTL)}, lines
+    assert {"shop.lab.test.", "*.lab.test."} & {record[0] for record in records}, lines
+
+
 def test_a_report_has_the_commands_and_no_secret(everything: float, tmp_path: pathlib.Path) -> None:
     done = lab.play({**ALL, "mesh_report_dir": str(tmp_path)}, "--tags", "report")
     assert done.returncode == 0, done.stdout[-3000:]
