@@ -40,6 +40,11 @@ MOVING = frozenset({"bluegreen.mesh/source-version"})  # a copy's note of its so
 EXISTS = {"exists": True}  # before or after, where it only matters that an object appears or disappears
 # Settings in which people put secrets.
 DIGESTED = re.compile(r"(values|token|password|secret|authorization|headers?|key)$", re.IGNORECASE)
+# What a phase does beside the changes that it can name beforehand.
+BESIDES = {
+    "cleanup": "Besides, it takes off what the migration itself has put on: marks and the deletion guard, autoscalers'"
+    " raised minimum, a balancer's temporary rules, a lowered TTL."
+}
 QUIET = {
     "preflight": "changes nothing",
     "verify": "changes nothing: probes every route on every node of both sides and compares the answers",
@@ -318,6 +323,8 @@ def _phase(number: int, phase: dict[str, t.Any]) -> list[str]:
             seen = change["object"]
             lines.append(f"   {seen}")
         lines += _change(change)
+    if changes and name in BESIDES:
+        lines += wrap(BESIDES[name], "   ")
     return [*lines, ""]
 
 

@@ -118,7 +118,7 @@ def test_the_text_has_everything_a_reviewer_asks_for():
     phases = {"bind": [change("VirtualService a/b", ["x"], ["x", "y"])], "unbind": "unknown until bind has run"}
     text = _plan.render(plan(**phases, cleanup=[change("Service n/s", {"exists": True}, None, "")]))
     for part in ("Plan of migration m", "kube-system uid", "ada, ticket CHG-1", "direct", "1. bind", '- spec: ["x"]',
-                 '+ spec: ["x", "y"]', "unknown until bind has run", "is deleted"):  # fmt: skip
+                 '+ spec: ["x", "y"]', "unknown until bind has run", "is deleted", "Besides, it takes off"):  # fmt: skip
         assert part in text, part
     assert text.index("unbind") < text.index("the way back") < text.index("3. cleanup")
     assert max(map(len, text.splitlines())) <= 120
