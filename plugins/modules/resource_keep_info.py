@@ -196,7 +196,7 @@ failure:
       returned: always
 """
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep, _keep_target, _module
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _keep_info, _keep_target, _module
 
 SPEC = {
     "release": {
@@ -215,7 +215,7 @@ SPEC = {
 
 def main() -> None:
     _module.run(
-        _keep.inform,
+        _keep_info.inform,
         SPEC,
         required_one_of=[("release", "gateways", "resources", "services", "journal")],
         mutually_exclusive=[("release", "gateways"), ("release", "resources")],
