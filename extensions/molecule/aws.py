@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -205,7 +206,8 @@ class ThereAndBack:
         assert len(greens) == 4 and all(f'"{arn}"' in imports for arn in greens), imports
         assert (tmp_path / "snippets" / "attachments.tf").exists()
         listeners = (tmp_path / "snippets" / "listeners.tf").read_text(encoding="utf-8")
-        assert all(arn in listeners for arn in cutover.raw()), listeners
+        assert all(arn in listeners for arn in greens), listeners
+        assert set(re.findall(r"weight = (\d+)", listeners)) == {"50"}, listeners
 
     def test_a_plan_that_takes_the_migration_back_is_refused(self, cutover: Cutover, tmp_path: pathlib.Path) -> None:
         listener, groups = next(iter(cutover.raw().items()))
