@@ -104,14 +104,14 @@ def kill_in(
     assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
 
 
-def ask(command: str) -> str:
-    """The balancer's answer, past our own code."""
-    with socket.create_connection(BALANCER, 5) as connection:
+def ask(command: str, at: tuple[str, int] = BALANCER) -> str:
+    """A balancer's answer, past our own code."""
+    with socket.create_connection(at, 5) as connection:
         connection.sendall(command.encode() + b"\n")
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
-def weights() -> dict[str, int]:
+def weights(at: tuple[str, int] = BALANCER) -> dict[str, int]:
     """Weight in force, by backend/server."""
-    rows = [line.split() for line in ask("show servers state").splitlines() if "-node-" in line]
+    rows = [line.split() for line in ask("show servers state", at).splitlines() if "-node-" in line]
     return {f"{row[1]}/{row[3]}": int(row[7]) for row in rows}

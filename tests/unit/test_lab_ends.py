@@ -11,11 +11,11 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
 import pytest
+from fake_haproxy import until
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
@@ -42,24 +42,17 @@ def of_mark(mark: str) -> set[int]:
     return found
 
 
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("victim", ["the first process outside", "the first process inside"])
 def test_the_death_of_its_first_process_ends_all_of_it(victim: str):
     mark = f"LAB_TEST={uuid.uuid4()}"
     environment = {**os.environ, **dict([mark.split("=")])}
     outer = subprocess.Popen([*cli.UNSHARE, "sh", "-c", TREE], env=environment, stdin=subprocess.DEVNULL)
     try:
-        until(lambda: len(of_mark(mark)) == 5)
+        until(lambda: len(of_mark(mark)) == 5, 20)
         children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text(encoding="utf-8")
         os.kill(outer.pid if victim.endswith("outside") else int(children), signal.SIGKILL)
         outer.wait(20)
-        until(lambda: not of_mark(mark))
+        until(lambda: not of_mark(mark), 20)
     finally:
         for pid in of_mark(mark):
             os.kill(pid, signal.SIGKILL)
@@ -90,10 +83,10 @@ def test_ctrl_c_ends_the_lab_and_a_second_one_does_not_stop_that(script: str, tm
     command = ["env", "--default-signal=INT", folder / "run"]
     run = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
     try:
-        until(lambda: calls.exists() and calls.read_text(encoding="utf-8").endswith("exec\n"))
+        until(lambda: calls.exists() and calls.read_text(encoding="utf-8").endswith("exec\n"), 20)
         (tmp_path / "calls.ending").touch()
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-        until((tmp_path / "calls.down").exists)
+        until((tmp_path / "calls.down").exists, 20)
         os.killpg(run.pid, signal.SIGINT)
         assert run.poll() is None
         (tmp_path / "calls.go").touch()

@@ -15,6 +15,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
 from ansible_collections.bluegreen.mesh.plugins.module_utils._traffic import Plan, Target
 from ansible_collections.bluegreen.mesh.plugins.modules import traffic_probe
 from fake_cluster import run_module
+from fake_haproxy import until
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Server, certificate_files
@@ -24,13 +25,6 @@ from loopback import Server, certificate_files
 def server():
     with Server() as found:
         yield found
-
-
-def until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def target(server, **changes):

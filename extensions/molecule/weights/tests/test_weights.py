@@ -90,12 +90,6 @@ def test_clients_are_served_by_blue_while_green_is_down(tmp_path: pathlib.Path) 
     assert sum(count for name, count in new.items() if "/blue-" in name) >= 20
 
 
-def ask_other(command: str) -> str:
-    with socket.create_connection(OTHER, 5) as connection:
-        connection.sendall(command.encode() + b"\n")
-        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-
-
 @pytest.fixture
 def other(tmp_path: pathlib.Path) -> t.Iterator[subprocess.Popen[bytes]]:
     """A second HAProxy before the same nodes, on this host, with the shares of the first."""
@@ -115,7 +109,7 @@ def other(tmp_path: pathlib.Path) -> t.Iterator[subprocess.Popen[bytes]]:
             deadline = time.monotonic() + 20
             while True:
                 try:
-                    ask_other("show info")
+                    lab.ask("show info", OTHER)
                     break
                 except OSError:
                     assert process.poll() is None and time.monotonic() < deadline
@@ -129,15 +123,10 @@ def test_two_instances_have_one_share_or_keep_what_they_had(
     tmp_path: pathlib.Path, other: subprocess.Popen[bytes]
 ) -> None:
     both = {"runtime_apis": ["tcp:172.30.0.20:9999", f"tcp:{OTHER[0]}:{OTHER[1]}"]}
-
-    def others() -> dict[str, int]:
-        rows = [line.split() for line in ask_other("show servers state").splitlines() if "-node-" in line]
-        return {f"{row[1]}/{row[3]}": int(row[7]) for row in rows}
-
     moved = run(tmp_path, **both, green_percent=30, expect_green_percent=50)
     assert moved["changed"] and moved["green_percent"] == 30, moved
-    assert weights() == others() == expected(70, 30)
-    ask_other("set server passthrough_http/green-node-1 weight 5")
+    assert weights() == lab.weights(OTHER) == expected(70, 30)
+    lab.ask("set server passthrough_http/green-node-1 weight 5", OTHER)
     refused = run(tmp_path, **both, green_percent=50, expect_green_percent=30)
     assert refused["failure"]["code"] == "foreign_change" and OTHER[0] in refused["msg"], refused
     assert weights() == expected(70, 30)
