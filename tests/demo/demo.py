@@ -39,7 +39,8 @@ SETTINGS = Path("tests/demo/backends") / f"{BACKEND}.yml"  # where the balancer 
 # What is played once green has everything, where somebody else has the balancer in front.
 HAND_OVER = Path("tests/demo/backends") / f"{BACKEND}_hand_over.yml"
 # As far as the steps of the backend's settings go, to the half.
-HALF = json.dumps({"mesh_cutover_steps": {"service": [50], "dns": [25, 50]}.get(BACKEND, [1, 10, 50])})
+BY_HALVES = {"service": [50], "dns": [25, 50], "route53": [25, 50]}
+HALF = json.dumps({"mesh_cutover_steps": BY_HALVES.get(BACKEND, [1, 10, 50])})
 STEPS: tuple[tuple[str, list[str]], ...] = (
     ("preflight", ["-t", "preflight"]),
     ("keep", ["-t", "keep"]),

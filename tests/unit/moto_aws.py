@@ -26,6 +26,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _aws
 from botocore.exceptions import ClientError
 
 REGION = "eu-west-1"
+LAB = Path(__file__).parents[1] / "lab"
 
 
 class Moto:
@@ -35,8 +36,8 @@ class Moto:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         with open(log, "wb") as out:
-            command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-            self._process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            command = [sys.executable, "-m", "bglab.moto_server", "-H", "127.0.0.1", "-p", str(self.port)]
+            self._process = subprocess.Popen(command, cwd=LAB, stdout=out, stderr=subprocess.STDOUT)
         end = time.monotonic() + 60
         while not self._answers():
             assert self._process.poll() is None and time.monotonic() < end, log.read_text()

@@ -76,17 +76,18 @@ def start() -> None:
         proc.start(f"dns-{role}", [program, "-c", str(FOLDER / role / "knot.conf")], netns="dns")
 
 
-def ready() -> None:
-    def serves(port: int) -> bool:
-        try:
-            query = dns.message.make_query(ZONE, "SOA")
-            answer = dns.query.udp(query, ADDRESS, timeout=0.2, port=port)
-        except dns.exception.Timeout:
-            return False
-        return any(rrset.rdtype == dns.rdatatype.SOA for rrset in answer.answer)
+def answers(address: str, port: int) -> bool:
+    """Whether a server there has the zone's records."""
+    try:
+        answer = dns.query.udp(dns.message.make_query(next(iter(records())), "A"), address, timeout=0.2, port=port)
+    except dns.exception.Timeout:
+        return False
+    return any(rrset.rdtype == dns.rdatatype.A for rrset in answer.answer)
 
+
+def ready() -> None:
     for role, port in PORTS.items():
-        proc.await_(f"dns-{role}", lambda port=port: serves(port))
+        proc.await_(f"dns-{role}", lambda port=port: answers(ADDRESS, port))
 
 
 def clean() -> None:

@@ -1,7 +1,8 @@
 """AWS, as far as a cutover asks for it: moto's server on a host of its own, with load balancers for the lab's gateways.
 
 moto moves no traffic. The bridge does: what is set there becomes weights of the lab's HAProxy, so that live connections
-follow calls of AWS' API. Nothing is built: moto is one of the tests' Python packages.
+follow calls of AWS' API. So does a name server, which answers for the hosted zone lab.test of Route 53. Nothing is built: moto
+is one of the tests' Python packages.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import sys
 import urllib.request
 
-from . import balancer, build, proc
+from . import balancer, build, knot, proc
 from . import settings as s
 
 MODULES: tuple[build.Module, ...] = ()
 ADDRESS = s.MOTO
 URL = f"http://{ADDRESS}:5000"
 MADE = s.STATE / "moto.ready"  # written when everything is set up in it
+ZONE_ID = s.STATE / "moto.zone"  # the hosted zone's
 REGION = "eu-west-1"
 # name of the load balancer: kind, then the listeners of HAProxy that it stands for, by port. A real Application Load
 # Balancer would end TLS, and could not stand before the passthrough gateway; here only its weights count.
@@ -29,10 +31,13 @@ LOAD_BALANCERS = {
 
 def start() -> None:
     MADE.unlink(missing_ok=True)
-    server = proc.start("moto", [sys.executable, "-m", "moto.server", "-H", ADDRESS, "-p", "5000"], netns="moto")
+    command = [sys.executable, "-m", "bglab.moto_server", "-H", ADDRESS, "-p", "5000"]
+    server = proc.start("moto", command, netns="moto")
     proc.await_("moto", answers, server)
     bridge = proc.start("moto-bridge", [sys.executable, "-m", "bglab.moto_bridge"], netns="moto")
     proc.await_("the load balancers in moto", MADE.exists, bridge)
+    names = proc.start("moto-dns", [sys.executable, "-m", "bglab.moto_dns"], netns="moto")
+    proc.await_("moto-dns", resolves, names)
 
 
 def answers() -> bool:
@@ -41,8 +46,12 @@ def answers() -> bool:
         return bool(answer.status < 300)
 
 
+def resolves() -> bool:
+    return knot.answers(ADDRESS, 53)
+
+
 def ready() -> None:
-    proc.await_("moto", lambda: MADE.exists() and answers())
+    proc.await_("moto", lambda: MADE.exists() and answers() and resolves())
 
 
 def clean() -> None:

@@ -7,7 +7,7 @@ import typing as t
 
 import boto3
 
-from . import balancer, moto
+from . import balancer, knot, moto
 from . import settings as s
 
 EVERY = 0.2  # seconds between two looks: about what AWS takes to bring a change to its nodes, and then some
@@ -69,6 +69,19 @@ def load_balancers(subnets: list[str], vpc: str) -> dict[str, str]:
     return found
 
 
+def hosted_zone() -> str:
+    """Id of a zone that has what the lab's own name server has."""
+    route53 = client("route53")
+    made = route53.create_hosted_zone(Name=knot.ZONE, CallerReference="lab")["HostedZone"]["Id"]
+    sets = [
+        {"Name": name, "Type": "A", "TTL": knot.TTL, "ResourceRecords": [{"Value": address}]}
+        for name, address in knot.records().items()
+    ]
+    changes = [{"Action": "CREATE", "ResourceRecordSet": one} for one in sets]
+    route53.change_resource_record_sets(HostedZoneId=made, ChangeBatch={"Changes": changes})
+    return str(made.rpartition("/")[2])
+
+
 def weights_of(listener: dict[str, t.Any], ports: dict[str, int]) -> tuple[int, int]:
     """(blue's weight, green's) in a listener's default action. ports: of target groups, by ARN: that of a NodePort says
     whose it is."""
@@ -91,6 +104,7 @@ def scaled(blue: int, green: int) -> tuple[int, int]:
 def main() -> None:
     subnets, vpc = nodes()
     stands_for = load_balancers(subnets, vpc)
+    moto.ZONE_ID.write_text(hosted_zone())
     elb = client("elbv2")
     known: dict[str, tuple[int, int]] = {}
     moto.MADE.write_text(moto.URL)
