@@ -33,7 +33,7 @@ LAB = str(ROOT / "tests" / "lab" / "lab")
 # Begun first, so that no lane is left alone with one of them at the end.
 SLOW = ("killed", "istio_to_linkerd", "resume", "rollback", "strategies", "owners", "ingress_to_istio", "dns", "route53", "job",
         "rbac",
-        "plan", "canary", "gitops", "deploy", "gates", "drain", "service", "aws_nlb", "aws_alb", "parity")  # fmt: skip
+        "plan", "canary", "preview", "gitops", "deploy", "gates", "drain", "service", "aws_nlb", "aws_alb", "parity")  # fmt: skip
 TAIL = 150  # lines of a log that are shown of what failed
 
 

@@ -104,6 +104,15 @@ def kill_in(
     assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
 
 
+def until(condition: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
+    """What it answers, once that is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
 def ask(command: str, at: tuple[str, int] = BALANCER) -> str:
     """A balancer's answer, past our own code."""
     with socket.create_connection(at, 5) as connection:

@@ -125,7 +125,7 @@ def objects(wish: Wish, ports: dict[int, tuple[str, list[str]]]) -> list[Object]
         route = {
             "match": [{"headers": {name.lower(): {"exact": value}}, "port": port}],
             "route": [{"destination": {"host": wish.green, "port": {"number": wish.ports[port]}}}],
-            "timeout": "0s",  # green's own routes have their own
+            # No timeout, which is Istio's default, and no retries: green's own routes have their own.
             "retries": {"attempts": 0},
         }
         spec = {"hosts": sorted(hosts), "gateways": [key_of(wish.gateway)], "exportTo": ["."], "http": [route]}
