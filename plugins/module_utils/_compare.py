@@ -19,7 +19,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ._probe import Answer
+from ._probe import NO_ANSWER, Answer
 
 MASKS = (
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",  # UUID
@@ -92,19 +92,19 @@ def judge(
 ) -> Verdict:
     """Compares all of blue's answers to one request with all of green's. blue, green: by address; neither may be empty.
 
-    unreachable: no connection, or no answer in time, on one address at least; whose it is stands in `differences`.
-    An answer that is a refusal (the handshake or the connection ended by the other side) is compared like any other:
-    what blue refuses, green must refuse in the same way. private: the request carries credentials, so values that came
-    back are shown as digests only.
+    unreachable: one address at least gave nothing to compare, because there is no connection, no answer in time, a
+    certificate that is not trusted, or a probe that could not be sent; whose it is stands in `differences`. An answer
+    that is a refusal (the handshake or the connection ended by the other side) is compared like any other: what blue
+    refuses, green must refuse in the same way. An answer that ended and one that was cut off are different. private: the
+    request carries credentials, so values that came back are shown as digests only.
     """
     lost = []
     for side, answers in (("blue", blue), ("green", green)):
         for node, found in answers.items():
-            failed = next((answer for answer in found if answer.error == "unreachable"), None)
+            failed = next((answer for answer in found if answer.error in NO_ANSWER), None)
             if failed is not None:
-                lost.append(
-                    {"node": node, "field": "connection", "blue": None, "green": None, side: _short(failed.detail)}
-                )
+                name, words = _lost(failed)
+                lost.append({"node": node, "field": name, "blue": None, "green": None, side: words})
     if lost:
         return Verdict("unreachable", lost)
     reference = [answer for answers in blue.values() for answer in answers]
@@ -119,7 +119,8 @@ def judge(
     bodies = _Bodies(reference, rules) if "body" in rules.fields else None
     headers = _headers_of(reference, rules) if "headers" in rules.fields else {}
     noise = {f"header {name}" for name, values in headers.items() if len(values) > 1}
-    if bodies is not None and bodies.noisy:
+    ended = {answer.complete for answer in reference if not answer.error}
+    if len(ended) > 1 or (bodies is not None and bodies.noisy):
         noise.add("body")
     for node, answers in green.items():
         for answer in answers:
@@ -137,7 +138,9 @@ def judge(
                     if found != wanted:
                         secret = private or name in SECRET
                         verdict.differences.append(_difference(node, f"header {name}", wanted, found, secret))
-            if bodies is not None and answer.complete:
+            if len(ended) == 1 and answer.complete not in ended:  # whatever is compared
+                verdict.differences.append(_difference(node, "body", _extent(reference[0]), _extent(answer)))
+            elif bodies is not None and answer.complete:
                 difference = bodies.difference(answer)
                 if difference is not None:
                     verdict.differences.append(_difference(node, "body", *difference, private))
@@ -161,6 +164,25 @@ def _scalars(answer: Answer, rules: Rules) -> dict[str, t.Any]:
     if "grpc_status" in rules.fields:
         found["grpc_status"] = _one(answer.trailers, "grpc-status") or _one(answer.headers, "grpc-status")
     return found
+
+
+def _lost(answer: Answer) -> tuple[str, str]:
+    """What an address without an answer lacks, and in words, with what to do where it is our own doing."""
+    words = _short(answer.detail)
+    if answer.error == "untrusted":
+        return "certificate", (
+            f"not trusted: {words}. Mend it, or name its authority in ca_file; without ca_file it is compared only."
+        )
+    if answer.error == "local":
+        return "probe", (
+            f"could not be sent: {words}. Mend this where probes are sent from: files of ca_file and identities, the"
+            " route, libcurl."
+        )
+    return "connection", words
+
+
+def _extent(answer: Answer) -> str:
+    return "complete" if answer.complete else f"cut off after {len(answer.body)} bytes"
 
 
 def _outcome(answer: Answer) -> str | int:

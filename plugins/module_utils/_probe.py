@@ -46,12 +46,16 @@ ECHO_WAIT = 1.0  # seconds that a WebSocket server has to say something before t
 BODY_LIMIT = 8 << 20  # bytes; a longer body is cut off and its Answer is not complete
 
 # Envoy, asked for a name that it has no certificate for, resets or ends the handshake: that is an answer. Not getting
-# as far as a connection is not: it may well be our own place in the network.
+# as far as a connection is not: it may well be our own place in the network. Nor is a certificate that we don't trust,
+# since nothing was asked then. Whatever else libcurl says is about itself, or what it was given: a file, a URL.
 _ERROR_CLASSES = {
     **dict.fromkeys((5, 6, 7, 28, 45), "unreachable"),
-    **dict.fromkeys((35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91), "tls"),
+    **dict.fromkeys((51, 60), "untrusted"),
+    **dict.fromkeys((35, 98), "tls"),
     **dict.fromkeys((16, 18, 52, 55, 56, 92), "closed"),
+    **dict.fromkeys((1, 8, 22, 61, 88, 100), "protocol"),
 }
+NO_ANSWER = ("unreachable", "untrusted", "local")  # errors that say nothing of what the other side would answer
 _CUT_OFF = (28, 63)  # timed out, or too long: what arrived before still counts
 
 
@@ -62,6 +66,7 @@ class Request:
     key: the caller's own, handed back with the answer. url: scheme://host/path?query, the host as SNI; for tcp probes
     tcp://host or tls://host. address: "ip:port" to connect to, or "" to resolve the URL's host. headers: (name, value)
     pairs; a Host among them differs from the SNI on purpose. certificate: files of a client certificate and its key.
+    trusted: whether the server's certificate must be, where there is a ca_file.
     """
 
     key: t.Any
@@ -72,6 +77,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     certificate: tuple[str, str] = ("", "")
+    trusted: bool = True
 
 
 @dataclass(slots=True)
@@ -81,8 +87,9 @@ class Answer:
     status: HTTP status, 0 for none (then `error` is set; a tcp probe that connected has 1). headers and trailers:
     (lower-case name, value) in the order received. http_version: "1.0", "1.1", "2"; it is what ALPN settled on.
     certificate: SHA-256 of the leaf, hex. complete: False when the body was cut off by time or size.
-    error: "" or one of unreachable (no connection, or no answer in time), tls (handshake refused or not trusted),
-    closed (connection ended without an answer), protocol; detail: libcurl's words for it.
+    error: "" or what the other side did: tls (handshake refused), closed (connection ended without an answer),
+    protocol (an answer that is none); or why there is no answer: unreachable (no connection, or nothing in time),
+    untrusted (its certificate), local (this could not be asked from here). detail: libcurl's words for it.
     """
 
     status: int = 0
@@ -126,6 +133,19 @@ def parse_headers(lines: t.Iterable[bytes]) -> tuple[list[tuple[str, str]], list
             name, _colon, value = line.partition(":")
             target.append((name.strip().lower(), value.strip()))
     return headers, trailers
+
+
+def check_ca_file(path: str | None) -> None:
+    """Raises ValueError for a file without authorities."""
+    if not path:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as exc:
+        raise ValueError(
+            f"ca_file {path} can't be read: {exc.strerror or exc}. Name a PEM file of authorities, on the host where"
+            " this runs."
+        ) from exc
 
 
 class Loop:
@@ -280,18 +300,21 @@ def _set_list(curl: t.Any, option: int, values: list[str]) -> None:
         curl.unsetopt(option)
 
 
-def classify(code: int, status: int) -> str:
-    """libcurl's error code and the status seen so far -> Answer.error."""
+def classify(code: int, status: int, met: bool = True) -> str:
+    """libcurl's error code and the status seen so far -> Answer.error. met: whether there was a connection; what is no
+    HTTP and what libcurl does not speak (1) are the same to it."""
     if code == 0 or (status and code in _CUT_OFF):
         return ""
-    return _ERROR_CLASSES.get(code, "protocol")
+    found = _ERROR_CLASSES.get(code, "local")
+    return "local" if found == "protocol" and not met else found
 
 
 _HTTP_VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 
 class _Slot:
-    """One handle and what it is collecting. A client certificate stays the handle's: libcurl can't take it back."""
+    """One handle and what it is collecting. A client certificate stays the handle's: libcurl can't take it back. Whom it
+    trusts does, too."""
 
     def __init__(
         self, timeout: float, ca_file: str | None, proxy_protocol: bool, certificate: tuple[str, str]
@@ -318,7 +341,7 @@ class _Slot:
         curl = self.curl
         status = curl.getinfo(pycurl.RESPONSE_CODE)
         headers, trailers = parse_headers(self.lines)
-        error = classify(code, status)
+        error = classify(code, status, bool(curl.getinfo(pycurl.PRIMARY_IP)))
         return Answer(
             status=0 if error else status,
             headers=headers,
@@ -344,7 +367,7 @@ class _Engine:
         self.proxy_protocol = proxy_protocol
         self.loop = Loop(2 * concurrency)
         self.slots: dict[t.Any, _Slot] = {}
-        self.free: dict[tuple[str, str], list[_Slot]] = {}
+        self.free: dict[t.Any, list[_Slot]] = {}  # by what stays a handle's
         self.certificates: dict[int, str] = {}
         self.pem: dict[str, str] = {}
         self.nameless: dict[int, list[tuple[Request, Answer]]] = {}
@@ -356,7 +379,6 @@ class _Engine:
         source = iter(requests)
         more = True
         busy = 0
-        options = (self.timeout, self.ca_file, self.proxy_protocol)
         with ThreadPoolExecutor(max_workers=8) as pool:
             sockets: list[tuple[Request, t.Any]] = []
             while more or busy:
@@ -365,7 +387,7 @@ class _Engine:
                     if request is None:
                         more = False
                     elif request.protocol == "tcp":
-                        sockets.append((request, pool.submit(ask_tcp, request, *options)))
+                        sockets.append((request, pool.submit(ask_tcp, request, *self._options(request))))
                     else:
                         self._start(request)
                         busy += 1
@@ -385,12 +407,15 @@ class _Engine:
         for slot in self.slots.values():
             slot.curl.close()
 
+    def _options(self, request: Request) -> tuple[float, str | None, bool]:
+        return self.timeout, self.ca_file if request.trusted else None, self.proxy_protocol
+
     def _start(self, request: Request) -> None:
-        free = self.free.setdefault(request.certificate, [])
+        free = self.free.setdefault((request.certificate, request.trusted), [])
         if free:
             slot = free.pop()
         else:
-            slot = _Slot(self.timeout, self.ca_file, self.proxy_protocol, request.certificate)
+            slot = _Slot(*self._options(request), request.certificate)
             self.slots[slot.curl] = slot
         slot.start(request)
         if request.protocol == "websocket":
@@ -410,7 +435,7 @@ class _Engine:
             self._name(slot, request, answer)
         else:
             self.emit(request, answer)
-        self.free[request.certificate].append(slot)
+        self.free[request.certificate, request.trusted].append(slot)
 
     def _name(self, slot: _Slot, request: Request, answer: Answer) -> None:
         """Gives the answer its connection's certificate, or lets it wait for the transfer that knows it."""
@@ -467,7 +492,7 @@ class _Engine:
 def interleave(requests: t.Iterable[Request], width: int) -> t.Iterator[Request]:
     """The same requests in an order in which connections are made once and used by one request at a time.
 
-    Requests that can share a connection (host, address, protocol, certificate) are groups that take turns; when one is
+    Requests that can share a connection (host, address, protocol, certificates) are groups that take turns; when one is
     used up the next one takes its place. width: requests at once. Twice as many groups take turns, as many as
     connections are kept: with just `width` of them a group's next request would come while its last one may still be
     under way.
@@ -475,7 +500,7 @@ def interleave(requests: t.Iterable[Request], width: int) -> t.Iterator[Request]
     groups: dict[t.Any, deque[Request]] = {}
     for request in requests:
         origin = request.url.split("/", 3)[2]
-        group = (origin, request.address, request.protocol, request.certificate)
+        group = (origin, request.address, request.protocol, request.certificate, request.trusted)
         groups.setdefault(group, deque()).append(request)
     waiting = deque(groups.values())
     turning: deque[deque[Request]] = deque()
@@ -496,8 +521,9 @@ def ask(
 
     requests is consumed as slots become free, so it may be a long generator; its order decides how well connections are
     reused, see interleave(). Answers come in no particular order. timeout: seconds for one request, connection
-    included. With ca_file certificates are verified, otherwise only reported. proxy_protocol: begin each connection
-    with a PROXY protocol v1 line, as the balancer would. Raises nothing for an unreachable server: that is an Answer.
+    included. With ca_file certificates are verified, unless a request does without; otherwise only reported.
+    proxy_protocol: begin each connection with a PROXY protocol v1 line, as the balancer would. Raises nothing for an
+    unreachable server: that is an Answer.
     """
     engine = _Engine(emit, max(1, concurrency), timeout, ca_file, proxy_protocol)
     try:
@@ -516,20 +542,17 @@ def ask_tcp(request: Request, timeout: float, ca_file: str | None, proxy_protoco
     host, _sep, port = request.address.rpartition(":")
     started = time.monotonic()
     answer = Answer()
-    stage = "unreachable"
+    stage = "local"
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout) as plain:
+        target = (host.strip("[]"), int(port))
+        context = _context(request, ca_file) if scheme == "tls" else None
+        stage = "unreachable"
+        with socket.create_connection(target, timeout=timeout) as plain:
             stage = "tls"
             connection: t.Any = plain
             if proxy_protocol:
                 plain.sendall(_proxy_line(plain))
-            if scheme == "tls":
-                context = ssl.create_default_context(cafile=ca_file or None)
-                if not ca_file:
-                    context.check_hostname = False
-                    context.verify_mode = ssl.CERT_NONE
-                if request.certificate[0]:
-                    context.load_cert_chain(*request.certificate)
+            if context is not None:
                 connection = context.wrap_socket(plain, server_hostname=name)
                 answer.certificate = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()
             stage = "closed"
@@ -543,11 +566,26 @@ def ask_tcp(request: Request, timeout: float, ca_file: str | None, proxy_protoco
             except ConnectionError:
                 peer = "closed"
             answer.headers = [("peer", peer)]
-    except (OSError, ValueError) as exc:
-        answer.error = stage
-        answer.detail = str(exc)
+    except ssl.SSLCertVerificationError as exc:
+        answer.error, answer.detail = "untrusted", str(exc)
+    except TimeoutError as exc:  # in the handshake, too
+        answer.error, answer.detail = "unreachable", str(exc)
+    except OSError as exc:
+        answer.error, answer.detail = stage, str(exc)
+    except (ValueError, OverflowError) as exc:  # a name or a port that can't be
+        answer.error, answer.detail = "local", str(exc)
     answer.seconds = time.monotonic() - started
     return answer
+
+
+def _context(request: Request, ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file or None)
+    if not ca_file:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if request.certificate[0]:
+        context.load_cert_chain(*request.certificate)
+    return context
 
 
 def _proxy_line(connection: socket.socket) -> bytes:

@@ -109,8 +109,7 @@ def plan_of(params: dict[str, t.Any]) -> Plan:
     name, times = Counter(target.name for target in targets).most_common(1)[0]
     if times > 1:
         raise ValueError(f"targets: the name {name!r} is used {times} times; records are told apart by it.")
-    if params["ca_file"] and not os.access(params["ca_file"], os.R_OK):
-        raise ValueError(f"ca_file {params['ca_file']} can't be read.")
+    _probe.check_ca_file(params["ca_file"])
     if params["resolver"]:
         try:
             Resolver(*_dns.address("resolver", params["resolver"]))

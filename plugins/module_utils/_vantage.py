@@ -46,6 +46,7 @@ def files_of(params: dict[str, t.Any]) -> dict[str, bytes]:
     files = {PROGRAM: program()}
     sent = {name: params[name] for name in SENT}
     if params["ca_file"]:
+        _probe.check_ca_file(params["ca_file"])
         sent["ca_file"] = _take(files, "ca.crt", params["ca_file"])
     sent["identities"] = []
     for index, one in enumerate(params["identities"]):

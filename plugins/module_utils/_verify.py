@@ -91,7 +91,9 @@ def request_of(route: Route, identities: t.Mapping[str, Identity] | None = None)
             url += "?" + urlencode(route["query"])
     body = route["body"].encode() if route.get("body") else None
     sent = (*headers, *identity.headers)
-    return Request(None, url, "", protocol, method, sent, body, identity.certificate)
+    # What is refused, or not found, may meet a certificate that was never meant for it. Nobody has one for .invalid.
+    trusted = route.get("expect") not in ("refused", "not_found") and not route["host"].endswith(".invalid")
+    return Request(None, url, "", protocol, method, sent, body, identity.certificate, trusted)
 
 
 @dataclass
@@ -164,6 +166,7 @@ def check(params: dict[str, t.Any]) -> None:
 
 def perform(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """verify() by the options of route_verify, from where this runs. Raises ValueError, and OSError for files."""
+    _probe.check_ca_file(params["ca_file"])
     ask = functools.partial(
         _probe.ask, concurrency=params["concurrency"], timeout=params["timeout"], ca_file=params["ca_file"],
         proxy_protocol=params["proxy_protocol"],
@@ -248,7 +251,7 @@ def _round(cases: list[_Case], pending: list[int], rules: Rules, options: Option
 def _judge(case: _Case, rules: Rules) -> None:
     blue, green = case.answers["blue"], case.answers["green"]
     first = next(iter(blue.values()))
-    case.verdict = _compare.judge(
+    case.verdict = _turned_away(case) or _compare.judge(
         {**blue, **({"earlier": case.earlier} if case.earlier else {})}, green, rules, case.private
     )
     if case.earlier and case.verdict.verdict == "different":
@@ -261,6 +264,20 @@ def _judge(case: _Case, rules: Rules) -> None:
         case.passes = 0
         case.earlier = (case.earlier + [answer for answer in first if not answer.error])[-KEPT:]
     case.answers = {}
+
+
+def _turned_away(case: _Case) -> Verdict | None:
+    """A client certificate is given to be let in. Where blue ends every connection with it, nothing was asked."""
+    answers = [(node, answer) for node, found in case.answers["blue"].items() for answer in found]
+    secure = case.request.url.startswith("https:") and case.request.certificate[0]
+    if not secure or any(answer.error not in ("tls", "closed") for _node, answer in answers):
+        return None
+    node, answer = answers[0]
+    words = (
+        f"as {case.route['identity']} it ends each connection: {answer.detail}. Give this identity a client certificate"
+        f" that blue takes, or take {case.route['host']} from its hosts."
+    )
+    return Verdict("unreachable", [{"node": node, "field": "client certificate", "blue": words, "green": None}])
 
 
 def _private(route: Route) -> bool:
@@ -289,5 +306,9 @@ def explain(result: dict[str, t.Any], limit: int = 5) -> str:
     for route in [route for route in result["routes"] if route["verdict"] != "equal"][:limit]:
         one = route["differences"][0]
         what = one["blue"] if one["green"] is None else f"blue {one['blue']!r}, green {one['green']!r}"
-        lines.append(f"{route['id']}: {route['verdict']}, {one['field']} at {one['node'] or '-'}: {what}")
+        whose = ""
+        if route["verdict"] == "unreachable":
+            side = "green" if one["blue"] is None else "blue"
+            whose, what = f"{side}'s ", one[side]
+        lines.append(f"{route['id']}: {route['verdict']}, {whose}{one['field']} at {one['node'] or '-'}: {what}")
     return f"Of {len(result['routes'])} routes: {counts}." + "".join(f"\n{line}" for line in lines)

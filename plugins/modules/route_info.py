@@ -174,8 +174,8 @@ routes:
       description: Name of the entry of O(identities) that it is to be asked as, if any.
       type: str
     expect:
-      description: What should come back, for readers; V(answer), V(redirect), V(not_found) or V(refused). What counts
-        is what blue answers.
+      description: What should come back; V(answer), V(redirect), V(not_found) or V(refused). What counts is what blue
+        answers. Only that certificates need not be trusted for the last two follows from it.
       type: str
 unprobed:
   description: Routes without a probe.

@@ -16,8 +16,10 @@ description:
   - Blue is asked twice. Headers and lines of the body in which blue's own answers differ say nothing and are left out.
     When blue's answers differ in status, redirect, certificate or protocol, the route counts as different, because
     there is nothing to measure against.
-  - A refused handshake or a closed connection is an answer, and green must give the same. No connection at all, and no
-    answer within O(timeout), is V(unreachable) and never passes.
+  - A refused handshake or a closed connection is an answer, and green must give the same. What leaves nothing to
+    compare is V(unreachable) and never passes. That is no connection at all, no answer within O(timeout), a certificate
+    that O(ca_file) does not vouch for, a client certificate that blue does not take, and what could not be sent.
+  - An answer that one side ends and the other does not within O(timeout) is V(different), whatever O(compare) has.
   - Requests carry the user agent C(bluegreen.mesh/probe), so that access logs can tell them from clients'.
   - C(Host) is sent without port, as for clients of ports 80 and 443 of a load balancer in front.
 options:
@@ -108,7 +110,10 @@ options:
     default: true
   ca_file:
     description:
-      - PEM file of authorities. With it a certificate that is not trusted, or not for the host, is an error.
+      - PEM file of authorities. With it a route whose certificate is not trusted, or not for the host, is
+        V(unreachable), on either side.
+      - Routes that are there to be refused or not found (by C(expect) of O(routes)), and names under C(.invalid), may
+        meet a certificate that is not for them. It is compared and not verified.
       - Without it certificates are compared and not verified, because blue's may well be private.
     type: path
   proxy_protocol:
@@ -246,7 +251,7 @@ routes:
       description: The route's id.
       type: str
     verdict:
-      description: V(equal), V(different), V(unreachable) or V(not_probed).
+      description: V(equal), V(different), V(unreachable) (nothing to compare) or V(not_probed).
       type: str
     passes:
       description: Equal rounds in a row at the end.

@@ -10,7 +10,7 @@ client_ca asks clients for a certificate, and server.clients has its common name
 protocol line first on each connection; server.lines has them.
 
 Paths say what to do: /status/404, /redirect, /slow/2, /cookie, /interim, /close, /half (half a body, then the end),
-anything else is echoed with the client's name of the host. WebSocket: an answer for each message; /once closes after
+/noise (no HTTP), /stall/LABEL (the head alone, if the server is of that label, until the client goes), anything else is echoed with the client's name of the host. WebSocket: an answer for each message; /once closes after
 the first, /second ends at the second message without an answer, /mute never answers.
 """
 
@@ -72,6 +72,7 @@ class Server:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.names: list[str | None] = []
         self.connections = 0
+        self.refused: tuple[str, ...] = ("unknown.test",)  # names that end the handshake
         self._context = None
         if tls:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -95,7 +96,7 @@ class Server:
 
     def _sni(self, _connection: t.Any, name: str | None, _context: t.Any) -> int | None:
         self.names.append(name)
-        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if name == "unknown.test" else None
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if name in self.refused else None
 
     def _accept(self) -> None:
         while True:
@@ -143,6 +144,9 @@ class Server:
         self.requests.append((method, path, headers))
         subject = (getattr(connection, "getpeercert", dict)() or {}).get("subject", ())
         self.clients.append(next((value for part in subject for name, value in part if name == "commonName"), ""))
+        if path == "/noise":
+            connection.sendall(b"220 ready\r\n\r\n")
+            return False
         if "sec-websocket-key" in headers and not path.startswith("/status"):
             self._websocket(connection, lines, path, headers["sec-websocket-key"])
             return False
@@ -161,6 +165,10 @@ class Server:
             connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
         head = f"HTTP/1.1 {status} X\r\nContent-Type: text/plain\r\nServer: {self.label}\r\n{extra}"
         head += f"Content-Length: {len(body) * 2 if path == '/half' else len(body)}\r\n\r\n"
+        if path == f"/stall/{self.label}":
+            connection.sendall(head.encode())
+            lines.read(1)
+            return False
         connection.sendall(head.encode() + (b"" if method == "HEAD" else body))
         return path != "/half"
 

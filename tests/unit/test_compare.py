@@ -84,6 +84,24 @@ def test_unreachable_is_neither_equal_nor_different():
         assert verdict.differences[0][side] == "Connection refused"
 
 
+@pytest.mark.parametrize(
+    ("error", "field", "words"),
+    [
+        ("untrusted", "certificate", "ca_file"),
+        ("local", "probe", "could not be sent"),
+        ("unreachable", "connection", "no"),
+    ],
+)
+def test_what_we_could_not_ask_or_would_not_take_is_never_equal(error, field, words):
+    lost = Answer(error=error, detail="no such thing")
+    cases = [([lost, lost], lost, "blue"), ([BASE, BASE], lost, "green"), ([BASE, lost], BASE, "blue")]
+    for blue, green, side in cases:
+        verdict = compare(blue, green)
+        assert verdict.verdict == "unreachable"
+        assert verdict.differences[0]["field"] == field
+        assert "no such thing" in verdict.differences[0][side] and words in verdict.differences[0][side]
+
+
 def test_what_blue_refuses_green_must_refuse_in_the_same_way():
     refused, closed = Answer(error="tls", detail="reset"), Answer(error="closed")
     assert compare([refused, refused], refused).verdict == "equal"
@@ -166,6 +184,19 @@ def test_a_body_that_was_cut_off_is_not_compared():
     stream = answer(body=b"data: 1\n", complete=False)
     assert compare([stream, stream], answer(body=b"data: 2\ndata: 3\n", complete=False)).verdict == "equal"
     assert compare([stream, stream], answer(status=500)).verdict == "different"
+
+
+@pytest.mark.parametrize("fields", [Rules().fields, ("status",)])
+def test_half_an_answer_is_not_a_whole_one(fields):
+    """Whatever is compared: a head whose body never comes is no answer in time."""
+    rules, half = Rules(fields=fields), answer(body=b"hel", complete=False)
+    found = only(compare([BASE, BASE], half, rules))
+    assert (found["field"], found["blue"], found["green"]) == ("body", "complete", "cut off after 3 bytes")
+    found = only(compare([half, half], BASE, rules))
+    assert (found["field"], found["blue"], found["green"]) == ("body", "cut off after 3 bytes", "complete")
+    for green in (half, BASE):
+        verdict = compare([BASE, half], green, rules)
+        assert (verdict.verdict, verdict.noise) == ("equal", ["body"])
 
 
 def test_every_green_node_counts():

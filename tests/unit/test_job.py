@@ -16,7 +16,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _job, _module, _vantage, _verify, _watchdog
 from ansible_collections.bluegreen.mesh.plugins.modules import route_verify, watchdog_job
 from fake_cluster import FakeCluster, run_module
-from loopback import Server, certificate_files
+from loopback import Server, certificate_files, make_certificate
 from test_verify import route
 
 NAMESPACE = "mesh"
@@ -188,14 +188,16 @@ def unpacked(files):
 
 def test_secrets_are_files_and_nothing_else_names_them(tmp_path, monkeypatch):
     monkeypatch.setenv("TOKEN", SECRET)
-    for name in ("ca", "crt", "key"):
+    for name in ("crt", "key"):
         (tmp_path / name).write_text(f"the {name}")
+    authority, _key = make_certificate(["r.test"])
+    (tmp_path / "ca").write_bytes(authority)
     anna = {"name": "anna", "hosts": ["r.test"], "token_env": "TOKEN"}
     certificate = {"client_cert": str(tmp_path / "crt"), "client_key": str(tmp_path / "key")}
     ben = {"name": "ben", "hosts": ["r.test"], **certificate}
     files = _vantage.files_of(params(route(), identities=[anna, ben], ca_file=str(tmp_path / "ca")))
     there = unpacked(files)
-    assert there["ca_file"] == "/run/bluegreen-mesh/ca.crt" and files["ca.crt"] == b"the ca"
+    assert there["ca_file"] == "/run/bluegreen-mesh/ca.crt" and files["ca.crt"] == authority
     assert there["identities"] == [
         {"name": "anna", "hosts": ["r.test"], "token_file": "/run/bluegreen-mesh/identity-0.token"},
         {"name": "ben", "hosts": ["r.test"], "client_cert": "/run/bluegreen-mesh/identity-1.client_cert",
@@ -203,6 +205,13 @@ def test_secrets_are_files_and_nothing_else_names_them(tmp_path, monkeypatch):
     ]  # fmt: skip
     assert files["identity-0.token"].decode() == SECRET and files["identity-1.client_key"] == b"the key"
     assert SECRET not in json.dumps(there)
+
+
+def test_a_ca_file_without_authorities_is_refused_before_a_job_is_made(tmp_path):
+    (tmp_path / "ca").write_text("no PEM")
+    for path in (str(tmp_path / "ca"), "/nonexistent/ca.crt"):
+        with pytest.raises(ValueError, match=f"ca_file {path} can't be read"):
+            _vantage.files_of(params(route(), ca_file=path))
 
 
 def test_ten_thousand_routes_fit_into_one_secret():

@@ -139,7 +139,71 @@ def test_trust_is_only_asked_for_with_a_ca_file(tls):
     assert one(stranger).status == 200
     assert one(request, ca_file=tls.ca_file).status == 200
     wrong = one(stranger, ca_file=tls.ca_file)
-    assert (wrong.status, wrong.error) == (0, "tls")
+    assert (wrong.status, wrong.error) == (0, "untrusted") and "stranger.test" in wrong.detail
+
+
+@pytest.mark.parametrize("url", ["https://stranger.test/", "tls://stranger.test"])
+def test_a_request_may_do_without_trust_on_a_connection_of_its_own(tls, url):
+    protocol = "http1" if url.startswith("https") else "tcp"
+    requests = [Request(n, url, tls.address, protocol, trusted=n % 2 == 1) for n in range(4)]
+    answers = ask(*requests, ca_file=tls.ca_file, concurrency=1)
+    assert [answers[n].error for n in range(4)] == ["", "untrusted"] * 2
+    assert answers[0].certificate == answers[2].certificate == tls.fingerprint
+    ordered = list(_probe.interleave([*requests, *requests], 1))
+    assert [request.trusted for request in ordered] == [False, True] * 4, "as groups of their own"
+
+
+@pytest.mark.parametrize("url", ["https://shop.test/", "tls://shop.test"])
+def test_a_certificate_of_another_authority_is_untrusted(tls, tmp_path, url):
+    (tmp_path / "other").mkdir()
+    other, _key = certificate_files(tmp_path / "other", "shop.test")
+    protocol = "http1" if url.startswith("https") else "tcp"
+    assert one(Request(1, url, tls.address, protocol), ca_file=other).error == "untrusted"
+
+
+@pytest.mark.parametrize(
+    ("url", "protocol"),
+    [("https://shop.test/", "http1"), ("https://shop.test/", "websocket"), ("tls://shop.test", "tcp")],
+)
+def test_files_that_can_not_be_used_are_no_answer(tls, tmp_path, url, protocol):
+    (tmp_path / "rubbish").write_text("no PEM")
+    (tmp_path / "other").mkdir()
+    own, key = certificate_files(tmp_path / "other")
+    for ca_file in ("/nonexistent/ca.crt", str(tmp_path / "rubbish")):
+        assert one(Request(1, url, tls.address, protocol), ca_file=ca_file).error == "local"
+    for pair in (("/nonexistent/tls.crt", key), (str(tmp_path / "rubbish"), key), (own, str(tmp_path / "tls.key"))):
+        assert one(Request(1, url, tls.address, protocol, certificate=pair)).error == "local"
+    assert not tls.requests
+
+
+@pytest.mark.parametrize(
+    ("url", "protocol"),
+    [("https://sh op.test/", "http1"), ("nothing://shop.test/", "http1"), ("tls://.test", "tcp")],
+)
+def test_what_can_not_be_asked_is_no_answer(tls, url, protocol):
+    answer = one(Request(1, url, tls.address, protocol))
+    assert (answer.status, answer.error) == (0, "local") and answer.detail
+
+
+def test_what_is_no_http_is_the_other_sides_doing(server):
+    assert one(Request(1, "http://shop.test/noise", server.address)).error == "protocol"
+    assert one(Request(1, "http://shop.test/noise", server.address, "websocket")).error == "protocol"
+
+
+@pytest.mark.parametrize(("url", "protocol"), [("https://shop.test/", "http1"), ("tls://shop.test", "tcp")])
+def test_a_handshake_that_never_goes_on_is_unreachable(url, protocol):
+    answers = {}
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        request = Request(1, url, f"127.0.0.1:{mute.getsockname()[1]}", protocol)
+        _probe.ask([request], lambda _request, answer: answers.update(a=answer), timeout=0.3)
+    assert answers["a"].error == "unreachable"
+
+
+def test_a_head_without_its_body_is_not_complete(server):
+    answers = {}
+    request = Request(1, "http://shop.test/stall/blue", server.address)
+    _probe.ask([request], lambda _request, answer: answers.update(a=answer), timeout=0.3)
+    assert (answers["a"].status, answers["a"].complete, answers["a"].body) == (200, False, b"")
 
 
 def test_a_refused_handshake_is_told_from_nobody_there(tls, server):

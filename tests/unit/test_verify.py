@@ -207,6 +207,131 @@ def test_nobody_there_fails_the_task(pair):
     assert result["failed"] and result["counts"]["unreachable"] == 1
 
 
+# -- whom we trust -----------------------------------------------------------------------------------------------------
+def of_another_authority(tmp_path, *names):
+    (tmp_path / "other").mkdir()
+    return certificate_files(tmp_path / "other", *names)
+
+
+def test_with_a_ca_file_certificates_are_trusted_and_compared(pair, tmp_path):
+    blue, green = pair
+    trusted = [route(protocol="http1"), route("tcp", host="r.test", protocol="tcp", scheme="tls", path="")]
+    result = verify(blue.address, green.address, routes=trusted, ca_file=str(tmp_path / "tls.crt"))
+    assert result["verified"] and result["counts"]["equal"] == 2, result
+
+
+@pytest.mark.parametrize(("scheme", "protocol"), [("https", "http1"), ("https", "websocket"), ("tls", "tcp")])
+@pytest.mark.parametrize("wrong", ["authority", "name"])
+def test_certificates_that_are_not_trusted_are_never_equal(pair, tmp_path, scheme, protocol, wrong):
+    blue, green = pair
+    other, _key = of_another_authority(tmp_path, "r.test")
+    name, ca_file = ("r", other) if wrong == "authority" else ("x", str(tmp_path / "tls.crt"))
+    asked = route(name, scheme=scheme, protocol=protocol)
+    result = verify(blue.address, green.address, routes=[asked], ca_file=ca_file)
+    assert result["failed"] and not result["verified"] and result["counts"]["unreachable"] == 1
+    assert f"{name}: unreachable, blue's certificate at {blue.address}: not trusted" in result["msg"]
+    assert "ca_file" in result["msg"] and not blue.requests and not green.requests
+
+
+def test_greens_certificate_alone_may_be_the_one_that_is_not_trusted(pair, tmp_path):
+    blue, _green = pair
+    compared = ["status", "headers"]  # as for certificates of green's own, which differ from blue's
+    with Server(of_another_authority(tmp_path, "r.test"), "green") as green:
+        options = {"routes": [route(protocol="http1")], "compare": compared}
+        result = verify(blue.address, green.address, ca_file=str(tmp_path / "tls.crt"), **options)
+        assert result["failed"] and f"unreachable, green's certificate at {green.address}" in result["msg"]
+        assert verify(blue.address, green.address, **options)["verified"], "which nobody wanted to judge"
+
+
+@pytest.mark.parametrize(
+    ("expect", "host"), [("refused", "stranger.test"), ("not_found", "stranger.test"), ("answer", "any.invalid")]
+)
+@pytest.mark.parametrize(("scheme", "protocol"), [("https", "http1"), ("https", "tls_passthrough"), ("tls", "tcp")])
+def test_a_host_without_a_certificate_may_meet_one_that_is_not_for_it(pair, tmp_path, expect, host, scheme, protocol):
+    """A Gateway for any host answers for an unknown one with the certificate that it has."""
+    blue, green = pair
+    asked = [route(host=host, expect=expect, scheme=scheme, protocol=protocol), route(protocol="http1")]
+    options = {"routes": asked, "ca_file": str(tmp_path / "tls.crt")}
+    result = verify(blue.address, green.address, **options)
+    assert result["verified"] and result["counts"]["equal"] == 2, result
+    with Server(of_another_authority(tmp_path, "r.test"), "green") as other:
+        result = verify(blue.address, other.address, **options)
+    assert [one["field"] for one in result["routes"][0]["differences"]] == ["certificate"]
+    assert result["routes"][0]["verdict"] == "different"
+
+
+@pytest.mark.parametrize("ca_file", [None, "tls.crt"])
+@pytest.mark.parametrize(("scheme", "protocol"), [("https", "http1"), ("https", "tls_passthrough"), ("tls", "tcp")])
+def test_a_handshake_that_both_refuse_is_equal_and_one_that_green_takes_is_not(
+    pair, tmp_path, ca_file, scheme, protocol
+):
+    blue, green = pair
+    asked = {"scheme": scheme, "protocol": protocol, "expect": "refused"}
+    options = {"ca_file": ca_file and str(tmp_path / ca_file), "routes": [route("unknown", **asked)]}
+    assert verify(blue.address, green.address, **options)["verified"]
+    green.refused = ()
+    result = verify(blue.address, green.address, **options)
+    assert result["failed"] and result["counts"]["different"] == 1
+    assert result["routes"][0]["differences"][0]["blue"] == "refused (tls)"
+
+
+@pytest.mark.parametrize("content", [None, "no PEM"])
+def test_a_ca_file_that_can_not_be_read_sends_nothing(pair, tmp_path, content):
+    blue, green = pair
+    path = tmp_path / "ca.pem"
+    if content:
+        path.write_text(content)
+    result = verify(blue.address, green.address, routes=[route(protocol="http1")], ca_file=str(path))
+    assert result["failed"] and result["failure"]["code"] == "bad_input"
+    assert f"ca_file {path} can't be read" in result["msg"] and "Name a PEM file" in result["msg"]
+    assert not blue.connections and not green.connections
+
+
+@pytest.fixture
+def knowing(tmp_path):
+    """Two servers that know one client, and the files of that one and of another."""
+    clients = {}
+    for name in ("anna", "eve"):
+        (tmp_path / name).mkdir()
+        clients[name] = certificate_files(tmp_path / name, name)
+    files = certificate_files(tmp_path, "r.test")
+    with Server(files, "blue", clients["anna"][0]) as blue, Server(files, "green", clients["anna"][0]) as green:
+        yield blue, green, clients
+
+
+def as_robot(blue, green, files):
+    certificate, key = files
+    robot = {"name": "robot", "hosts": ["r.test"], "client_cert": certificate, "client_key": key}
+    return verify(blue.address, green.address, routes=[route(protocol="http1", identity="robot")], identities=[robot])
+
+
+def test_a_client_certificate_that_blue_does_not_take_proves_nothing(knowing):
+    blue, green, clients = knowing
+    assert as_robot(blue, green, clients["anna"])["verified"]
+    result = as_robot(blue, green, clients["eve"])
+    assert result["failed"] and not result["verified"] and result["counts"]["unreachable"] == 1
+    assert f"blue's client certificate at {blue.address}: as robot it ends each connection" in result["msg"]
+
+
+def test_a_client_certificate_that_can_not_be_used_proves_nothing(knowing):
+    blue, green, clients = knowing
+    result = as_robot(blue, green, (clients["anna"][0], clients["eve"][1]))
+    assert result["failed"] and not result["verified"] and result["counts"]["unreachable"] == 1
+    assert f"blue's probe at {blue.address}: could not be sent: " in result["msg"] and "identities" in result["msg"]
+    assert not blue.requests
+
+
+@pytest.mark.parametrize("compare", [["status", "headers"], ["status", "headers", "body"]])
+@pytest.mark.parametrize(("side", "other"), [("green", "blue"), ("blue", "green")])
+def test_a_side_that_sends_its_head_alone_is_not_equal(pair, compare, side, other):
+    blue, green = pair
+    asked = route(protocol="http1", path=f"/stall/{side}")
+    result = verify(blue.address, green.address, routes=[asked], compare=compare, timeout=0.5)
+    assert result["failed"] and result["counts"]["different"] == 1
+    (difference,) = result["routes"][0]["differences"]
+    assert (difference["field"], difference[side], difference[other]) == ("body", "cut off after 0 bytes", "complete")
+
+
 def test_routes_from_a_file(pair, tmp_path):
     blue, green = pair
     hidden = {"id": "x", "reason": "regex_path", "detail": "no path", "reachable": True}

@@ -120,6 +120,17 @@ def test_a_difference_is_named_for_every_node(found, tmp_path, host, field):
         assert result["routes"][0]["differences"][0]["green"] == "line 2: green"
 
 
+def test_a_certificate_that_is_not_for_the_host_is_never_equal(found, tmp_path):
+    """The lab's is for *.lab.test."""
+    trusting = {**found["sides"], "ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt"}
+    result = run(tmp_path, routes=routes_of(found, "plain.verify.test"), **trusting)
+    assert result["failed"] and not result["verified"] and result["counts"]["unreachable"] == 6
+    assert "blue's certificate at" in result["msg"] and "not trusted" in result["msg"]
+    unserved = [route for route in found["routes"] if route["expect"] in ("not_found", "refused")]
+    assert {route["expect"] for route in unserved} == {"not_found", "refused"}
+    assert run(tmp_path, routes=unserved, **trusting, deadline=20)["verified"]
+
+
 def test_a_node_that_does_not_answer_is_unreachable_and_fails(found, tmp_path):
     sides = json.loads(json.dumps(found["sides"]))
     sides["green"]["ports"]["8443"] = 30999
