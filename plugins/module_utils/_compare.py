@@ -95,8 +95,8 @@ def judge(
     unreachable: one address at least gave nothing to compare, because there is no connection, no answer in time, a
     certificate that is not trusted, or a probe that could not be sent; whose it is stands in `differences`. An answer
     that is a refusal (the handshake or the connection ended by the other side) is compared like any other: what blue
-    refuses, green must refuse in the same way. An answer that ended and one that was cut off are different. private: the
-    request carries credentials, so values that came back are shown as digests only.
+    refuses, green must refuse in the same way. An answer that ended and one that was cut off are different. private:
+    the request carries credentials, so values that came back are shown as digests only.
     """
     lost = []
     for side, answers in (("blue", blue), ("green", green)):

@@ -313,8 +313,8 @@ _HTTP_VERSIONS = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 
 class _Slot:
-    """One handle and what it is collecting. A client certificate stays the handle's: libcurl can't take it back. Whom it
-    trusts does, too."""
+    """One handle and what it is collecting. A client certificate stays the handle's, since libcurl can't take it back.
+    So does whom it trusts."""
 
     def __init__(
         self, timeout: float, ca_file: str | None, proxy_protocol: bool, certificate: tuple[str, str]
