@@ -25,6 +25,8 @@ from ._servers import service_on_green
 from ._twin import MANAGED_BY, MANAGER, Ref, is_ours, title, with_meta
 
 POLICY_OF = "bluegreen.mesh/policy-of"
+# A route configuration of a Gateway that ends TLS: https.PORT.PORTNAME.GATEWAY.NAMESPACE.
+SECURE_ROUTE = re.compile(r"https\.([0-9]+)\.(.+)\.([^.]+)\.([^.]+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,8 +255,8 @@ def _envoy_filter(inventory: Inventory, _workload: Workload, spec: Object, ports
 
 
 def _renamed(inventory: Inventory, name: str, ports: Ports, field: str) -> str:
-    """0.0.0.0_8443, http.8080, and https.PORT.PORTNAME.GATEWAY.NAMESPACE, whose port is the Gateway server's."""
-    secure = re.fullmatch(r"https\.([0-9]+)\.(.+)\.([^.]+)\.([^.]+)", name)
+    """0.0.0.0_8443, http.8080, and that of a Gateway that ends TLS, whose port is the Gateway server's."""
+    secure = SECURE_ROUTE.fullmatch(name)
     if secure:
         pair = next((p for p in inventory.pairs if p.blue == (secure[4], secure[3])), None)
         number = pair.ports.get(int(secure[1]), secure[1]) if pair else secure[1]

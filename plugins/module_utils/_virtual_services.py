@@ -64,6 +64,16 @@ def _resolve(reference: str, namespace: str) -> str | None:
     return f"{namespace}/{reference}" if SHORT_NAME.fullmatch(reference) else None
 
 
+def alike(matches: t.Iterable[t.Any], match: dict[str, t.Any], but: t.Collection[str]) -> list[dict[str, t.Any]]:
+    """The other entries of a route's `match` that say the same as this one, but for these keys (and their names)."""
+    other_keys = {"name", *but}
+
+    def rest(entry: dict[str, t.Any]) -> dict[str, t.Any]:
+        return {key: value for key, value in entry.items() if key not in other_keys}
+
+    return [other or {} for other in matches if other is not match and rest(other or {}) == rest(match)]
+
+
 def lists_of(virtual_service: dict[str, t.Any]) -> Lists:
     """Every gateway list that is there and not empty; a list that is absent means something else than one that is
     written (spec level: the mesh; match level: whatever the spec level says) and is never added."""

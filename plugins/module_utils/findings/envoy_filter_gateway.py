@@ -1,7 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An EnvoyFilter names blue's Gateway: match.routeConfiguration.gateway is NAMESPACE/NAME of the object.
+"""An EnvoyFilter names blue's Gateway: match.routeConfiguration.gateway is NAMESPACE/NAME of the object, and the name
+of a route configuration may end in both, the other way round (https.8443.https.public.istio-system).
 
 Green's routes come from another Gateway, so the patch is not applied to them, and nothing says so.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .._inventory import ERROR, Finding, Inventory, named
+from .._policies import SECURE_ROUTE
 from .._twin import title
 
 CODE = "envoy_filter_gateway"
@@ -33,6 +35,10 @@ def check(inventory: Inventory) -> list[Finding]:
 
 def _gateways(envoy_filter: dict[str, t.Any]) -> t.Iterator[tuple[str, str]]:
     for number, patch in enumerate((envoy_filter.get("spec") or {}).get("configPatches") or ()):
-        gateway = (((patch or {}).get("match") or {}).get("routeConfiguration") or {}).get("gateway")
-        if gateway:
-            yield f"spec.configPatches[{number}].match.routeConfiguration.gateway", gateway
+        routes = ((patch or {}).get("match") or {}).get("routeConfiguration") or {}
+        field = f"spec.configPatches[{number}].match.routeConfiguration"
+        if routes.get("gateway"):
+            yield f"{field}.gateway", routes["gateway"]
+        secure = SECURE_ROUTE.fullmatch(routes.get("name") or "")
+        if secure:
+            yield f"{field}.name", f"{secure[4]}/{secure[3]}"

@@ -4,7 +4,8 @@
 """A match on sourceNamespace or sourceLabels that blue meets and green does not.
 
 For requests that come in by a gateway these are the namespace and labels of the gateway's own pods. Tried:
-sourceNamespace: istio-system answers 200 on blue and 404 on green.
+sourceNamespace: istio-system answers 200 on blue and 404 on green. One match is enough: entries of a route are
+alternatives.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import typing as t
 
 from .._inventory import ERROR, Finding, GatewayPair, Inventory, named, namespaces_of
+from .._virtual_services import alike
 
 CODE = "source_namespace_match"
+KEYS = ("sourceNamespace", "sourceLabels")
 
 
 def check(inventory: Inventory) -> list[Finding]:
@@ -21,18 +24,29 @@ def check(inventory: Inventory) -> list[Finding]:
     for vs, pairs in inventory.routed:
         for kind in ("http", "tcp", "tls"):
             for i, route in enumerate((vs.get("spec") or {}).get(kind) or ()):
-                for j, match in enumerate((route or {}).get("match") or ()):
-                    field = f"spec.{kind}[{i}].match[{j}]"
-                    for key, value in _lost(inventory, match or {}, pairs):
+                matches = (route or {}).get("match") or ()
+                for j, match in enumerate(matches):
+                    others = alike(matches, match or {}, KEYS)
+                    left = [pair for pair in pairs if not any(_met(pair, other) for other in others)]
+                    for key, value in _lost(inventory, match or {}, left):
                         found.append(
                             Finding(
-                                CODE, ERROR, named(vs), f"{field}.{key}",
+                                CODE, ERROR, named(vs), f"spec.{kind}[{i}].match[{j}].{key}",
                                 f"{value} is met by blue's pods and not by green's",
                                 "Add a match for green's, or drop this condition: a gateway's routes are told apart by"
                                 " match.gateways.",
                             )
                         )  # fmt: skip
     return found
+
+
+def _met(pair: GatewayPair, match: dict[str, t.Any]) -> bool:
+    """Whether green's pods meet what a match says of where a request comes from."""
+    labels = pair.workload.green_labels if pair.workload else {}
+    return (
+        match.get("sourceNamespace") in (None, "", namespaces_of(pair)[1])
+        and (match.get("sourceLabels") or {}).items() <= labels.items()
+    )
 
 
 def _lost(inventory: Inventory, match: dict[str, t.Any], pairs: list[GatewayPair]) -> t.Iterator[tuple[str, t.Any]]:

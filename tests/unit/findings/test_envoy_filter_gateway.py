@@ -21,3 +21,20 @@ def test_blues_gateway_by_name():
 def test_greens_beside_it_and_others_are_fine():
     assert trap.check(mesh(named("edge/public", "gw/public"))) == []
     assert trap.check(mesh(named("edge/else"), ("envoy_filters", thing("EnvoyFilter", "edge/g", {})))) == []
+
+
+def routes(*names):
+    patches = [{"match": {"routeConfiguration": {"name": name}}} for name in names]
+    return ("envoy_filters", thing("EnvoyFilter", "istio-system/f", {"configPatches": patches}))
+
+
+def test_blues_gateway_in_a_routes_name():
+    finding = only(trap, mesh(routes("https.8443.https.public.edge")))
+    assert finding.severity == "error" and finding.field == "spec.configPatches[0].match.routeConfiguration.name"
+    assert "edge/public is blue's Gateway" in finding.found
+
+
+def test_greens_name_beside_it_and_names_of_others_are_fine():
+    assert trap.check(mesh(routes("https.8443.https.public.edge", "https.443.https.public.gw"))) == []
+    assert trap.check(mesh(routes("https.8443.https.public.edge"), named("gw/public"))) == []
+    assert trap.check(mesh(routes("https.8443.https.other.edge", "http.8080", "https.8443"))) == []

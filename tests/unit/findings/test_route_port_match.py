@@ -30,3 +30,15 @@ def test_greens_gateway_decides_once_it_is_there():
 def test_the_same_port_and_ports_of_neither_are_fine():
     assert trap.check(mesh(matching(8443))) == []
     assert trap.check(mesh(matching(15443), pairs=MOVED)) == []
+
+
+def test_a_second_entry_for_greens_port_mends_it():
+    def written(*matches):
+        return mesh(("virtual_services", virtual_service(tls=[{"match": list(matches)}])), pairs=MOVED)
+
+    blues, greens = ({"port": port, "sniHosts": ["vault.test"]} for port in (8443, 443))
+    assert trap.check(written(blues)) != []
+    assert trap.check(written(blues, greens)) == [] and trap.check(written(greens, blues)) == []
+    assert trap.check(written(blues, {"sniHosts": ["vault.test"]})) == []
+    for other in ({**greens, "sniHosts": ["other.test"]}, {**greens, "port": 444}, {"port": 443}):
+        assert only(trap, written(blues, other)).field == "spec.tls[0].match[0].port"
