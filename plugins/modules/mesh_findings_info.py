@@ -94,7 +94,7 @@ options:
     description:
       - V(copy) if what is bound to blue is going to be copied for green by M(bluegreen.mesh.policy_twin), so that only
         what will be missing even then is reported, with the reason.
-      - V(require) reports all that green lacks.
+      - V(require) reports all that green lacks. So it does once green is there: what has no copy then gets none.
     type: str
     choices: [copy, require]
     default: require
@@ -183,6 +183,9 @@ findings:
     text:
       description: All of it in one line.
       type: str
+    digest:
+      description: Of RV(findings[].text), so that what was shown already can be told apart where little may be kept.
+      type: str
 errors:
   description: Those of RV(findings) that ought to stop a migration.
   returned: success
@@ -208,6 +211,7 @@ examined:
 """
 
 import dataclasses
+import hashlib
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import (
     _inventory,
@@ -237,10 +241,8 @@ def check_binding(binding):
 def shown(finding):
     plain = dataclasses.asdict(finding)
     where = f" {finding.field}" if finding.field else ""
-    return {
-        **plain,
-        "text": f"{finding.severity} {finding.code}: {finding.object}{where}: {finding.found}. {finding.fix}",
-    }
+    text = f"{finding.severity} {finding.code}: {finding.object}{where}: {finding.found}. {finding.fix}"
+    return {**plain, "text": text, "digest": hashlib.sha256(text.encode()).hexdigest()[:10]}
 
 
 def operation(module, cluster):

@@ -162,6 +162,8 @@ def test_errors_come_first_and_the_text_says_it_all():
         "warning malformed_reference: VirtualService shop/web spec.gateways[1]: 'edge/gone' means edge/gone, which does"
         " not exist. Correct or remove it."
     )
+    digests = [f["digest"] for f in result["findings"]]
+    assert digests == [f["digest"] for f in run(fake)["findings"]] and len(set(digests)) == 2
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def check(inventory: Inventory) -> list[Finding]:
     for entry in inventory["service_entries"]:
         spec = entry.get("spec") or {}
         sides = {s for h, reached in inventory.routed_hosts.items() if h in (spec.get("hosts") or ()) for s in reached}
-        found += _hidden(entry, spec.get("exportTo"), sides, "spec.exportTo", ERROR)
+        exported = inventory.exported(spec.get("exportTo"), "Service")  # ServiceEntries go by the default of Services
+        found += _hidden(entry, exported, sides, "spec.exportTo", ERROR)
     for host, sides in inventory.routed_hosts.items():
         ref = service_of(host)
         service = inventory.find("services", ref) if ref else None

@@ -27,10 +27,12 @@ def check(inventory: Inventory) -> list[Finding]:
         short = []
         for kind in ("requests", "limits"):
             wanted, given = ((side.get(kind) or {}).get("cpu") for side in (had, has))
+            if wanted is None:
+                continue
             if given is None:
                 if kind == "requests":  # without a limit nothing is throttled; without a request nothing is set aside
-                    short.append("requests.cpu is not set, so no CPU is set aside for it")
-            elif wanted is not None and (sizes.green or 0) * quantity(given) < sizes.blue * quantity(wanted):
+                    short.append(f"requests.cpu is not set, so no CPU is set aside for it; blue has {sizes.blue} x {wanted}")
+            elif (sizes.green or 0) * quantity(given) < sizes.blue * quantity(wanted):
                 short.append(f"{kind}.cpu {sizes.green} x {given}, blue {sizes.blue} x {wanted}")
         if short:
             found.append(

@@ -8,6 +8,13 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.findings import exp
 from fake_mesh import mesh, only, service, thing, virtual_service
 
 
+def entry(**spec):
+    return ("service_entries", thing("ServiceEntry", "edge/out", {"hosts": ["api.out.test"], **spec}))
+
+
+TO_IT = ("virtual_services", virtual_service("shop/out", http=[{"route": [{"destination": {"host": "api.out.test"}}]}]))
+
+
 @pytest.mark.parametrize(
     ("export_to", "hides"),
     [
@@ -34,13 +41,16 @@ def test_a_virtual_service_in_blues_namespace(export_to, hides):
         ("VirtualService", ("virtual_services", virtual_service("edge/web"))),
         ("DestinationRule", ("destination_rules", thing("DestinationRule", "edge/web", {"host": "web.shop.svc.cluster.local"}))),
         ("Service", ("services", service("shop/web"))),
+        ("ServiceEntry", entry()),
     ],
 )
 def test_what_the_mesh_takes_where_an_object_says_nothing(kind, item):
     scope = ["edge"] if kind == "Service" else ["."]
-    config = {**thing("ConfigMap", "istio-system/istio"), "data": {"mesh": f"default{kind}ExportTo: {scope}"}}
-    assert trap.check(mesh(item)) == []
-    assert only(trap, mesh(item, ("mesh_configs", config))).object.startswith(kind)
+    setting = f"default{kind.replace('Entry', '')}ExportTo: {scope}"
+    config = {**thing("ConfigMap", "istio-system/istio"), "data": {"mesh": setting}}
+    added = [item, *([TO_IT] if kind == "ServiceEntry" else [])]
+    assert trap.check(mesh(*added)) == []
+    assert only(trap, mesh(*added, ("mesh_configs", config))).object.startswith(f"{kind} ")
 
 
 def test_what_blue_does_not_see_either_is_not_about_us():
@@ -59,6 +69,13 @@ def test_a_service_that_a_route_leads_to():
     )
     unrelated = service("shop/other", annotations={"networking.istio.io/exportTo": "edge"})
     assert trap.check(mesh(("services", unrelated))) == []
+
+
+@pytest.mark.parametrize(("export_to", "hides"), [(["."], True), (["edge"], True), (["gw", "edge"], False), (None, False)])
+def test_a_service_entry_that_a_route_leads_to(export_to, hides):
+    found = trap.check(mesh(TO_IT, entry(exportTo=export_to)))
+    assert [(f.severity, f.object) for f in found] == ([("error", "ServiceEntry edge/out")] if hides else [])
+    assert trap.check(mesh(entry(exportTo=export_to))) == [], "no route leads there"
 
 
 @pytest.mark.parametrize("host", ["web", "web.shop.svc.cluster.local", "*.shop.svc.cluster.local"])

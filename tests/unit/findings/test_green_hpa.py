@@ -20,6 +20,11 @@ def test_blue_grows_and_green_does_not():
     assert finding.severity == "warning" and "may scale Deployment edge/old-deploy to 5" in finding.found
 
 
+def test_greens_goes_less_far():
+    finding = only(trap, mesh(*both(), BLUE, hpa("gw/h", "new", high=4)))
+    assert finding.field == "spec.maxReplicas" and "HorizontalPodAutoscaler gw/h scales Deployment gw/new to 4 at most" in finding.found
+
+
 def test_greens_own_and_pods_enough_are_fine():
     assert trap.check(mesh(*both(), BLUE, hpa("gw/h", "new"))) == []
     assert trap.check(mesh(*both({}, {"replicas": 5}), BLUE)) == []

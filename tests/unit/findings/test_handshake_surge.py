@@ -35,6 +35,12 @@ def test_nothing_set_aside():
     assert trap.check(mesh(*both(cpu(2, "1", "1"), cpu(2, "1")))) == [], "no limit throttles nothing"
 
 
+def test_what_blue_has_not_green_does_not_lack():
+    assert trap.check(mesh(*both())) == []
+    assert trap.check(mesh(*both(cpu(4, None, "1"), cpu(4, None, "1")))) == []
+    assert "limits.cpu" in only(trap, mesh(*both(cpu(4, None, "1"), cpu(2, None, "1")))).found
+
+
 def test_where_no_tls_is_ended_there_is_no_handshake():
     passing = ("gateways", gateway(mode="PASSTHROUGH"))
     assert trap.check(mesh(*both(cpu(4, "1"), cpu(2, "1")), passing)) == []

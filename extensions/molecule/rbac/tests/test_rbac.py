@@ -24,7 +24,7 @@ BINDINGS = path_of(RBAC, "clusterrolebindings")
 LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
 # Which files a phase needs beside journal.yml.
 NEEDS = {
-    "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy", "keep"], "verify": ["verify"],
+    "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy", "keep", "preflight"], "verify": ["verify"],
     "cutover": ["preflight", "verify", "cutover", "certificates"], "soak": ["soak", "certificates"], "unbind": ["unbind"],
 }  # fmt: skip
 SETTINGS = {
