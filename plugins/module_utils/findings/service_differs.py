@@ -4,11 +4,13 @@
 """Fields of the Service that decide who gets in, and where a client ends up, and that green's does not have as blue's.
 
 Before green's Service is there, what counts is what the chart's values will give it: Istio's chart takes type and
-externalTrafficPolicy over from blue by our values, and knows no sessionAffinity at all.
+externalTrafficPolicy over from blue by our values, and knows no sessionAffinity at all, whatever is said there. A clone
+has what blue has, but for the addresses.
 """
 
 from __future__ import annotations
 
+from .._clone import SERVICE_OWN
 from .._inventory import ERROR, WARNING, Finding, Inventory
 from .._twin import title
 
@@ -26,6 +28,8 @@ FIELDS = {
     "externalIPs": [],
 }
 TAKEN_OVER = ("externalTrafficPolicy",)
+NOT_IN_CHART = ("sessionAffinity", "sessionAffinityConfig")
+CHARTS = ("helm", "bigbang")
 
 
 def check(inventory: Inventory) -> list[Finding]:
@@ -35,8 +39,11 @@ def check(inventory: Inventory) -> list[Finding]:
         blue, green = inventory.find("services", workload.blue), inventory.find("services", workload.green)
         for field, default in FIELDS.items() if blue else ():
             wanted = (blue.get("spec") or {}).get(field) or default
-            given = ((green or {}).get("spec") or {}) if green else workload.chart_service
-            if field in TAKEN_OVER and not green or field not in given and _only_the_clusters(field, wanted, green):
+            in_values = workload.method not in CHARTS or field not in NOT_IN_CHART
+            given = (green.get("spec") or {}) if green else workload.chart_service if in_values else {}
+            if not green and (field in TAKEN_OVER or workload.method == "clone" and field not in SERVICE_OWN):
+                continue
+            if field not in given and _only_the_clusters(field, wanted, green):
                 continue
             if (given.get(field) or default) != wanted:
                 found.append(
@@ -45,7 +52,9 @@ def check(inventory: Inventory) -> list[Finding]:
                         f"Service {title(workload.green)}", f"spec.{field}",
                         f"{'' if green else 'will be '}{given.get(field) or default or 'not set'}; blue's"
                         f" ({title(workload.blue)}) has {wanted or 'none'}",
-                        f"Set it in the chart's values (green.chart_values.service.{field}), or in the Service.",
+                        f"Set it in the chart's values (green.chart_values.service.{field}), or in the Service."
+                        if in_values else
+                        "Istio's chart has no value for it: set it in the Service once green is deployed.",
                     )
                 )  # fmt: skip
     return found

@@ -16,8 +16,8 @@ def green(**spec):
     return ("services", service("gw/new", {"app": "new"}, **spec))
 
 
-def valued(**fields):
-    return [{**WORKLOAD, "green": {**WORKLOAD["green"], "chart_values": {"service": fields}}}]
+def valued(method="helm", **fields):
+    return [{**WORKLOAD, "method": method, "green": {**WORKLOAD["green"], "chart_values": {"service": fields}}}]
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,25 @@ def test_what_the_deployment_takes_over_and_what_the_cluster_fills_in_is_fine():
     assert trap.check(mesh(blue(externalTrafficPolicy="Local"))) == []
     assert trap.check(mesh(blue(ipFamilies=["IPv4"]))) == []
     assert trap.check(mesh(blue(sessionAffinity="None", internalTrafficPolicy="Cluster"), green())) == []
+
+
+@pytest.mark.parametrize("method", ["helm", "bigbang"])
+def test_what_the_chart_has_no_value_for_is_not_given_by_one(method):
+    ours = {"sessionAffinity": "ClientIP"}
+    finding = only(trap, mesh(blue(**ours), workloads=valued(method, **ours)))
+    assert finding.found.startswith("will be None") and "no value for it" in finding.fix and "chart_values" not in finding.fix
+    assert "no value for it" in only(trap, mesh(blue(**ours), green(), workloads=valued(method, **ours))).fix
+    assert trap.check(mesh(blue(**ours), green(**ours), workloads=valued(method, **ours))) == []
+    assert "chart_values" in only(trap, mesh(blue(ipFamilyPolicy="PreferDualStack"), workloads=valued(method))).fix
+
+
+def test_others_may_say_what_theirs_will_have():
+    ours = {"sessionAffinity": "ClientIP"}
+    assert trap.check(mesh(blue(**ours), workloads=valued("existing", **ours))) == []
+    assert only(trap, mesh(blue(**ours), workloads=valued("existing"))).field == "spec.sessionAffinity"
+
+
+def test_a_clone_has_what_blue_has_but_for_its_addresses():
+    ours = {"sessionAffinity": "ClientIP", "loadBalancerSourceRanges": ["192.0.2.0/24"], "externalIPs": ["192.0.2.1"]}
+    assert only(trap, mesh(blue(**ours), workloads=valued("clone"))).field == "spec.externalIPs"
+    assert len(trap.check(mesh(blue(**ours), green(), workloads=valued("clone")))) == 3, "once it is there, it counts"
