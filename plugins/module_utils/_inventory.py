@@ -134,6 +134,9 @@ KINDS = (
     Kind("pods", (("v1", "pods"),), everywhere=False),
     Kind("secrets", (("v1", "secrets"),), everywhere=False),
     Kind("deployments", (("apps/v1", "deployments"),), everywhere=False),
+    # external-dns, wherever it is: as its charts label it, and as its manifests call it.
+    Kind("external_dns", (("apps/v1", "deployments"),), query=(("labelSelector", "app.kubernetes.io/name=external-dns"),)),
+    Kind("external_dns_named", (("apps/v1", "deployments"),), query=(("fieldSelector", "metadata.name=external-dns"),)),
     Kind("hpas", (("autoscaling/v2", "horizontalpodautoscalers"),), everywhere=False),
     Kind("pdbs", (("policy/v1", "poddisruptionbudgets"),), everywhere=False),
     Kind("certificates", (("cert-manager.io/v1", "certificates"),), everywhere=False),

@@ -155,7 +155,7 @@ def _dns(inventory: Inventory) -> t.Iterator[Finding]:
     """Records that external-dns makes of blue go with it, unless green's like makes them too."""
     greens = {workload.blue: ("services", workload.green) for workload in inventory.workloads}
     greens |= {pair.blue: ("gateways", pair.green) for pair in inventory.pairs}
-    for finding in external_dns.check(inventory):
+    for finding in external_dns.of_blue(inventory):
         namespace, _slash, name = finding.object.partition(" ")[2].partition("/")
         kind, green = greens[(namespace, name)]
         noted = annotations_of(inventory.find(kind, green) or {"metadata": {}})

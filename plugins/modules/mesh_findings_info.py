@@ -114,7 +114,8 @@ notes:
     C(istio.io), on C(gateway.networking.k8s.io), on C(servicemonitors), C(podmonitors) and C(prometheusrules), on
     C(networkpolicies), C(ingresses), C(ingressclasses), C(services), C(configmaps), C(namespaces) and C(nodes); and in
     the namespaces of both sides' pods on C(pods), C(secrets), C(deployments), C(horizontalpodautoscalers),
-    C(poddisruptionbudgets) and cert-manager's C(certificates). With O(binding), also on Argo CD's C(applications) and
+    C(poddisruptionbudgets) and cert-manager's C(certificates). Deployments of external-dns are looked for in all
+    namespaces, by label and by name. With O(binding), also on Argo CD's C(applications) and
     Flux's C(helmreleases) and C(kustomizations). Kinds that the cluster does not have are passed over.
   - Of ConfigMaps only those labelled C(grafana_dashboard), those in C(kube-system) and istiod's are asked for. Of
     Secrets, values are dropped as soon as they are read, except for the certificate of those that a Gateway names.

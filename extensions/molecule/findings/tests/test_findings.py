@@ -71,6 +71,20 @@ def test_green_is_compared_once_it_is_there(cluster: Cluster, tmp_path: pathlib.
         cluster.delete(path_of("v1", "services", GREEN, "new"))
 
 
+def test_external_dns_is_looked_for_in_every_namespace(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    labels = {"app": "records"}
+    container = {"name": "external-dns", "image": "none", "args": ["--provider=aws", "--source=istio-virtualservice"]}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    metadata = {"name": "external-dns"}
+    cluster.create(path_of("apps/v1", "deployments", "default"), {"metadata": metadata, "spec": spec})
+    try:
+        assert "Deployment default/external-dns" in objects(run(tmp_path), "external_dns")
+    finally:
+        cluster.delete(path_of("apps/v1", "deployments", "default", "external-dns"))
+    assert objects(run(tmp_path), "external_dns") == ["Service mesh-findings/old"]
+
+
 def reader(cluster: Cluster, tmp_path: pathlib.Path, rules: list[dict[str, t.Any]]) -> str:
     """A kubeconfig for a user with these rights alone."""
     role = {"kind": "ClusterRole", "name": NAMESPACE, "apiGroup": "rbac.authorization.k8s.io"}
