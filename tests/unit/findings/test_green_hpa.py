@@ -22,7 +22,8 @@ def test_blue_grows_and_green_does_not():
 
 def test_greens_goes_less_far():
     finding = only(trap, mesh(*both(), BLUE, hpa("gw/h", "new", high=4)))
-    assert finding.field == "spec.maxReplicas" and "HorizontalPodAutoscaler gw/h scales Deployment gw/new to 4 at most" in finding.found
+    assert finding.field == "spec.maxReplicas"
+    assert "HorizontalPodAutoscaler gw/h scales Deployment gw/new to 4 at most" in finding.found
 
 
 def test_greens_own_and_pods_enough_are_fine():

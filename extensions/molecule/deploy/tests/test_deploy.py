@@ -47,6 +47,20 @@ def test_the_copy_has_what_the_cluster_gave_it_and_nothing_of_blues_owner(cluste
     assert hpa["spec"]["scaleTargetRef"]["name"] == "passthrough-green"
 
 
+def test_what_is_only_found_once_green_is_there_is_shown(cluster: Cluster) -> None:
+    """With green's Service unlike blue's, as whoever deploys it may have made it."""
+    service = path_of("v1", "services", "mesh-clone", "passthrough-green")
+    others = [{k: v for k, v in one.items() if k != "method"} for one in SETTINGS["mesh_workloads"]]
+    cluster.patch(service, {"spec": {"internalTrafficPolicy": "Local"}})
+    try:
+        done = lab.play({**SETTINGS, "mesh_deploy_method": "existing", "mesh_workloads": others}, "--tags", "deploy")
+    finally:
+        cluster.patch(service, {"spec": {"internalTrafficPolicy": "Cluster"}})
+    assert done.returncode == 0, done.stdout[-3000:]
+    said = " ".join(done.stdout.split())
+    assert "warning service_differs: Service mesh-clone/passthrough-green spec.internalTrafficPolicy: Local" in said
+
+
 def test_blues_autoscaler_is_pinned_to_what_blue_has(cluster: Cluster) -> None:
     hpa = cluster.get(path_of("autoscaling/v2", "horizontalpodautoscalers", "istio-system", "public-ingressgateway"))
     assert hpa["spec"]["minReplicas"] == 2 and "bluegreen.mesh/pinned" in hpa["metadata"]["annotations"]
