@@ -229,9 +229,41 @@ def explained(exc: ApiError, service: dict[str, t.Any], changes: t.Sequence[Chan
 
 
 # -- the module's operation ------------------------------------------------------------------------------------------
+def free(cluster: Cluster, namespace: str, name: str, node_ports: dict[str, int]) -> bool:
+    """Whether the API server was asked for these, which it can only be in a namespace that is there. Writes nothing, and
+    asks nothing of a Service that is there: who owns it may be about to change more of it than its ports.
+
+    Raises Refusal: duplicate_port, port_in_use, port_out_of_range.
+    """
+    services = cluster.list(path_of("v1", "services"))
+    if (namespace, name) in {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in services}:
+        return False
+    ports = [{"name": port, "port": at + 1, "nodePort": node} for at, (port, node) in enumerate(node_ports.items())]
+    service: dict[str, t.Any] = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name},
+        "spec": {"type": "NodePort", "selector": {"app": name}, "ports": ports},
+    }  # fmt: skip
+    changes = [Change(index, port, None, node) for index, (port, node) in enumerate(node_ports.items())]
+    _refuse_duplicates(title(service), service, {}, None)
+    refuse_taken(service, changes, holders(services))
+    try:
+        cluster.create(path_of("v1", "services", namespace), service, dry_run=True)
+    except ApiError as exc:
+        if exc.status == 404:
+            return False
+        refusal = explained(exc, service, changes)
+        if refusal is None:
+            raise
+        raise refusal from exc
+    return True
+
+
 def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     params = module.params
     node_ports = numbers(params["node_ports"] or {})
+    if params["state"] == "free":
+        asked = free(cluster, params["namespace"], params["name"], node_ports)
+        return {"changed": False, "asked": asked, "node_ports": node_ports, "diff": {"before": {}, "after": {}}}
     health = params["health_check_node_port"]
     if health is not None:
         numbers({"health_check_node_port": health})

@@ -17,6 +17,14 @@ description:
     refused with that Service's name, and one out of the API server's range with the range, which nothing else tells.
   - All numbers are written at once, so that ports of one Service can change places.
 options:
+  state:
+    description:
+      - V(set) gives the Service its node ports.
+      - V(free) only asks whether a Service that is still to be made could have them, and writes nothing. Nothing is asked
+        of one that is there.
+    type: str
+    choices: [set, free]
+    default: set
   namespace:
     description: Namespace of the Service.
     type: str
@@ -27,7 +35,8 @@ options:
     required: true
   node_ports:
     description:
-      - Node ports by the name of the Service's port. Ports that are not named here keep theirs.
+      - Node ports by the name of the Service's port. Ports that are not named here keep theirs. Required for
+        V(free) as O(state).
       - The only port of a Service may be without a name; its number then stands for the name.
     type: dict
   health_check_node_port:
@@ -37,7 +46,8 @@ options:
         one is refused, with that reason.
     type: int
 notes:
-  - Needs the verbs C(get), C(patch) and C(list) on Services, the last in all namespaces.
+  - Needs the verbs C(get), C(patch) and C(list) on Services, the last in all namespaces. With O(state=free) C(list), and
+    C(create) for a dry run.
 seealso:
   - module: bluegreen.mesh.gateway_info
 extends_documentation_fragment:
@@ -58,9 +68,22 @@ EXAMPLES = r"""
       status-port: 30022
       http2: 30081
       https: 30444
+
+- name: Could it have these, once it is made?
+  bluegreen.mesh.service_node_ports:
+    kubeconfig: ~/.kube/config
+    context: production
+    state: free
+    namespace: istio-gateway
+    name: public-ingressgateway
+    node_ports: {http2: 30081}
 """
 
 RETURN = r"""
+asked:
+  description: With O(state=free), whether the API server was asked. It can't be where the namespace is not there yet.
+  type: bool
+  returned: success
 node_ports:
   description: The node port of each of the Service's ports now, by name (in check mode, what it would be).
   type: dict
@@ -107,6 +130,7 @@ failure:
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _module, _node_ports
 
 SPEC = {
+    "state": {"type": "str", "choices": ["set", "free"], "default": "set"},
     "namespace": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
     "node_ports": {"type": "dict"},
@@ -115,7 +139,10 @@ SPEC = {
 
 
 def main() -> None:
-    _module.run(_node_ports.operate, SPEC, journal=True, required_one_of=[("node_ports", "health_check_node_port")])
+    _module.run(
+        _node_ports.operate, SPEC, journal=True, required_one_of=[("node_ports", "health_check_node_port")],
+        required_if=[("state", "free", ["node_ports"])],
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

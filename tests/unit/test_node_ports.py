@@ -12,6 +12,7 @@ from ansible.module_utils.common import warnings
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _node_ports
 from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal, service_node_ports
 from fake_cluster import FakeCluster, patched, run_module
+from fake_ingress import namespace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,8 +47,8 @@ def serve(cluster, allocated=()):
 
     def admit(request):
         before = cluster.peek("services", "istio-gateway", "green")
-        after = patched(before, request.body, request.content_type)
-        have = {port.get("nodePort") for port in before["spec"]["ports"]}
+        after = patched(before, request.body, request.content_type) if before else request.body
+        have = {port.get("nodePort") for port in before["spec"]["ports"]} if before else set()
         for index, port in enumerate(after["spec"]["ports"]):
             number = port.get("nodePort")
             if number in have:
@@ -63,6 +64,7 @@ def serve(cluster, allocated=()):
         return None
 
     cluster.on("PATCH", "*/services/green", admit)
+    cluster.on("POST", "*/istio-gateway/services", admit)
     return cluster
 
 
@@ -135,6 +137,40 @@ def test_a_port_of_another_service():
 def test_a_port_out_of_range():
     message = refused(serve(FakeCluster(service())), "port_out_of_range", node_ports={"http2": 31081, "https": 40443})
     assert "port https" in message and "found 40443" in message and "30000-32767" in message
+
+
+# -- a Service that is still to be made --------------------------------------------------------------------------------
+def test_ports_that_a_service_to_be_made_can_have():
+    cluster = serve(FakeCluster(BLUE, namespace("istio-gateway")))
+    result = act(cluster, state="free", node_ports={"http2": 30081, "https": "30444"})
+    assert result["asked"] is True and result["changed"] is False and cluster.writes == 0
+
+
+@pytest.mark.parametrize(
+    ("ports", "code", "says"),
+    [
+        ({"http2": 30443}, "port_in_use", "Service istio-gateway/green, port http2: node port 30443 is in use by Service istio-system/blue"),
+        ({"http2": 31081, "https": 40443}, "port_out_of_range", "port https: found 40443, expected a number in 30000-32767"),
+        ({"http2": 30111}, "port_in_use", "node port 30111 is allocated, though no Service has it"),
+        ({"http2": 30081, "https": 30081}, "duplicate_port", "ports http2 and https would both have node port 30081"),
+        ({"http2": 0}, "bad_port", "http2"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("check", [True, False])
+def test_ports_that_it_can_not_have(ports, code, says, check):
+    cluster = serve(FakeCluster(BLUE, namespace("istio-gateway")), allocated=[30111])
+    assert says in refused(cluster, code, state="free", node_ports=ports, check=check)
+
+
+def test_without_its_namespace_only_others_are_asked():
+    cluster = FakeCluster(BLUE)  # which refuses for want of the namespace, before ports are looked at
+    assert act(cluster, state="free", node_ports={"http2": 40443})["asked"] is False
+    assert "istio-system/blue" in refused(cluster, "port_in_use", state="free", node_ports={"http2": 30443})
+
+
+def test_nothing_is_asked_of_a_service_that_is_there():
+    cluster = serve(FakeCluster(service(type="ClusterIP"), BLUE))
+    assert act(cluster, state="free", node_ports={"http2": 40443})["asked"] is False and cluster.total == 1
 
 
 def test_a_port_that_is_allocated_to_nobody():

@@ -312,6 +312,7 @@ NEVER_RECORDED = {
     "service_endpoints": {
         "state", "expect_green_percent", "steps", "require_ready", "timeout", "for_seconds", "interval"
     },
+    "service_node_ports": {"state"},
     "virtual_service_gateways": {"concurrency", "method"},
 }  # fmt: skip
 

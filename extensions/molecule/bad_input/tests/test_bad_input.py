@@ -214,6 +214,17 @@ def test_a_port_in_use(tmp_path: pathlib.Path) -> None:
     refused(result, "port_in_use", "mesh-bad/green", "30443", "istio-system/public-ingressgateway", "port https")
 
 
+def test_ports_that_a_service_to_be_made_can_not_have(tmp_path: pathlib.Path) -> None:
+    new = {"state": "free", "namespace": "mesh-bad", "name": "new"}
+    result = lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 30443})
+    refused(result, "port_in_use", "mesh-bad/new", "30443", "istio-system/public-ingressgateway", "port https")
+    result = lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 31972, "https": 40443})
+    refused(result, "port_out_of_range", "mesh-bad/new, port https", "found 40443", "30000-32767")
+    assert lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 31972})["asked"] is True
+    elsewhere = lab.run("service_node_ports", tmp_path, **{**new, "namespace": "mesh-none"}, node_ports={"http2": 40443})
+    assert elsewhere["asked"] is False
+
+
 def test_a_certificate_that_is_not_there(tmp_path: pathlib.Path) -> None:
     result = lab.run("gateway_twin", tmp_path, pairs=[TWIN], certificates="require")
     refused(result, "secret_missing", "Secret mesh-bad-new/cert", "Gateway mesh-bad-new/new", "certificates: copy")
