@@ -47,6 +47,13 @@ HERE = {
     "mesh_watchdog": {"job": {"image": "x"}},
     "mesh_balancer": {**BALANCER, "type": "haproxy", "runtime_apis": ["unix:/run/h.sock"]},
 }
+# A journey that commits nothing.
+BY_GIT = {
+    "mesh_journey": "ingress_to_istio",
+    "mesh_gitops": {"repo": "/srv/config", "path": "clusters/production"},
+    "mesh_overrides_dir": "/srv/config/overrides",
+}
+OWN = {"mesh_certificates": "certificate", "mesh_verify": {}}
 # A wish of each module that would be carried out, or answered, if nothing were wrong with it.
 WRITES: dict[str, dict[str, t.Any]] = {
     "virtual_service_gateways": {"pairs": [PAIR]},
@@ -282,6 +289,10 @@ def play(migration: str, *argv: str) -> subprocess.CompletedProcess[str]:
         ("none", '-t preflight -e {"mesh_vantage_job":{"namespace":"x"}}', ["missing required arguments: image"]),
         ("none", '-t preflight -e {"mesh_vantage":"bastion","mesh_vantage_job":{"image":"x"}}', ["bastion and a Job"]),
         ("none", "-t preflight -e " + json.dumps(HERE, separators=(",", ":")), ["unix:/run/h.sock", "needs tcp:"]),
+        ("none", "-t preflight -e " + json.dumps(BY_GIT, separators=(",", ":")), ["mesh_gitops", "ingress_to_istio writes to"]),
+        ("none", "-t deploy -e " + json.dumps(OWN, separators=(",", ":")), ["mesh_certificates is certificate", "ca_file"]),
+        # Who goes back needs no authorities.
+        ("none", "-t rollback -e mesh_rollback_to=keep -e " + json.dumps(OWN, separators=(",", ":")), ["no journal mesh-bad"]),
         ("none", "-t rollback -e mesh_rollback_to=verfy", ["mesh_rollback_to", "verify, cutover, soak, unbind, cleanup"]),
         ("none", "-t abort,keep", ["abort and rollback are run alone"]),
         ("none", "-t rollback", ["mesh_rollback_to"]),
