@@ -19,6 +19,7 @@ import typing as t
 
 from ._client import ApiError, path_of
 from ._clone import live_replicas
+from ._frozen import Note
 from ._module import Refusal
 from ._values import service_ports
 from ._values_file import Path, ValuesFile, plain
@@ -377,6 +378,29 @@ def not_ready(release: Object) -> str | None:
 
 def suspended(release: Object) -> bool:
     return bool((release.get("spec") or {}).get("suspend"))
+
+
+def umbrella_suspended(releases: t.Sequence[Object]) -> list[Finding]:
+    """Nothing that is deployed would come about: the umbrella makes every other HelmRelease, green's too."""
+    return [
+        Finding(
+            "umbrella_suspended", ERROR, f"HelmRelease {r['metadata']['namespace']}/{r['metadata']['name']}",
+            f"spec.suspend is true{', by migration ' + ', '.join(held) if (held := _holders(r)) else ''}",
+            "It would deploy nothing, and green would be waited for in vain. "
+            + (
+                "It corrects drift (spec.driftDetection.mode: enabled), so it was held still with what is kept below it:"
+                " set that to warn where the HelmRelease comes from, then -t rollback -e mesh_rollback_to=keep, and -t"
+                " keep again."
+                if held else "Let it go on: flux resume helmrelease, or where it comes from."
+            ),
+        )
+        for r in releases if r["metadata"]["name"] == "bigbang" and suspended(r)
+    ]  # fmt: skip
+
+
+def _holders(release: Object) -> list[str]:
+    """The migrations that hold it still."""
+    return sorted({holder.partition(" ")[0] for holder in Note.of(release).held_for})
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

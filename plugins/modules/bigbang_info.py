@@ -119,6 +119,7 @@ def operation(module, cluster):
     policies = cluster.list(path_of("networking.k8s.io/v1", "networkpolicies"))
     found = [
         *_bigbang.too_late(versions),
+        *_bigbang.umbrella_suspended(_bigbang.helm_releases(cluster, params["namespace"])),
         *_bigbang.old_keys(files, params["accept"]),
         *_bigbang.closed_to_blue(policies, params["blue_namespace"]),
     ]

@@ -397,6 +397,18 @@ def test_a_version_that_the_cluster_does_not_tell_can_be_given():
     assert info(bare, version="2.54.0")["errors"] == []
 
 
+def test_an_umbrella_that_is_suspended_deploys_nothing():
+    assert info(release(suspend=False), release("istio", suspend=True))["errors"] == []
+    (finding,) = info(release(suspend=True))["errors"]
+    assert (finding["code"], finding["object"]) == ("umbrella_suspended", "HelmRelease bigbang/bigbang")
+    assert finding["found"] == "spec.suspend is true" and "flux resume" in finding["fix"]
+    held = release(suspend=True)
+    note = {"for": ["night v1/Secret/istio-system/public-cert"], "fields": [[["spec", "suspend"], None]]}
+    held["metadata"]["annotations"] = {"bluegreen.mesh/frozen": json.dumps(note)}
+    (finding,) = info(held)["errors"]
+    assert finding["found"] == "spec.suspend is true, by migration night" and "mesh_rollback_to=keep" in finding["fix"]
+
+
 def test_old_keys_that_nothing_new_says_are_named_with_file_line_and_place(tmp_path):
     result = info(release(), files=[written(tmp_path, "v.yaml", OLD)])
     errors = {e["found"].split()[0]: e for e in result["errors"]}
