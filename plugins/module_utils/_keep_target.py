@@ -48,6 +48,7 @@ RECORD_REASONS = {
     "hook": "it is a Helm hook, which uninstall leaves to its own delete policy",
     "in_list": "it is an item of a List, where Helm reads no annotation",
     "not_kept": "the stored manifest does not keep it",
+    "umbrella": "its release renders HelmReleases and is upgraded to deploy green; that goes by the live annotation",
     "not_asked": "helm_record is false",
 }
 

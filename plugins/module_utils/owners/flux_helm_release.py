@@ -11,6 +11,9 @@ helm-controller itself write the annotation into its next revision, by a patch i
 Names (api/v2, GetReleaseName): the release is spec.releaseName, or TARGETNAMESPACE-NAME, or NAME, shortened at 53; it
 is stored in spec.storageNamespace or the HelmRelease's own. So Big Bang's HelmRelease bigbang/istio with
 targetNamespace istio-system is release istio-system-istio in istio-system, stored in bigbang.
+
+An umbrella, whose release renders HelmReleases, is not held still: it is what deploys green. Its upgrade leaves what
+the live annotation keeps, and nobody removes it on the way.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ PLURAL = "helmreleases"
 SUSPEND, RENDERERS = ("spec", "suspend"), ("spec", "postRenderers")
 RECONCILE = ("metadata", "annotations", flux_kustomization.RECONCILE)
 OURS = "# written by bluegreen.mesh"  # first line of each of our patches; YAML to Flux, our mark to us
+RENDERS = re.compile(r"^kind: *[\"']?HelmRelease\b", re.MULTILINE)
 METHODS = ("suspend", "post_renderers", "none")
 Object = dict[str, t.Any]
 
@@ -45,11 +49,10 @@ Object = dict[str, t.Any]
 def find(targets: t.Sequence[Target], look: Look) -> None:
     owned: dict[str, tuple[Object, list[Target]]] = {}
     for target in targets:
-        named = labelled(target.labels)
-        body = look.find(VERSIONS, PLURAL, *named) if named else _by_record(target.record, look)
+        body = _owner(target, look)
         if body is not None:
             owned.setdefault(title(body), (body, []))[1].append(target)
-        elif named:
+        elif named := labelled(target.labels):
             look.note(f"{target.ref} is labelled as of Flux HelmRelease {'/'.join(named)}, which does not exist.")
             reason = "its HelmRelease is gone"
             target.claims.append(Claim(NAME, f"HelmRelease {'/'.join(named)}", True, reason))
@@ -78,6 +81,17 @@ def release_of(body: Object) -> tuple[str, str, str]:
     return name, target or meta["namespace"], spec.get("storageNamespace") or meta["namespace"]
 
 
+def _owner(target: Target, look: Look) -> Object | None:
+    named = labelled(target.labels)
+    return look.find(VERSIONS, PLURAL, *named) if named else _by_record(target.record, look)
+
+
+def of_umbrella(target: Target, look: Look) -> bool:
+    """Whether the release that has it in its manifest renders HelmReleases, and is one of Flux's itself."""
+    manifest = target.record.payload.manifest if target.record else ""
+    return bool(RENDERS.search(manifest)) and _owner(target, look) is not None
+
+
 def _by_record(record: Record | None, look: Look) -> Object | None:
     """An object that lacks the labels (a hook, or older than Flux) is found by the record that holds it."""
     if record is None:
@@ -92,7 +106,7 @@ def _claim(body: Object, targets: t.Sequence[Target], look: Look) -> None:
     suspended = bool(value_at(body, SUSPEND))
     leaving = bool(body["metadata"].get("deletionTimestamp"))
     rendered = renderers(body, targets) if look.flux_method == "post_renderers" and not suspended else None
-    freezes = [*_above(body, ref, look)]
+    freezes = [*above(body, ref, look)]
     if rendered is not None:
         freezes.append(Freeze(ref, body, RENDERERS, rendered or value_at(body, RENDERERS)))
     elif suspended or look.flux_method == "suspend":
@@ -106,6 +120,9 @@ def _claim(body: Object, targets: t.Sequence[Target], look: Look) -> None:
         elif target.why == "kept" and not by_edit(target):
             # rendered by the chart, or by helm-controller for us
             safe, reason, needed = True, "the release keeps it, as it was rendered", rendered is not None
+        elif target.why == "umbrella":
+            safe = not leaving and target.annotations.get(helm.POLICY) == helm.KEEP
+            reason, needed = "it is an umbrella, whose upgrade goes by the live annotation", False
         elif suspended:
             safe, reason = True, "it is suspended: helm-controller then uninstalls nothing"
         else:
@@ -113,7 +130,8 @@ def _claim(body: Object, targets: t.Sequence[Target], look: Look) -> None:
         target.claims.append(
             Claim(
                 NAME, f"HelmRelease {title(body)}", safe, reason, freezes=tuple(freezes) if needed else (),
-                mendable=bool(freezes), source=not leaving, going=leaving,
+                mendable=bool(freezes) or target.why == "umbrella", going=leaving,
+                source=not leaving and target.why != "not_in_manifest",
             )
         )  # fmt: skip
 
@@ -123,16 +141,18 @@ def by_edit(target: Target) -> bool:
     return "record" in target.undo
 
 
-def _above(body: Object, ref: Ref, look: Look) -> t.Iterator[Freeze]:
-    """What would undo a change of this HelmRelease: the Kustomization that applies it, or the HelmRelease that renders
-    it, where that one corrects drift (else Helm leaves what its chart does not change)."""
+def above(body: Object, ref: Ref, look: Look, below: frozenset[tuple[str, str]] = frozenset()) -> t.Iterator[Freeze]:
+    """What would undo a change of this object, the topmost first: the HelmRelease that renders it, where that one
+    corrects drift (else Helm leaves what its chart does not change), and the Kustomization that applies it."""
     labels = body["metadata"].get("labels") or {}
+    named = labelled(labels)
+    parent = look.find(VERSIONS, PLURAL, *named) if named and named not in below else None
+    if named and parent is not None and value_at(parent, ("spec", "driftDetection", "mode")) == "enabled":
+        this = Ref(parent["apiVersion"], "HelmRelease", *named)
+        yield from above(parent, this, look, below | {named})
+        yield Freeze(this, parent, SUSPEND, True)
     if flux_kustomization.owner_of(labels):
         yield Freeze(ref, body, RECONCILE, flux_kustomization.DISABLED)
-    parent = labelled(labels)
-    above = look.find(VERSIONS, PLURAL, *parent) if parent else None
-    if above is not None and value_at(above, ("spec", "driftDetection", "mode")) == "enabled":
-        yield Freeze(Ref(above["apiVersion"], "HelmRelease", *t.cast(tuple, parent)), above, SUSPEND, True)
 
 
 # -- post-renderers --------------------------------------------------------------------------------------------------

@@ -6,6 +6,10 @@
 `helm uninstall` decides from the manifest stored with the highest revision, an upgrade or a rollback that drops an
 object from the live annotation (see _helm_release). So the stored manifest is edited, as text, in the one document of
 the object; the bytes that were there before are saved first, and are what releasing puts back.
+
+Not that of an umbrella, a release of Flux's that renders HelmReleases: it is upgraded to deploy green, and
+helm-controller would have to be held still for as long as its record is edited. Its upgrade leaves what the live
+annotation keeps.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from .._helm_storage import Record, Storage, explained
 from .._keep_target import RECORD_REASONS, Claim, Target
 from .._look import Look
 from .._module import Refusal
+from . import flux_helm_release
 
 NAME = "helm"
 SAFE = ("kept", "not_in_manifest", "hook")  # keys of RECORD_REASONS with which uninstall leaves the object
@@ -41,7 +46,14 @@ def find(targets: t.Sequence[Target], look: Look) -> None:
         # Of what we edited ourselves, a record that is gone was uninstalled, and the object outlived it.
         safe = target.why in SAFE or (target.why == "no_record" and "record" in target.undo)
         name = f"Helm release {owner['namespace']}/{owner['release']}"
-        target.claims.append(Claim(NAME, name, safe, RECORD_REASONS[target.why], mendable=target.why == "not_kept"))
+        if target.why in ("not_kept", "in_list", "umbrella") and flux_helm_release.of_umbrella(target, look):
+            target.why, safe = "umbrella", target.annotations.get(helm.POLICY) == helm.KEEP
+        target.claims.append(
+            Claim(
+                NAME, name, safe, RECORD_REASONS[target.why], mendable=target.why in ("not_kept", "umbrella"),
+                annotations={helm.POLICY: helm.KEEP} if target.why == "umbrella" else {},
+            )
+        )  # fmt: skip
 
 
 def _find_records(targets: t.Sequence[Target], storage: Storage, warn: t.Callable[[str], None]) -> None:
