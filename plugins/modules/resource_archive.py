@@ -73,6 +73,13 @@ options:
     description: Whether O(state=removed) archives what it deletes. Without it nothing can come back.
     type: bool
     default: true
+  finalizers:
+    description:
+      - Finalizers that are taken off with O(state=removed), once the object is archived and being deleted. For those of
+        a controller that is not there any more, which nobody else would take off.
+    type: list
+    elements: str
+    default: []
   wait:
     description: Seconds to wait at most, for objects to be gone, or for restored pods to be ready.
     type: int
@@ -167,7 +174,7 @@ def put_away(module, cluster, journal):
         if params["archive"]:
             save(journal, params["key"], kept)
         if removes:
-            remove(cluster, journal, there, params["wait"])
+            remove(cluster, journal, there, params["wait"], params["finalizers"])
     missing = set(paths) - {path for path, _body in there}
     shown = [str(Ref.of(body)) for body in kept]
     return {
@@ -193,8 +200,9 @@ def save(journal, key, bodies):
         journal.done(*journal.record_all(steps))
 
 
-def remove(cluster, journal, there, wait):
-    """Deletes exactly what was archived, and waits until it is gone. Raises Refusal (changed, still_there)."""
+def remove(cluster, journal, there, wait, finalizers=()):
+    """Deletes exactly what was archived, and waits until it is gone. finalizers: to be taken off meanwhile. Raises
+    Refusal (changed, still_there)."""
     for path, body in there:
         journal.check()
         try:
@@ -214,6 +222,8 @@ def remove(cluster, journal, there, wait):
         left = [new for new, (_path, old) in zip(now, there) if new and new["metadata"]["uid"] == old["metadata"]["uid"]]
         if not left:
             return
+        for path, body in ((path, new) for new, (path, _old) in zip(now, there) if new in left):
+            let_go(cluster, path, body, finalizers)
         if time.monotonic() >= deadline:
             raise _module.Refusal(
                 "still_there",
@@ -222,6 +232,20 @@ def remove(cluster, journal, there, wait):
                 " has set them must let go; then run it again.",
             )
         time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def let_go(cluster, path, body, finalizers):
+    """Takes these finalizers off what is being deleted. Where somebody else was faster, the next look shows it."""
+    meta = body["metadata"]
+    have = meta.get("finalizers") or []
+    if not meta.get("deletionTimestamp") or not set(have) & set(finalizers):
+        return
+    rest = [name for name in have if name not in finalizers]
+    try:
+        cluster.patch(path, {"metadata": {"resourceVersion": meta["resourceVersion"], "finalizers": rest}})
+    except ApiError as exc:
+        if exc.status not in (404, 409):
+            raise
 
 
 def restore(module, cluster, journal):
@@ -317,6 +341,7 @@ def main():
                 },
             },
             "archive": {"type": "bool", "default": True},
+            "finalizers": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "int", "default": 300},
         },
         journal=True,

@@ -77,6 +77,20 @@ def there(fake):
     return {b["kind"] for b in OBJECTS if fake.peek(PLURALS[b["kind"]], "edge", b["metadata"]["name"])}
 
 
+def test_a_finalizer_that_nobody_takes_off_any_more_is_taken_off_and_comes_back(cluster, monkeypatch):
+    clock = {"now": 0.0}
+    monkeypatch.setattr(resource_archive.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(resource_archive.time, "sleep", lambda seconds: clock.update(now=clock["now"] + seconds))
+    cluster.edit("services", "edge", "old", lambda b: b["metadata"].update(finalizers=["x/theirs", "x/gone"]))
+    journal = epoch_of(cluster)
+    held = run(cluster, journal, state="removed", resources=named(SERVICE), finalizers=["x/gone"], wait=5)
+    assert held["failure"]["code"] == "still_there" and "x/theirs" in held["msg"] and "x/gone" not in held["msg"]
+    done = run(cluster, journal, state="removed", resources=named(SERVICE), finalizers=["x/gone", "x/theirs"], wait=5)
+    assert not done.get("failed") and cluster.peek("services", "edge", "old") is None
+    undo_all(cluster, journal)
+    assert cluster.peek("services", "edge", "old")["metadata"]["finalizers"] == ["x/theirs", "x/gone"]
+
+
 def test_what_is_removed_comes_back_as_it_was(cluster):
     journal = epoch_of(cluster)
     before = {b["kind"]: cluster.peek(PLURALS[b["kind"]], "edge", b["metadata"]["name"]) for b in OBJECTS}
