@@ -58,6 +58,7 @@ class Wish:
     guard_timeout: int = 0
     owner_timeout: int = 0
     owner_deletes: str = "refuse"
+    thaw: bool = True
     backup_dir: str | None = None
     frozen: tuple[tuple[Ref, Former], ...] = ()
 
@@ -75,7 +76,9 @@ def wish_of(params: dict[str, t.Any]) -> Wish:
     if backup_dir and not os.path.isdir(backup_dir):
         raise Refusal("no_backup_dir", f"backup_dir: {backup_dir} is not a directory. Create it (mode 0700) first.")
     frozen = tuple((_ref_of(item), _former_of(item)) for item in params.get("frozen") or [])
-    same = ("helm_record", "flux_method", "live_annotation", "guard", "guard_timeout", "owner_timeout", "owner_deletes")
+    same = (
+        "helm_record", "flux_method", "live_annotation", "guard", "guard_timeout", "owner_timeout", "owner_deletes", "thaw",
+    )  # fmt: skip
     given = {name: params[name] for name in same}
     return Wish(*references(params), migration=migration, frozen=frozen, backup_dir=backup_dir, **given)
 
@@ -292,11 +295,7 @@ class Run:
         thawed = False
         former: dict[Ref, Former] = {}
         if self.journal is not None:
-            state = self.journal.store.read()
-            for step in state.steps if state else []:
-                if step["op"] == "owner_frozen" and step["state"] != "undone":
-                    for item in self.journal.store.inverse(step)["params"]["frozen"]:
-                        former[_ref_of(item)] = _former_of(item)
+            former.update(frozen_by_journal(self.journal.store))
         former.update(self.wish.frozen)
         for freeze in (f for target in targets for claim in target.claims for f in claim.freezes):
             former.setdefault(freeze.ref, ())
@@ -329,7 +328,7 @@ class Run:
         self._refuse_deletion(marks, look)
         self._record_steps(edits, marks, [])
         self._write_records(edits)
-        if self._thaw(targets):
+        if self.wish.thaw and self._thaw(targets):
             return self._once()  # from what is there now that they move, and asked again
         self._write_marks(marks)
         if self.wish.guard != "none":
@@ -568,6 +567,13 @@ def kept_by_journal(store: Store, resources: Resources) -> list[Ref]:
     steps = [s for s in (state.steps if state else []) if s["op"] == "resource_keep" and s["state"] != "undone"]
     refs = [_ref_of(item) for step in steps for item in store.inverse(step)["params"]["resources"]]
     return list(dict.fromkeys(ref for ref in refs if resources.find(ref.api_version, ref.kind)))
+
+
+def frozen_by_journal(store: Store) -> dict[Ref, Former]:
+    """What a journal has as held still and not undone, and what was there before."""
+    state = store.read()
+    steps = [s for s in (state.steps if state else []) if s["op"] == "owner_frozen" and s["state"] != "undone"]
+    return {_ref_of(item): _former_of(item) for s in steps for item in store.inverse(s)["params"]["frozen"]}
 
 
 def find_claims(cluster: Cluster, targets: t.Sequence[Target], wish: Wish, note: t.Callable[[str], None]) -> Look:

@@ -13,10 +13,11 @@ from ._client import Cluster
 from ._deletion_guard import KEPT_BY
 from ._helm_storage import read_storage
 from ._journal import Store
-from ._keep import Wish, find_claims, kept_by_journal, references
-from ._keep_target import read_targets
+from ._keep import Wish, find_claims, frozen_by_journal, kept_by_journal, references
+from ._keep_target import Target, read_targets
 from ._module import Refusal
 from ._resources import Ref, Resources, parse_namespaced, read_all
+from .owners import istio_operator
 
 
 def inform(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
@@ -33,7 +34,7 @@ def inform(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     targets = read_targets(
         cluster, resources, wish.gateways, wish.secrets_namespace, [*wish.resources, *mine, *recorded], wish.needs
     )  # fmt: skip
-    find_claims(cluster, targets, wish, module.warn)
+    look = find_claims(cluster, targets, wish, module.warn)
     there = [target for target in targets if target.body is not None]
     owned = [
         {
@@ -45,7 +46,11 @@ def inform(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
         }
         for target in there
     ]  # fmt: skip
-    releases, going = _goes_with_blue.going(owned, services, journal["name"] if journal else None)
+    operated = any(claim.owner == istio_operator.NAME for target in there for claim in target.claims)
+    rest = istio_operator.rest(look, frozen_by_journal(store) if store else ()) if services and operated else None
+    releases, going, ended = _goes_with_blue.going(owned, services, journal["name"] if journal else None, rest)
+    for claim in (claim for item in owned for claim in item["claims"] if claim["name"] in ended):
+        claim["source"] = False  # it makes nothing again once it is gone
     return {
         "changed": False, "owners": owned, **({"releases": releases, "going": going} if services else {}),
         "would_delete": owners.would_delete(there),
@@ -86,15 +91,18 @@ def _inform_release(cluster: Cluster, resources: Resources, name: str, namespace
     return {
         "changed": False, "release": record.as_dict(),
         "storage": [r.where for r in storage.series[(record.kind, record.namespace, record.release)]],
-        **plan, "dropped": _dropped(cluster, resources, plan),
+        **plan, **_live(cluster, resources, plan, (name, namespace)),
     }  # fmt: skip
 
 
-def _dropped(
-    cluster: Cluster, resources: Resources, plan: dict[str, list[dict[str, t.Any]]]
-) -> dict[str, list[dict[str, t.Any]]]:
-    """What an upgrade or a rollback without these objects would do to them: it goes by the live annotation."""
+def _live(
+    cluster: Cluster, resources: Resources, plan: dict[str, list[dict[str, t.Any]]], release: tuple[str, str]
+) -> dict[str, t.Any]:
+    """dropped: what an upgrade or a rollback without these objects would do to them, which goes by the live annotation.
+    taken_over: those to be deleted that say to be of another release by now; uninstall does not look."""
     dropped: dict[str, list[dict[str, t.Any]]] = {"keep": [], "delete": [], "missing": []}
+    taken_over = []
+    delete = [(item["kind"], item["namespace"], item["name"]) for item in plan["delete"]]
     entries = []
     for item in plan["keep"] + plan["delete"] + plan["neither"]:
         ref = Ref(item["api_version"], item["kind"], item["namespace"], item["name"])
@@ -106,4 +114,7 @@ def _dropped(
         policy = ((body or {}).get("metadata", {}).get("annotations") or {}).get(helm.POLICY)
         where = "missing" if body is None else "keep" if policy == helm.KEEP else "delete"
         dropped[where].append(ref.as_dict())
-    return dropped
+        owner = Target(ref, "", body).claim
+        if owner and owner != release and (ref.kind, ref.namespace, ref.name) in delete:
+            taken_over.append({**ref.as_dict(), "release": owner[0], "release_namespace": owner[1]})
+    return {"dropped": dropped, "taken_over": taken_over}

@@ -22,10 +22,11 @@ description:
     carry this migration's annotation C(bluegreen.mesh/kept-by). The module waits until the API server does refuse, by
     dry runs of the deletions.
   - Every owner is found from the live object, several at once where several claim it, and each is met in its own way.
-    A Flux HelmRelease is suspended, or renders the annotation itself (O(flux_method)). What a Flux Kustomization
+    A Flux HelmRelease is suspended, or renders the annotation itself (O(flux_method)); one that renders HelmReleases
+    (an umbrella) goes on, and its upgrades leave what carries the live annotation. What a Flux Kustomization
     applies gets C(kustomize.toolkit.fluxcd.io/prune=disabled) and C(reconcile=disabled), what an Argo CD Application
     tracks C(Prune=false,Delete=false) among its sync-options. The labels by which an Istio operator prunes come off,
-    after the operator is scaled to 0.
+    after the operator is scaled to 0, and the HelmRelease suspended that would scale it back.
   - What was changed is noted on each object in the annotation C(bluegreen.mesh/kept-undo). V(released) takes away
     exactly that; an object that was kept before stays kept.
   - Nothing is changed if one of the objects can't be protected.
@@ -113,6 +114,12 @@ options:
     type: str
     choices: [refuse, accept]
     default: refuse
+  thaw:
+    description:
+      - With O(state=released), whether to set in motion again what was held still for these alone.
+      - V(false) leaves that to the release of the rest, so that no owner is at work while what goes is deleted.
+    type: bool
+    default: true
   guard:
     description:
       - V(auto) sets up the admission policy where the API server has it (Kubernetes 1.30 and later), and warns where
@@ -308,6 +315,7 @@ SPEC = {
     "flux_method": {"type": "str", "choices": ["suspend", "post_renderers", "none"], "default": "suspend"},
     "owner_timeout": {"type": "int", "default": 300},
     "owner_deletes": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
+    "thaw": {"type": "bool", "default": True},
     "guard": {"type": "str", "choices": ["auto", "required", "none"], "default": "auto"},
     "guard_timeout": {"type": "int", "default": 60},
     "backup_dir": {"type": "path"},

@@ -128,6 +128,13 @@ dropped:
       latter of objects that are not there.
   type: dict
   returned: O(release) is given
+taken_over:
+  description:
+    - Those of RV(delete) whose live object says to be of another release by now, in C(release) and
+      C(release_namespace). C(helm uninstall) does not look at that, and deletes them.
+  type: list
+  elements: dict
+  returned: O(release) is given
 owners:
   description:
     - The objects and their owners, each with what RV(bluegreen.mesh.resource_keep#module:protected) has, and besides
@@ -152,14 +159,18 @@ owners:
       elements: dict
       returned: always
 releases:
-  description: The Helm releases that O(services) are of, as C(owner) in RV(owners), each once.
+  description:
+    - The Helm releases that O(services) are of, as C(owner) in RV(owners), each once. Where their IstioOperator goes,
+      also its own, and that of an operator whose HelmRelease has gone while it was suspended.
   type: list
   elements: dict
   returned: O(services) are given
 going:
   description:
-    - Those of RV(owners) that go with blue. They are of RV(releases), or were of one that is gone; or of the same Flux
-      Kustomization or Argo CD Application as O(services), and in their namespace. What is C(shared) stays.
+    - Those of RV(owners) that go with blue. They are of RV(releases), or were of one that is gone or has them no more;
+      or of the same Flux Kustomization, Argo CD Application or IstioOperator as O(services), and in their namespace.
+    - What is C(shared) stays, but for an IstioOperator with nothing left to do. Its operator is gone, or its HelmRelease
+      is, and every workload that it alone has made goes.
     - Without O(journal), nothing is kept yet, and it is what would go.
   type: list
   elements: dict

@@ -6,26 +6,41 @@
 So the labels that name it come off (operator 1.23, pkg/helmreconciler/prune.go), and the operator is frozen first: it
 would put them on again. It prunes Deployments, Services, ConfigMaps, Secrets, accounts, roles, webhooks and the like,
 never Gateways. An IstioOperator that is deleted while its operator is frozen waits for its finalizer.
+
+What would start the operator again is held still with it: its own HelmRelease where that corrects drift, the
+Kustomization that applies it. (An Application that heals itself is only warned of.)
 """
 
 from __future__ import annotations
 
+import re
 import time
 import typing as t
 
 from .._client import Cluster, path_of
 from .._frozen import Freeze
 from .._keep_target import Claim, Target
+from .._helm_storage import RELEASE_NAME, Record
 from .._look import Look
 from .._module import Refusal
-from .._objects import label_query
+from .._objects import label_query, ref_of
 from .._resources import Ref
+from . import argo_cd, flux_helm_release
 
 NAME = "istio_operator"
 OWNER = "install.operator.istio.io/owning-resource"
 OWNER_NAMESPACE = f"{OWNER}-namespace"
 VERSIONS = ("install.istio.io/v1alpha1",)
 REPLICAS = ("spec", "replicas")
+FINALIZER = "istio-finalizer.install.istio.io"
+# By the label that the operator gives: the list in spec.components, and what a profile has in it unasked.
+COMPONENT = "operator.istio.io/component"
+GATEWAYS = {
+    "IngressGateways": ("ingressGateways", "istio-ingressgateway"),
+    "EgressGateways": ("egressGateways", "istio-egressgateway"),
+}  # fmt: skip
+KEYS = ("namespace", "name")  # of the labels by which helm-controller says what it has made
+Object = dict[str, t.Any]
 
 
 def find(targets: t.Sequence[Target], look: Look) -> None:
@@ -43,7 +58,8 @@ def find(targets: t.Sequence[Target], look: Look) -> None:
                 " Deployments of all namespaces may not be listed. Allow that (docs/permissions.md).",
                 resource=target.ref.as_dict(),
             )
-        target.claims.append(_claim(target, f"IstioOperator {namespace}/{name}", body, operators))
+        freezes = tuple(freeze for operator in operators for freeze in _freezes(operator, look))
+        target.claims.append(_claim(target, f"IstioOperator {namespace}/{name}", body, freezes))
 
 
 def is_operator(deployment: dict[str, t.Any]) -> bool:
@@ -57,26 +73,99 @@ def is_operator(deployment: dict[str, t.Any]) -> bool:
     )
 
 
-def _claim(target: Target, name: str, body: dict[str, t.Any] | None, operators: t.Sequence[dict[str, t.Any]]) -> Claim:
-    freezes = tuple(
-        Freeze(Ref("apps/v1", "Deployment", d["metadata"]["namespace"], d["metadata"]["name"]), d, REPLICAS, 0)
-        for d in operators
-    )
+def _freezes(deployment: Object, look: Look) -> t.Iterator[Freeze]:
+    """What is held still so that this operator is, those above it first."""
+    ref = Ref("apps/v1", "Deployment", *ref_of(deployment))
+    yield from flux_helm_release.above(deployment, ref, look)
+    yield Freeze(ref, deployment, REPLICAS, 0)
+    application = argo_cd.tracked_by(Target(ref, "", deployment))
+    if application:
+        look.note(
+            f"{ref}, an Istio operator, is of Argo CD's Application {application}. If that heals itself (selfHeal), it"
+            " starts the operator again, which labels blue anew: turn that off until the cleanup is done."
+        )
+
+
+def makes(body: Object, target: Target) -> bool:
+    """Whether the operator would make the object again, by what the IstioOperator's spec says of the gateway that it is
+    of. What is of no gateway it would. A gateway that is listed is off with `enabled: false` alone."""
+    component, own = GATEWAYS.get(target.labels.get(COMPONENT, ""), ("", ""))
+    if not component:
+        return True
+    spec = body.get("spec") or {}
+    for gateway in (spec.get("components") or {}).get(component) or []:
+        name, space = gateway.get("name"), gateway.get("namespace") or spec.get("namespace") or "istio-system"
+        if target.ref.namespace == space and target.ref.name in _names_of(name):
+            return gateway.get("enabled") is not False
+    return target.ref.name in _names_of(own)
+
+
+def _names_of(gateway: str) -> tuple[str, ...]:
+    return gateway, f"{gateway}-sds", f"{gateway}-service-account"
+
+
+def _claim(target: Target, name: str, body: Object | None, freezes: tuple[Freeze, ...]) -> Claim:
     safe = OWNER not in target.labels
     if body is None:
-        # An operator that was frozen for it is still to be set in motion when it is released.
-        return Claim(NAME, name, True, "its IstioOperator is gone", freezes=freezes if target.undo else ())
-    awake = [freeze.ref for freeze in freezes if not freeze.in_place]
+        # An operator that was frozen for it is still to be set in motion when it is released. The labels come off, as
+        # its IstioOperator may come back by a rollback of the cleanup.
+        reason, frozen = "its IstioOperator is gone", freezes if target.undo else ()
+        return Claim(NAME, name, True, reason, labels=(OWNER, OWNER_NAMESPACE), freezes=frozen)
+    awake = [freeze.ref for freeze in freezes if freeze.path == REPLICAS and not freeze.in_place]
     if safe and not awake:
         reason = f"it has no label {OWNER}, and no operator is at work"
     elif safe:
         reason = f"{' and '.join(map(str, awake))} would label it again and prune it then"
     else:
         reason = f"the operator prunes what has the label {OWNER}"
+    leaving = bool(body["metadata"].get("deletionTimestamp"))
     return Claim(
         NAME, name, safe and not awake, reason, labels=(OWNER, OWNER_NAMESPACE), freezes=freezes,
-        source=bool(freezes), going=bool(freezes and body["metadata"].get("deletionTimestamp")),
+        source=bool(freezes) and not leaving and makes(body, target), going=bool(freezes) and leaving,
     )  # fmt: skip
+
+
+# -- when blue goes --------------------------------------------------------------------------------------------------
+def rest(look: Look, frozen: t.Iterable[Ref]) -> dict[str, t.Any]:
+    """What an IstioOperator is still good for, as _goes_with_blue takes it.
+
+    made: by IstioOperator, the workloads that it alone has made, NAMESPACE/NAME; what Helm has taken over since is not
+    among them. at_work: whether an operator is there that somebody wants. left: the Helm releases of operators that
+    nobody wants any more, as the HelmRelease that they are of has gone while it was suspended; none where there is
+    more than one IstioOperator. frozen: what the journal has as held still: an operator may be gone, and its release not.
+    """
+    made: dict[str, list[str]] = {}
+    operators: list[Ref] = []
+    for kind, plural in (("Deployment", "deployments"), ("DaemonSet", "daemonsets")):
+        for body in look.list(("apps/v1",), plural):
+            target = Target(Ref("apps/v1", kind, *ref_of(body)), "", body)
+            labels = target.before()
+            if labels.get(OWNER_NAMESPACE) and RELEASE_NAME not in target.annotations:
+                name = f"IstioOperator {labels[OWNER_NAMESPACE]}/{labels.get(OWNER)}"
+                made.setdefault(name, []).append(f"{target.ref.namespace}/{target.ref.name}")
+            if kind == "Deployment" and is_operator(body):
+                operators.append(target.ref)
+    alone = len(look.list(VERSIONS, "istiooperators")) < 2
+    known = dict.fromkeys([*operators, *(ref for ref in frozen if ref.kind == "Deployment")])
+    deserted = {ref: found for ref in known if alone and (found := _deserted(ref, look))}
+    refused = look.refused & {"deployments", "daemonsets", "istiooperators"}
+    left = [record.as_dict() for records in deserted.values() for record in records]
+    return {
+        "made": made, "at_work": bool(refused) or any(ref not in deserted for ref in operators),
+        "left": [record for index, record in enumerate(left) if record not in left[:index]],
+    }  # fmt: skip
+
+
+def _deserted(ref: Ref, look: Look) -> list[Record]:
+    """The release that has this Deployment, if helm-controller has made it for a HelmRelease that is not there."""
+    found = []
+    for record, at in look.storage.holding(ref) if look.storage else []:
+        text = record.payload.manifest[at.start : at.end]
+        names = [re.search(rf"{re.escape(flux_helm_release.GROUP)}/{key}: *[\"']?([\w.-]+)", text) for key in KEYS]
+        owner = [name[1] for name in names if name]
+        if len(owner) == 2 and look.find(flux_helm_release.VERSIONS, flux_helm_release.PLURAL, *owner) is None:
+            found.append(record)
+    return found
 
 
 def await_stopped(cluster: Cluster, ref: Ref, timeout: float) -> None:

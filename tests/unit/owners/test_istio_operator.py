@@ -7,6 +7,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible_collections.bluegreen.mesh.plugins.module_utils._keep_target import Target
+from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import Ref
+from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import flux_helm_release as flux
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import istio_operator as operator
 from fake_blue import act, blue, gateway, info, kept, obj, refused
 
@@ -35,10 +38,10 @@ def deployment(replicas=2, labels=None, **container):
     }  # fmt: skip
 
 
-def pruned(*more, labels=None):
+def pruned(*more, labels=None, **options):
     service = obj("v1", "Service", "public", labels=dict(LABELS if labels is None else labels), spec={})
     service["metadata"]["annotations"] = {}
-    return blue(*more, objects=[service, gateway()], records=[])
+    return blue(*more, objects=[service, gateway()], records=[], **options)
 
 
 def keep(cluster, **params):
@@ -124,6 +127,126 @@ def test_the_operator_by_its_command():
     assert operator.is_operator(deployment(labels={"a": "b"}, command=["operator", "server"]))
     assert not operator.is_operator(deployment(labels={"a": "b"}, command=["server"]))
     assert not operator.is_operator(deployment(labels={"a": "b"}))
+
+
+# -- who would start it again ------------------------------------------------------------------------------------------
+KINDS = {f"/apis/{flux.GROUP}/v2": [{"kind": "HelmRelease", "name": "helmreleases", "namespaced": True}]}
+KUSTOMIZED = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+
+
+def of_flux(drift, **labels):
+    body = deployment()
+    body["metadata"]["labels"] = {f"{flux.GROUP}/name": "istio-operator", f"{flux.GROUP}/namespace": "bigbang"}
+    helm_release = {
+        "apiVersion": f"{flux.GROUP}/v2", "kind": "HelmRelease",
+        "metadata": {"name": "istio-operator", "namespace": "bigbang", "labels": labels},
+        "spec": {"targetNamespace": "istio-operator", **({"driftDetection": {"mode": drift}} if drift else {})}, "status": {},
+    }  # fmt: skip
+    return pruned(IOP, body, helm_release, kinds=KINDS)
+
+
+def its_release(cluster):
+    return cluster.peek("helmreleases", "bigbang", "istio-operator")
+
+
+def test_its_own_helm_release_that_corrects_drift_is_suspended_before_it():
+    cluster = of_flux("enabled", **KUSTOMIZED)
+    before = its_release(cluster)
+    order = []
+    cluster.on("PATCH", "*", lambda r: order.append(r.path.rsplit("/", 1)[1]))
+    keep(cluster)
+    assert order.index("istio-operator") < order.index("istio-operator-1-23") < order.index("public")
+    assert its_release(cluster)["spec"]["suspend"] is True and replicas(cluster) == 0
+    reconcile = its_release(cluster)["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/reconcile"]
+    assert reconcile == "disabled", "whoever applies it would resume it"
+    keep(cluster, state="released")
+    assert its_release(cluster)["spec"] == before["spec"] and not its_release(cluster)["metadata"].get("annotations")
+    assert replicas(cluster) == 2
+
+
+@pytest.mark.parametrize("drift", [None, "warn"])
+def test_one_that_leaves_what_its_chart_does_not_change_goes_on(drift):
+    cluster = of_flux(drift)
+    keep(cluster)
+    assert "suspend" not in its_release(cluster)["spec"] and replicas(cluster) == 0
+
+
+def test_a_kustomization_that_applies_it_is_kept_from_that():
+    body = deployment()
+    body["metadata"]["labels"] = dict(KUSTOMIZED)
+    cluster = pruned(IOP, body)
+    keep(cluster)
+    annotations = cluster.peek("deployments", "istio-operator", "istio-operator-1-23")["metadata"]["annotations"]
+    assert annotations["kustomize.toolkit.fluxcd.io/reconcile"] == "disabled"
+    assert doomed(cluster) == []
+
+
+def test_an_application_that_may_heal_it_is_warned_of():
+    body = deployment()
+    tracked = "mesh:apps/Deployment:istio-operator/istio-operator-1-23"
+    body["metadata"]["annotations"] = {"argocd.argoproj.io/tracking-id": tracked}
+    warnings = str(keep(pruned(IOP, body)).get("warnings"))
+    assert "Application mesh" in warnings and "selfHeal" in warnings
+    assert "selfHeal" not in str(keep(pruned(IOP, deployment())).get("warnings"))
+
+
+# -- whether it would make it again ------------------------------------------------------------------------------------
+def spec(*gateways, **more):
+    return {"components": {"ingressGateways": [{"name": name, **has} for name, has in gateways]}, **more}
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "expected"),
+    [
+        (spec(("public", {"enabled": True})), "public", True),
+        (spec(("public", {})), "public", True),
+        (spec(("public", {"enabled": False})), "public", False),
+        (spec(("public", {"enabled": True})), "public-sds", True),
+        (spec(("public", {"enabled": True})), "public-service-account", True),
+        (spec(("public", {"enabled": True})), "public-internal", False),
+        (spec(("public", {"enabled": True, "namespace": "edge"})), "public", False),
+        (spec(("public", {"enabled": True}), namespace="edge"), "public", False),
+        (spec(("other", {"enabled": True})), "public", False),
+        ({}, "public", False),
+        ({"profile": "default"}, "istio-ingressgateway", True),
+        (spec(("istio-ingressgateway", {"enabled": False})), "istio-ingressgateway", False),
+    ],
+)
+def test_it_makes_again_the_gateways_that_its_spec_has(said, name, expected):
+    body = {"metadata": {"labels": {**LABELS, operator.COMPONENT: "IngressGateways"}}}
+    target = Target(Ref("v1", "Service", "istio-system", name), "", body)
+    assert operator.makes({**IOP, "spec": said}, target) is expected
+
+
+def test_what_is_of_no_gateway_it_makes_again():
+    target = Target(Ref("v1", "Service", "istio-system", "istiod"), "", {"metadata": {"labels": LABELS}})
+    assert operator.makes({**IOP, "spec": {}}, target)
+
+
+def test_blue_taken_out_of_its_spec_is_no_source_any_more():
+    has = spec(("public", {"enabled": True}))
+    cluster = pruned({**IOP, "spec": has}, deployment(), labels={**LABELS, operator.COMPONENT: "IngressGateways"})
+    keep(cluster)
+
+    def is_source():
+        (claim,) = info(cluster, resources=SERVICE)["owners"][0]["claims"]
+        return claim["source"]
+
+    assert is_source()
+    has["components"]["ingressGateways"][0]["enabled"] = False
+    cluster.edit("istiooperators", "istio-system", "istiocontrolplane", lambda b: b.update(spec=has))
+    assert not is_source()
+
+
+def test_what_goes_is_let_go_and_the_operator_stays_still_until_the_rest_is():
+    served = [{"kind": "IstioOperator", "name": "istiooperators", "namespaced": True}]
+    cluster = pruned(IOP, deployment(), kinds={"/apis/install.istio.io/v1alpha1": served})
+    keep(cluster)
+    keep(cluster, state="released", owner_deletes="accept", thaw=False)
+    assert labels_of(cluster) == LABELS and replicas(cluster) == 0
+    assert cluster.raw("DELETE", "/api/v1/namespaces/istio-system/services/public")[0] == 200
+    keep(cluster, state="released", needs=True)
+    assert replicas(cluster) == 2
 
 
 # -- released: the guard goes last -------------------------------------------------------------------------------------
