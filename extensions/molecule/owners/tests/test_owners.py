@@ -5,7 +5,8 @@
 still there, the very objects, and nobody notices. Helm 3 is blue's owner in every other scenario.
 
 Helm 4 and Flux's helm-controller are the real ones. Of the others, whose controllers the lab has not, the pruning is
-played by the labels and annotations that theirs go by. The tests build on each other, in their order.
+played by the labels and annotations that theirs go by. At the end blue goes itself, and comes back. The tests build on
+each other, in their order.
 """
 
 from __future__ import annotations
@@ -216,6 +217,46 @@ def test_a_zarf_package_has_deployed_it_and_its_removal_leaves_it(
     let_go("zarf")
 
 
+PLANE = path_of("install.istio.io/v1alpha1", "istiooperators", "mesh-owners-live", "istiocontrolplane")
+FINALIZER = "istio-finalizer.install.istio.io"
+HELMS = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace")
+
+
 def test_no_request_was_lost(before: dict[str, dict[str, t.Any]]) -> None:
     seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(TRAFFIC)))
     assert seen["total"]["failed"] == 0 and seen["total"]["requests"] > 3000, str(seen["errors"])
+
+
+def test_an_operators_blue_goes_at_cleanup_with_its_istio_operator_and_comes_back(
+    host: t.Any, cluster: Cluster, before: dict[str, dict[str, t.Any]]
+) -> None:
+    """Nobody asks for blue any more. It is the operator's alone, and first the operator is there."""
+    mine = settings("plane")
+    helms = {"annotations": dict.fromkeys(HELMS)}
+    for body in before.values():
+        labels = {**mark("operator", body)["labels"], "operator.istio.io/component": "IngressGateways"}
+        cluster.patch(body["path"], {"metadata": {**helms, "labels": labels}})
+    gateway = {"name": "public-ingressgateway", "namespace": SPACE, "enabled": True}
+    spec = {"components": {"ingressGateways": [gateway]}}
+    cluster.patch(PLANE, {"metadata": {"finalizers": [FINALIZER]}, "spec": spec})
+    keep("plane")
+    operator = path_of("apps/v1", "deployments", "mesh-owners-live", "istio-operator")
+    assert cluster.get(operator)["spec"]["replicas"] == 0
+    refused = lab.part(mine, "cleanup", "look.yml", "sources.yml")
+    assert refused.returncode != 0 and "IstioOperator mesh-owners-live/istiocontrolplane still has what" in refused.stdout
+    # Its package is removed.
+    cluster.delete(operator)
+    gone = lab.part(mine, "cleanup", "look.yml", "sources.yml", "delete.yml")
+    assert gone.returncode == 0, gone.stdout[-4000:]
+    assert cluster.find(PLANE) is None and not [name for name, body in before.items() if cluster.find(body["path"])]
+    assert cluster.find(path_of("apps/v1", "deployments", SPACE, "istiod")), "more than blue needs it"
+    back = lab.play({**mine, "mesh_rollback_to": "cleanup"}, "--tags", "rollback")
+    assert back.returncode == 0, back.stdout[-4000:]
+    assert cluster.get(PLANE)["spec"] == spec and cluster.get(PLANE)["metadata"]["finalizers"] == [FINALIZER]
+    for body in before.values():
+        again = cluster.get(body["path"])["metadata"]
+        assert again["annotations"]["bluegreen.mesh/kept-by"] == "owners-plane"
+        assert OPERATOR not in (again.get("labels") or {})
+    let_go("plane")
+    assert all(prunes("operator", cluster.get(body["path"])) for body in before.values())
+    cluster.patch(PLANE, {"metadata": {"finalizers": []}})  # nobody is there who would take it off
