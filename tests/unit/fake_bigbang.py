@@ -132,10 +132,10 @@ def take(cluster: FakeCluster, *keys: tuple[str, str, str, str]) -> None:
             del cluster._store[key]
 
 
-def deploys_green(cluster: FakeCluster, istiod: bool = True) -> None:
+def deploys_green(cluster: FakeCluster, istiod: bool = True, spaces: bool = True) -> None:
     """Big Bang without istio and istio-operator: the umbrella's upgrade drops them, the certificate and the namespaces,
     by their live annotations; helm-controller uninstalls what is not suspended. istiod: whether its package takes over
-    the istiod that is there."""
+    the istiod that is there; spaces: whether the operator's namespace is the umbrella's, too, and goes with the operator."""
     umbrella = cluster.peek("helmreleases", "bigbang", "bigbang")
     assert not umbrella["spec"].get("suspend"), "the umbrella deploys nothing"
     cluster.edit("secrets", "bigbang", "sh.helm.release.v1.bigbang.v1",
@@ -147,8 +147,8 @@ def deploys_green(cluster: FakeCluster, istiod: bool = True) -> None:
     for name in ("istio", "istio-operator"):
         assert cluster.peek("helmreleases", "bigbang", name)["spec"].get("suspend"), f"{name} is uninstalled"
         take(cluster, (flux.GROUP, "helmreleases", "bigbang", name))
-    # The namespace of the operator is the umbrella's, too, and nothing in it is kept.
-    take(cluster, ("apps", "deployments", "istio-operator", "istio-operator"))
+    if spaces:
+        take(cluster, ("apps", "deployments", "istio-operator", "istio-operator"))
     if not istiod:
         return
     cluster.add(helm_release("istiod", by_umbrella(), targetNamespace="istio-system"), stored("istio-system-istiod", ISTIOD))

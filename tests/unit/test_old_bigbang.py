@@ -12,7 +12,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _deletion_gu
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import flux_helm_release as flux
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import istio_operator as operator
 from ansible_collections.bluegreen.mesh.plugins.modules import bigbang_info, migration_journal, resource_archive, resource_keep
-from fake_bigbang import NAME, RELEASES, deploys_green, old_bigbang, take
+from fake_bigbang import IOP, NAME, RELEASES, deploys_green, old_bigbang, take
 from fake_blue import JOURNAL, act, info, kept, manifest_of
 from fake_cluster import run_module
 
@@ -121,8 +121,12 @@ def before_cleanup(**options):
     return cluster
 
 
-def test_blue_goes_with_its_istio_operator_and_the_packages_that_are_left():
-    told = info(before_cleanup(), **ASKED)
+both = pytest.mark.parametrize("spaces", [True, False], ids=["operator gone", "operator at 0"])
+
+
+@both
+def test_blue_goes_with_its_istio_operator_and_the_packages_that_are_left(spaces):
+    told = info(before_cleanup(spaces=spaces), **ASKED)
     assert [owner["release"] for owner in told["releases"]] == list(RELEASES[1:])
     assert names(told["going"]) == BLUE | {"IstioOperator istiocontrolplane"}
     assert sources(told) == set()
@@ -133,6 +137,13 @@ def test_the_istio_operator_stays_for_an_istiod_that_nobody_has_taken_over():
     assert told["releases"] == []
     # The Gateway is in the IstioOperator's release, which stays with it.
     assert names(told["going"]) == BLUE - {"Gateway public"}
+
+
+def test_an_operator_that_has_another_istio_operator_stays_and_so_does_blues():
+    cluster = before_cleanup(spaces=False)
+    cluster.add({"apiVersion": IOP, "kind": "IstioOperator", "metadata": {"name": "other", "namespace": "else"}})
+    assert info(cluster, **ASKED)["releases"] == []
+    assert sources(info(cluster, **ASKED)) == {"IstioOperator istio-system/istiocontrolplane"}
 
 
 def test_before_big_bang_has_deployed_green_its_sources_refuse():
@@ -155,6 +166,8 @@ def cleanup(cluster):
         done = run_module(resource_archive, {**put, "journal": journal}, cluster)
         assert not done.get("failed"), done
         take(cluster, ("", "secrets", "bigbang", f"sh.helm.release.v1.{owner['release']}.v1"))
+        if would["delete"] and cluster.peek("deployments", "istio-operator", "istio-operator"):
+            take(cluster, ("apps", "deployments", "istio-operator", "istio-operator"))
     params = {"resources": refs, "gateways": None, "journal": journal}
     kept(cluster, state="released", owner_deletes="accept", thaw=False, **params)
     removed = {"state": "removed", "key": "blue", "resources": refs, "finalizers": [operator.FINALIZER]}
@@ -174,12 +187,14 @@ def undo_from(cluster, phase):
         run_module(migration_journal, {**WHERE, "epoch": 1, "state": "recorded", "undone": [step["id"]]}, cluster)
 
 
-def test_cleanup_leaves_nothing_of_it_and_rollback_brings_it_back():
-    cluster = before_cleanup()
+@both
+def test_cleanup_leaves_nothing_of_it_and_rollback_brings_it_back(spaces):
+    cluster = before_cleanup(spaces=spaces)
     cluster.on("POST", "/apis/apps/v1/*", lambda request: request.body.update(
         status={"readyReplicas": 2, "observedGeneration": 9}) and None)  # fmt: skip
     cleanup(cluster)
     assert cluster.peek("istiooperators", "istio-system", "istiocontrolplane") is None, "its finalizer held it up"
+    assert cluster.peek("deployments", "istio-operator", "istio-operator") is None
     for plural, name in (("gateways", "public"), ("secrets", "public-cert"), ("services", NAME), ("deployments", NAME)):
         assert cluster.peek(plural, "istio-system", name) is None
     for release in RELEASES[1:]:
@@ -195,8 +210,10 @@ def test_cleanup_leaves_nothing_of_it_and_rollback_brings_it_back():
     assert names(told["going"]) == BLUE | {"IstioOperator istiocontrolplane"} and told["would_delete"] == []
     assert {item["kept_by"] for item in told["going"]} == {"night"}
     assert labelled(cluster) == set(), "an operator that comes back with Big Bang has nothing to prune"
+    assert spaces or replicas(cluster) == 0
     undo_from(cluster, "keep")
     assert labelled(cluster) == {f"{plural} {name}" for plural, name in SERVICES}
+    assert spaces or replicas(cluster) == 1
 
 
 def test_what_another_release_has_taken_over_is_told():
