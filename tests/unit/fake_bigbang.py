@@ -46,6 +46,7 @@ metadata:
   labels:
     {flux.GROUP}/name: istio-operator
     {flux.GROUP}/namespace: bigbang
+spec: {{replicas: 1}}
 """
 
 

@@ -12,7 +12,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _deletion_gu
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import flux_helm_release as flux
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import istio_operator as operator
 from ansible_collections.bluegreen.mesh.plugins.modules import bigbang_info, migration_journal, resource_archive, resource_keep
-from fake_bigbang import IOP, NAME, RELEASES, deploys_green, old_bigbang, take
+from fake_bigbang import IOP, NAME, OPERATOR, RELEASES, deploys_green, old_bigbang, package, stored, take
 from fake_blue import JOURNAL, act, info, kept, manifest_of
 from fake_cluster import run_module
 
@@ -99,6 +99,28 @@ def test_an_umbrella_is_left_alone_whatever_else_is_done(state):
     kept(cluster, gateways=None, resources=secret, **method)
     assert cluster.peek("helmreleases", "bigbang", "bigbang") == before
     assert "resource-policy" not in manifest_of(cluster, storage="bigbang", label="bigbang")
+
+
+@pytest.mark.parametrize(("says", "held"), [("", False), ("spec: {suspend: false}\n", True)])
+def test_an_umbrella_that_corrects_drift_is_held_still_only_if_it_would_resume_its_packages(says, held):
+    manifest = "---\n".join((package("istio") + says, package("istio-operator") + says))
+    cluster = old_bigbang()
+    stored_at = "sh.helm.release.v1.bigbang.v1"
+    cluster.edit("secrets", "bigbang", stored_at, lambda b: b.update(data=stored("bigbang", manifest)["data"]))
+    cluster.edit("helmreleases", "bigbang", "bigbang", lambda b: b["spec"].update(driftDetection={"mode": "enabled"}))
+    kept(cluster, needs=True)
+    assert bool(spec_of(cluster, "bigbang").get("suspend")) is held
+    errors = [error["code"] for error in run_module(bigbang_info, {"files": []}, cluster)["errors"]]
+    assert errors == (["umbrella_suspended"] if held else [])
+
+
+def test_an_operator_that_its_chart_does_not_size_is_no_drift():
+    cluster = old_bigbang()
+    release = stored("istio-operator-istio-operator", OPERATOR.replace("spec: {replicas: 1}\n", ""))
+    stored_at = "sh.helm.release.v1.istio-operator-istio-operator.v1"
+    cluster.edit("secrets", "bigbang", stored_at, lambda b: b.update(data=release["data"]))
+    kept(cluster, needs=True)
+    assert "suspend" not in spec_of(cluster, "istio-operator") and replicas(cluster) == 0
 
 
 def test_released_all_is_as_it_was():

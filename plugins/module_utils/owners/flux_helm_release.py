@@ -26,7 +26,7 @@ import typing as t
 
 from .. import _helm_release as helm
 from .._client import Cluster
-from .._frozen import Freeze, value_at
+from .._frozen import Freeze, Path, value_at
 from .._helm_storage import Record
 from .._keep_target import Claim, Target
 from .._look import Look
@@ -106,7 +106,7 @@ def _claim(body: Object, targets: t.Sequence[Target], look: Look) -> None:
     suspended = bool(value_at(body, SUSPEND))
     leaving = bool(body["metadata"].get("deletionTimestamp"))
     rendered = renderers(body, targets) if look.flux_method == "post_renderers" and not suspended else None
-    freezes = [*above(body, ref, look)]
+    freezes = [*above(body, ref, SUSPEND, look)]
     if rendered is not None:
         freezes.append(Freeze(ref, body, RENDERERS, rendered or value_at(body, RENDERERS)))
     elif suspended or look.flux_method == "suspend":
@@ -141,18 +141,35 @@ def by_edit(target: Target) -> bool:
     return "record" in target.undo
 
 
-def above(body: Object, ref: Ref, look: Look, below: frozenset[tuple[str, str]] = frozenset()) -> t.Iterator[Freeze]:
-    """What would undo a change of this object, the topmost first: the HelmRelease that renders it, where that one
-    corrects drift (else Helm leaves what its chart does not change), and the Kustomization that applies it."""
+def above(
+    body: Object, ref: Ref, path: Path, look: Look, below: frozenset[tuple[str, str]] = frozenset()
+) -> t.Iterator[Freeze]:
+    """What would undo a change of this field, the topmost first: the HelmRelease that renders it, where that one
+    corrects drift (else Helm leaves what its chart does not change), and the Kustomization that applies the object."""
     labels = body["metadata"].get("labels") or {}
     named = labelled(labels)
     parent = look.find(VERSIONS, PLURAL, *named) if named and named not in below else None
-    if named and parent is not None and value_at(parent, ("spec", "driftDetection", "mode")) == "enabled":
+    drifts = parent is not None and value_at(parent, ("spec", "driftDetection", "mode")) == "enabled"
+    if named and parent is not None and drifts and _renders(parent, ref, path, look):
         this = Ref(parent["apiVersion"], "HelmRelease", *named)
-        yield from above(parent, this, look, below | {named})
+        yield from above(parent, this, SUSPEND, look, below | {named})
         yield Freeze(this, parent, SUSPEND, True)
     if flux_kustomization.owner_of(labels):
         yield Freeze(ref, body, RECONCILE, flux_kustomization.DISABLED)
+
+
+def _renders(parent: Object, ref: Ref, path: Path, look: Look) -> bool:
+    """Whether the manifest has that field: drift is what a dry run of applying it would change (fluxcd/pkg, jsondiff),
+    so that what it does not name is none. Not known is yes; so is a key of that name elsewhere in the object."""
+    stored = look.storage.latest() if look.storage else []
+    record = next((r for r in stored if (r.release, r.release_namespace, r.namespace) == release_of(parent)), None)
+    try:
+        found = helm.locate(record.payload.manifest, ref, record.release_namespace) if record else None
+    except helm.ReleaseError:
+        return True
+    if record is None or found is None:
+        return True
+    return bool(re.search(rf"\b{path[-1]}[\"']?\s*:", record.payload.manifest[found.start : found.end]))
 
 
 # -- post-renderers --------------------------------------------------------------------------------------------------

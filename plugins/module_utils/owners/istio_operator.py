@@ -76,7 +76,7 @@ def is_operator(deployment: dict[str, t.Any]) -> bool:
 def _freezes(deployment: Object, look: Look) -> t.Iterator[Freeze]:
     """What is held still so that this operator is, those above it first."""
     ref = Ref("apps/v1", "Deployment", *ref_of(deployment))
-    yield from flux_helm_release.above(deployment, ref, look)
+    yield from flux_helm_release.above(deployment, ref, REPLICAS, look)
     yield Freeze(ref, deployment, REPLICAS, 0)
     application = argo_cd.tracked_by(Target(ref, "", deployment))
     if application:
