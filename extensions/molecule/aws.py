@@ -34,6 +34,13 @@ def until(condition: t.Callable[[], bool], seconds: float = 180) -> None:
         time.sleep(0.2)
 
 
+def ask(client: http.client.HTTPConnection) -> None:
+    client.request("GET", "/", headers={"Host": "shop.lab.test"})
+    answer = client.getresponse()
+    answer.read()
+    assert answer.status == 301
+
+
 class Cutover:
     def __init__(self, kind: str, balancers: tuple[str, ...]) -> None:
         self._kind, self._balancers = kind, balancers
@@ -157,8 +164,7 @@ class Cutover:
         before = self._connections()
         for _number in range(connections):
             client = http.client.HTTPConnection("172.30.0.20", 80, timeout=5)
-            client.request("GET", "/", headers={"Host": "shop.lab.test"})
-            assert client.getresponse().status == 301
+            ask(client)
             client.close()
         now = self._connections()
         new = {colour: now[colour] - before[colour] for colour in now}
@@ -259,6 +265,22 @@ class ThereAndBack:
         assert cutover.journal(cluster)["run"]["operator"] == "watchdog"
         left = cutover.journal(cluster)["facts"]["share"]
         assert (left["asked"], left["settled"], left["judged"]) == (50, 50, True)
+
+    def test_what_greens_connections_need_stays_while_they_are_open(self, cutover: Cutover) -> None:
+        clients = [http.client.HTTPConnection("172.30.0.20", 80, timeout=5) for _number in range(12)]
+        for client in clients:  # half of them at green
+            ask(client)
+            assert client.sock is not None, "it stays open"
+        said = cutover.fails({"mesh_rollback_to": "cutover", "mesh_rollback_wait": 5}, "--tags", "rollback")
+        assert "New connections go to blue, but after 5 s green is still in use" in said, said[-4000:]
+        assert set(cutover.shares().values()) == {0} == set(cutover.haproxy().values())
+        assert {len(groups) for groups in cutover.raw().values()} == {2}, "green is not attached any more"
+        assert len(cutover.greens()) == 4 and cutover.open_ports() >= GREEN_PORTS
+        for client in clients:
+            opened = client.sock
+            ask(client)
+            assert client.sock is opened
+            client.close()
 
     def test_the_way_back_leaves_nothing(self, cutover: Cutover) -> None:
         cutover.play({"mesh_rollback_to": "keep"}, "--tags", "rollback")

@@ -244,8 +244,9 @@ def plan_percent(forward: Forward, percent: float, attach: bool) -> Weights:
     return {forward.pair.blue: blue, forward.pair.green: green}
 
 
-def plan_weights(forwards: t.Sequence[Forward], wanted: dict[str, t.Any]) -> dict[str, Weights]:
-    """The given weights, by the forward's ARN. Raises Refusal(bad_option)."""
+def plan_weights(forwards: t.Sequence[Forward], wanted: dict[str, t.Any], attach: bool = False) -> dict[str, Weights]:
+    """The given weights, by the forward's ARN. attach: green's target group, where it is attached and not among them,
+    stays with weight 0. Raises Refusal(bad_option)."""
     plans: dict[str, Weights] = {}
     for forward in forwards:
         given = wanted.get(forward.arn)
@@ -262,7 +263,8 @@ def plan_weights(forwards: t.Sequence[Forward], wanted: dict[str, t.Any]) -> dic
                     f"weights: {forward.title}, {name_of(group)}: {weight!r} is not a whole number from 0 to"
                     f" {MAX_WEIGHT}.",
                 )
-        plans[forward.arn] = dict(given)
+        kept = {forward.pair.green: 0} if attach and forward.attached else {}
+        plans[forward.arn] = {**given, **{group: weight for group, weight in kept.items() if group not in given}}
     return plans
 
 

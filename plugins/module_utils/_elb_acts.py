@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
-from . import _elb, _elb_twin
+from . import _elb, _elb_balancer, _elb_twin
 from ._aws import Client
 from ._elb import Health, Pair
 from ._elb_balancer import Balancer, View
@@ -15,6 +16,7 @@ from ._elb_twin import Act
 from ._module import Refusal
 
 TAGGED = 20  # resources whose tags can be asked for at once
+REJOIN = 300.0  # seconds that a group's nodes have to become healthy
 
 
 def tags_of(client: Client, arns: t.Sequence[str]) -> dict[str, dict[str, str]]:
@@ -185,18 +187,53 @@ class Actor:
             self.client.call(
                 "ec2", "authorize_security_group_ingress", GroupId=act["name"], IpPermissions=[act["permission"]]
             )
+        elif act["do"] == "detach":
+            self.undo(act)
         else:
             arn = self.arn(act["name"]) or ""
             if act["do"] == "attributes":
                 self._attributes(arn, act["attributes"])
             elif act["do"] == "attach":
-                self.client.call(
-                    "autoscaling", "attach_load_balancer_target_groups",
-                    AutoScalingGroupName=act["group"], TargetGroupARNs=[arn],
-                )  # fmt: skip
+                self._attach(arn, act["group"])
             else:
-                targets = [{"Id": target} for target in act["targets"]]
-                self.client.call(elb, "register_targets", TargetGroupArn=arn, Targets=targets)
+                self._register(arn, act["targets"])
+
+    def _attach(self, arn: str, group: str) -> None:
+        self.client.call(
+            "autoscaling", "attach_load_balancer_target_groups", AutoScalingGroupName=group, TargetGroupARNs=[arn]
+        )
+
+    def _register(self, arn: str, targets: t.Iterable[str]) -> None:
+        known = [{"Id": target} for target in targets]
+        self.client.call("elbv2", "register_targets", TargetGroupArn=arn, Targets=known)
+
+    def _health(self, arn: str) -> Health:
+        answer = self.client.call("elbv2", "describe_target_health", TargetGroupArn=arn)
+        return Health.of(answer["TargetHealthDescriptions"])
+
+    def _groups(self, name: str) -> list[dict[str, t.Any]]:
+        return self.client.pages(
+            "autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", AutoScalingGroupNames=[name]
+        )
+
+    def _rejoin(self, arn: str, act: Act) -> None:
+        """Attached at once, a group would replace the nodes on which blue is not up yet. Raises Refusal(not_up)."""
+        nodes = [instance["InstanceId"] for group in self._groups(act["group"]) for instance in group["Instances"]]
+        if nodes:
+            self._register(arn, nodes)
+        end = time.monotonic() + REJOIN
+        while not set(nodes) <= set((health := self._health(arn)).healthy):
+            if time.monotonic() > end:
+                raise Refusal(
+                    "not_up",
+                    f"target group {act['name']}: not all nodes of Auto Scaling group {act['group']} are healthy after"
+                    f" {REJOIN:g} s ({health.text}). It replaces nodes that are not, so it was not attached again. See"
+                    " that blue's pods are ready, that its NodePorts are what they were, and that a listener forwards to"
+                    " the target group, if only with weight 0; then run it again.",
+                    target_group=act["name"],
+                )
+            time.sleep(_elb_balancer.POLL)
+        self._attach(arn, act["group"])
 
     def _attributes(self, arn: str, wanted: dict[str, str]) -> None:
         answer = self.client.call("elbv2", "describe_target_group_attributes", TargetGroupArn=arn)
@@ -230,15 +267,12 @@ class Actor:
                     " left; delete it by hand if nobody needs it.",
                 )
             return f"Target group {act['name']}"
-        if act["do"] == "detach":
-            groups = self.client.pages(
-                "autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", AutoScalingGroupNames=[act["group"]]
-            )
-            there = any(arn in _elb_twin.attached(group) for group in groups)
-            return f"Auto Scaling group {act['group']}: target group {act['name']}" if there else None
-        health = Health.of(
-            self.client.call("elbv2", "describe_target_health", TargetGroupArn=arn)["TargetHealthDescriptions"]
-        )
+        if act["do"] in ("detach", "rejoin"):
+            groups = self._groups(act["group"])
+            there = sum(arn in _elb_twin.attached(group) for group in groups)
+            needed = there if act["do"] == "detach" else len(groups) - there
+            return f"Auto Scaling group {act['group']}: target group {act['name']}" if needed else None
+        health = self._health(arn)
         return f"Target group {act['name']} targets" if set(act["targets"]) & set(health.states) else None
 
     def undo(self, act: Act) -> None:
@@ -250,6 +284,8 @@ class Actor:
         arn = self.arn(act["name"]) or ""
         if act["do"] == "delete":
             self.client.call("elbv2", "delete_target_group", TargetGroupArn=arn)
+        elif act["do"] == "rejoin":
+            self._rejoin(arn, act)
         elif act["do"] == "detach":
             self.client.call(
                 "autoscaling", "detach_load_balancer_target_groups",

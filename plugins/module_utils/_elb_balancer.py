@@ -160,7 +160,7 @@ class Balancer:
         Raises Refusal(no_such_target_group, host_without_rule), or as _elb's plans do.
         """
         if weights is not None:
-            return _elb.plan_weights(view.every, weights)
+            return _elb.plan_weights(view.every, weights, attach)
         if percent is None:
             return {}
         missing = [pair.green_name for pair in self.pairs if not pair.green]

@@ -166,6 +166,16 @@ def rotation_problems(
     return found
 
 
+def release_acts(pair: Pair, autoscaling: t.Sequence[dict[str, t.Any]]) -> list[Act]:
+    """What has to be before blue's NodePorts go: a group with this check replaces every node on which one of its target
+    groups is not healthy, whatever its weight."""
+    return [
+        {"do": "detach", "name": pair.blue_name, "group": group["AutoScalingGroupName"]}
+        for group in autoscaling
+        if group.get("HealthCheckType") == "ELB" and pair.blue in attached(group)
+    ]
+
+
 # -- security groups ---------------------------------------------------------------------------------------------------
 def sources(group: dict[str, t.Any], port: int) -> list[dict[str, t.Any]]:
     """Who may reach a TCP port by this security group; each as a permission for nobody else."""
@@ -227,7 +237,9 @@ def ingress_acts(
 
 
 # -- acts --------------------------------------------------------------------------------------------------------------
-UNDONE_BY = {"create": "delete", "attach": "detach", "register": "deregister", "open": "close"}
+UNDONE_BY = {
+    "create": "delete", "attach": "detach", "register": "deregister", "open": "close", "detach": "rejoin",
+}  # fmt: skip
 
 
 def undoing(act: Act) -> Act | None:
@@ -257,6 +269,11 @@ def describe(act: Act) -> str:
         )
     if what == "attach":
         return f"Auto Scaling group {act['group']}: does not register its nodes in {act['name']}, expected as in blue's"
+    if what == "detach":
+        return (
+            f"Auto Scaling group {act['group']}: HealthCheckType is ELB, so that it replaces every node once"
+            f" {act['name']}, which it is attached to, is not healthy any more"
+        )
     if what == "register":
         return f"target group {act['name']}: lacks targets {', '.join(act['targets'])} that blue's has"
     permission = act["permission"]
@@ -280,8 +297,8 @@ def change(act: Act) -> tuple[str, t.Any]:
         return f"Target group {act['name']}", {k: v for k, v in act["template"].items() if k not in ("Name", "Tags")}
     if act["do"] == "attributes":
         return f"Target group {act['name']} attributes", act["attributes"]
-    if act["do"] == "attach":
-        return f"Auto Scaling group {act['group']}: target group {act['name']}", {"attached": True}
+    if act["do"] in ("attach", "detach"):
+        return f"Auto Scaling group {act['group']}: target group {act['name']}", {"attached": act["do"] == "attach"}
     if act["do"] == "register":
         return f"Target group {act['name']} targets", {target: "registered" for target in act["targets"]}
     permission = act["permission"]

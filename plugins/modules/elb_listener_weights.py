@@ -70,7 +70,10 @@ options:
         of the target group. A target group that is left out is detached. What no longer exists is passed over.
     type: dict
   attach:
-    description: With V(0) as O(green_percent), attaches green's target groups with weight 0, so that AWS checks them.
+    description:
+      - With V(0) as O(green_percent), attaches green's target groups with weight 0, so that AWS checks them.
+      - With O(weights), what is attached of green's stays so, with weight 0 where they leave it out, so that its
+        connections can end before it is detached.
     type: bool
     default: false
   expect_green_percent:
@@ -229,8 +232,8 @@ def check_options(params):
     for name in ("green_percent", "expect_green_percent"):
         if params[name] is not None and not 0 <= params[name] <= 100:
             raise _module.Refusal("bad_option", f"{name}: {params[name]} is not between 0 and 100.")
-    if params["attach"] and params["green_percent"] is None:
-        raise _module.Refusal("bad_option", "attach: needs green_percent.")
+    if params["attach"] and params["green_percent"] is None and params["weights"] is None:
+        raise _module.Refusal("bad_option", "attach: needs green_percent or weights.")
 
 
 def check_expected(params, view, plans):

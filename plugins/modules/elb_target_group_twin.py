@@ -24,9 +24,13 @@ description:
     their tags.
 options:
   state:
-    description: V(absent) undoes what O(undo) says. The journal uses it.
+    description:
+      - V(absent) undoes what O(undo) says. The journal uses it.
+      - V(released) sees to it that blue can go. An Auto Scaling group whose C(HealthCheckType) is C(ELB) replaces every
+        node once blue's NodePorts have gone, as long as blue's target group is attached to it. With O(missing=make)
+        that is detached from it, else it is refused.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, released]
     default: present
   balancer:
     description: Whether this is a Network Load Balancer, or an Application Load Balancer. Required if O(state=present).
@@ -39,7 +43,7 @@ options:
     type: list
     elements: str
   target_groups:
-    description: Blue's target groups, each with the one of green that takes its place. Required if O(state=present).
+    description: Blue's target groups, each with the one of green that takes its place. Required but for O(state=absent).
     type: list
     elements: dict
     suboptions:
@@ -130,6 +134,7 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import (
     _aws,
+    _elb,
     _elb_acts,
     _elb_balancer,
     _elb_twin,
@@ -143,6 +148,10 @@ def journal_of(module):
     if journal and not module.check_mode:
         journal.check()
     return journal
+
+
+def pairs_of(params):
+    return [{"blue": entry["blue"], "green": entry["green"]} for entry in params["target_groups"] or []]
 
 
 def result_of(client, before, after, said):
@@ -174,8 +183,7 @@ def absent(module, client):
 
 def present(module, client):
     params = module.params
-    pairs = [{"blue": entry["blue"], "green": entry["green"]} for entry in params["target_groups"] or []]
-    balancer = _elb_balancer.Balancer(client, params["balancer"], params["listeners"], pairs)
+    balancer = _elb_balancer.Balancer(client, params["balancer"], params["listeners"], pairs_of(params))
     view = balancer.read()
     twin = _elb_acts.Twin(balancer, params["target_groups"] or [])
     problems, acts = twin.examine(view, params["security_groups"] != "ignore", params["ignore_changes"])
@@ -197,6 +205,25 @@ def present(module, client):
     if acts and not module.check_mode:
         carry_out(module, client, acts)
     return result_of(client, {}, after, [_elb_twin.describe(act) for act in acts])
+
+
+def released(module, client):
+    pairs = _elb.pairs_of(pairs_of(module.params), client.pages("elbv2", "describe_target_groups", "TargetGroups"))
+    autoscaling = client.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups")
+    acts = [act for pair in pairs for act in _elb_twin.release_acts(pair, autoscaling)]
+    said = [_elb_twin.describe(act) for act in acts]
+    if acts and module.params["missing"] != "make":
+        raise _module.Refusal(
+            "replaces_nodes",
+            f"Blue's NodePorts can't go: {'; '.join(said)}. Set HealthCheckType to EC2, or have blue's target groups"
+            " detached (missing: make), which a rollback takes back. Detached by hand, they have to be attached again"
+            " before one.",
+            problems=said,
+        )
+    after = dict(map(_elb_twin.change, acts))
+    if acts and not module.check_mode:
+        carry_out(module, client, acts)
+    return result_of(client, {name: {"attached": True} for name in after}, after, said)
 
 
 def carry_out(module, client, acts):
@@ -224,7 +251,7 @@ def operation(module, _cluster):
     if _aws.IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.IMPORT_ERROR)
     client = _aws.Client.of(module.params)
-    return (present if module.params["state"] == "present" else absent)(module, client)
+    return {"present": present, "absent": absent, "released": released}[module.params["state"]](module, client)
 
 
 def main():
@@ -234,7 +261,7 @@ def main():
         operation,
         {
             **_aws.ARGS,
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "released"], "default": "present"},
             "balancer": {"type": "str", "choices": ["network", "application"]},
             "listeners": {"type": "list", "elements": "str"},
             "target_groups": {
@@ -254,6 +281,7 @@ def main():
         required_if=[
             ("state", "present", ("balancer", "listeners", "target_groups")),
             ("state", "absent", ("undo",)),
+            ("state", "released", ("target_groups",)),
         ],
         required_by={"journal": ["kubeconfig", "context"]},
     )

@@ -264,6 +264,21 @@ def test_what_is_against_going_back(shared, blue, against):
     assert found == {"rollback_against": against, "rollback_moves": True}
 
 
+def test_what_greens_connections_need_is_undone_after_them():
+    """Steps as the journal has them, newest first."""
+    made = [
+        ("unbind", "virtual_service_gateways"), ("soak", "service_endpoints"), ("cutover", "elb_listener_weights"),
+        ("cutover", "elb_target_group_twin"), ("cutover", "replicas_pin"), ("cutover", "haproxy_weights"),
+        ("deploy", "replicas_pin"), ("keep", "resource_keep"),
+    ]  # fmt: skip
+    undo = [{"phase": phase, "key": "same", "inverse": {"module": module}} for phase, module in made]
+    names = ("rollback_weights", "rollback_moving", "rollback_rest")
+    found = evaluate("rollback", *names, rollback_journal={"undo": undo})
+    assert [[(s["phase"], s["inverse"]["module"]) for s in found[name]] for name in names] == [
+        [made[2]], [made[1], made[5]], [*made[2:5], *made[6:]],
+    ]  # fmt: skip
+
+
 def test_blue_is_not_asked_where_it_has_all_traffic():
     shared = {"green_percent": 0.0, "backends": SERVERS}
     assert evaluate("rollback", "rollback_moves", rollback_shared=shared) == {"rollback_moves": False}

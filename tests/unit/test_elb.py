@@ -427,6 +427,19 @@ def test_the_way_back_is_one_call_and_detaches_what_was_not_there(nlb, cluster):
     assert run(nlb, **step["inverse"]["params"])["changed"] is False
 
 
+def test_blue_gets_everything_first_and_green_stays_attached_meanwhile(nlb, cluster):
+    journal = opened(cluster)
+    for percent, attach in ((0, True), (10, False)):
+        run(nlb, cluster, green_percent=percent, attach=attach, journal=journal)
+    (step,) = steps_of(cluster)
+    back = {"journal": {**journal, "phase": "rollback"}, **step["inverse"]["params"]}
+    assert run(nlb, cluster, **back, attach=True)["green_percent"] == 0
+    assert in_force(nlb) == [{"http-blue": 1, "http-green": 0}, {"https-blue": 1, "https-green": 0}]
+    assert run(nlb, cluster, **back, attach=True)["changed"] is False
+    assert run(nlb, cluster, **back)["changed"] and in_force(nlb) == BEFORE
+    assert run(nlb, cluster, **back, attach=True)["changed"] is False, "what is not attached stays so"
+
+
 def test_other_hosts_are_another_step_and_a_rule_that_is_gone_is_passed_over(alb, cluster):
     journal = opened(cluster)
     run(alb, cluster, green_percent=10, hosts=["shop.test"], journal=journal)

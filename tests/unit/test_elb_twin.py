@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _elb, _elb_rules, _elb_twin
+from ansible_collections.bluegreen.mesh.plugins.module_utils import (
+    _elb,
+    _elb_acts,
+    _elb_balancer,
+    _elb_rules,
+    _elb_twin,
+)
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import State
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
 from ansible_collections.bluegreen.mesh.plugins.modules import (
@@ -122,6 +128,41 @@ def test_a_group_that_replaces_unhealthy_nodes_is_not_tied_to_a_green_that_is_no
     assert found.startswith("Auto Scaling group nodes: HealthCheckType is ELB")
     assert _elb_twin.rotation_problems(pair, [{**nodes, "HealthCheckType": "EC2"}], ["i-1"], []) == []
     assert _elb_twin.rotation_problems(pair, [{**nodes, "TargetGroupARNs": ["arn:b", "arn:g"]}], ["i-1"], []) == []
+
+
+class Nodes:
+    """As much of AWS as a group's way back asks for: two nodes, which are healthy at the third look, or never."""
+
+    def __init__(self, looks=3):
+        self.looks, self.asked = looks, []
+
+    def pages(self, _service, _operation, _key, **_options):
+        nodes = [{"InstanceId": "i-1"}, {"InstanceId": "i-2"}]
+        return [{"AutoScalingGroupName": "nodes", "TargetGroupARNs": [], "Instances": nodes}]
+
+    def call(self, _service, operation, **_options):
+        self.asked.append(operation)
+        if operation == "describe_target_groups":
+            return {"TargetGroups": [{"TargetGroupArn": "arn:b"}]}
+        state = "healthy" if self.asked.count("describe_target_health") >= self.looks else "unhealthy"
+        states = {"i-1": "healthy", "i-2": state}
+        told = [{"Target": {"Id": node}, "TargetHealth": {"State": state}} for node, state in states.items()]
+        return {"TargetHealthDescriptions": told}
+
+
+def test_a_group_that_replaces_unhealthy_nodes_is_tied_again_once_all_of_them_are_healthy(monkeypatch):
+    monkeypatch.setattr(_elb_balancer, "POLL", 0)
+    act = {"do": "rejoin", "name": "b", "group": "nodes"}
+    up, down = Nodes(), Nodes(looks=10**9)
+    assert _elb_acts.Actor(up).needed(act)
+    _elb_acts.Actor(up).undo(act)
+    assert [word for word in up.asked if word != "describe_target_groups"] == [
+        "register_targets", *["describe_target_health"] * 3, "attach_load_balancer_target_groups",
+    ]  # fmt: skip
+    monkeypatch.setattr(_elb_acts, "REJOIN", 0.1)
+    with pytest.raises(Refusal, match="not all nodes of Auto Scaling group nodes are healthy.*i-2 unhealthy") as refusal:
+        _elb_acts.Actor(down).undo(act)
+    assert refusal.value.code == "not_up" and "attach_load_balancer_target_groups" not in down.asked
 
 
 # -- security groups ---------------------------------------------------------------------------------------------------
@@ -265,6 +306,41 @@ def test_everything_is_made_as_blues_is_and_a_second_run_changes_nothing(nlb, cl
         assert result["changed"], result
         assert run_module(module, params, cluster)["changed"] is False
     assert snapshot(nlb) == before
+
+
+@pytest.fixture
+def replacing(nlb):
+    """Nodes that are replaced by the balancer's health checks; blue's target groups are attached to them."""
+    nlb.asg.update_auto_scaling_group(AutoScalingGroupName="nodes", HealthCheckType="ELB")
+    yield nlb
+    nlb.asg.update_auto_scaling_group(AutoScalingGroupName="nodes", HealthCheckType="EC2")
+
+
+def test_blue_does_not_go_while_nodes_would_be_replaced_for_it(replacing, cluster):
+    attached = snapshot(replacing)[1]
+    result = run(replacing, state="released")
+    assert result["failure"]["code"] == "replaces_nodes" and len(result["failure"]["problems"]) == 2
+    assert "Auto Scaling group nodes: HealthCheckType is ELB, so that it replaces every node once http-blue" in result["msg"]
+    assert run(replacing, state="released", missing="make", check=True)["changed"]
+    assert snapshot(replacing)[1] == attached
+    journal = {**open_journal(cluster), "phase": "cleanup"}
+    done = run(replacing, cluster, state="released", missing="make", journal=journal)
+    assert len(done["acts"]) == 2 and snapshot(replacing)[1] == []
+    assert run(replacing, state="released")["changed"] is False, "nothing is left that would be unhealthy"
+    steps = steps_of(cluster)
+    assert [(step["phase"], step["op"], step["key"], step["state"]) for step in steps] == [
+        ("cleanup", "detach", f"{name} nodes", "done") for name in ("http-blue", "https-blue")
+    ]
+    for step in reversed(steps):
+        params = {**step["inverse"]["params"], **CONNECTION, "journal": {**journal, "phase": "rollback"}}
+        assert run_module(elb_target_group_twin, params, cluster)["changed"]
+        assert run_module(elb_target_group_twin, params, cluster)["changed"] is False
+    assert snapshot(replacing)[1] == attached
+
+
+def test_nodes_that_the_balancer_does_not_replace_stay_as_they_are(nlb):
+    before = snapshot(nlb)
+    assert run(nlb, state="released", missing="make")["changed"] is False and snapshot(nlb) == before
 
 
 def test_a_listener_that_leads_to_blue_and_is_not_named_would_be_left_behind(nlb):

@@ -287,7 +287,7 @@ NEVER_RECORDED = {
     "dns_records": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "order"},
     "canary_routes": {"require_ready", "allow_mixed"},
     "elb_host_rule": {"kubeconfig", "context"},
-    "elb_listener_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "hosts", "except_hosts", "attach", "health_timeout"},
+    "elb_listener_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "hosts", "except_hosts", "health_timeout"},
     "elb_target_group_twin": {
         "kubeconfig", "context", "balancer", "listeners", "target_groups", "missing", "security_groups",
         "ignore_changes",

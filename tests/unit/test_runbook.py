@@ -16,6 +16,7 @@ from pathlib import Path
 
 import by_hand
 import pytest
+import yaml
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _archive
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs
 from ansible_collections.bluegreen.mesh.plugins.module_utils import runbook
@@ -156,6 +157,24 @@ def test_the_wait_stands_between_the_weights_and_green():
     found = runbook.sections(BOOK, {"cutover": {}, "deploy": {}}, steps, [], "haproxy", GREEN)
     assert [section["name"] for section in found] == ["where", "traffic", "cutover", "clients", "deploy"]
     assert "clients" not in [s["name"] for s in runbook.sections(BOOK, {"deploy": {}}, steps[1:], [], "haproxy", GREEN)]
+
+
+def test_what_greens_connections_need_goes_when_they_have_gone():
+    group = {"region": "eu-west-1", "undo": [{"do": "delete", "name": "g"}]}
+    pairs = [{"blue": "arn:b", "green": "arn:g"}, {"blue": "arn:c", "green": ""}]
+    weights = {"target_groups": pairs, "weights": {LISTENER: {"arn:b": 1}, RULE: {"arn:c": 1}}}
+    steps = [
+        {**STEP, "phase": "cutover", "inverse": {"module": module, "params": params}}
+        for module, params in (("elb_listener_weights", weights), ("elb_target_group_twin", group))
+    ]
+    found = {s["name"]: s["commands"] for s in runbook.sections(BOOK, {"cutover": {}}, steps, [], "aws_nlb", GREEN)}
+    assert list(found) == ["where", "traffic", "cutover", "clients", "carrying"]
+    assert "delete-target-group" not in str(found["cutover"]) and "delete-target-group" in str(found["carrying"])
+    first, other = (command["run"] for command in found["cutover"])
+    assert '{"TargetGroupArn": "arn:g", "Weight": 0}, {"TargetGroupArn": "arn:b", "Weight": 1}' in first
+    assert "arn:g" not in other and "arn:g" not in found["carrying"][0]["run"]
+    variables = yaml.safe_load((UNDO.parent / "vars" / "main.yml").read_text(encoding="utf-8"))
+    assert list(runbook.CARRYING) == variables["rollback_carrying"]
 
 
 def jq(command: str, body: dict) -> dict:
@@ -360,6 +379,15 @@ def test_what_greens_target_groups_were_given_by_hand(tmp_path):
         "revoke-security-group-ingress", "deregister-targets", "detach-load-balancer-target-groups", "delete-target-group",
     ]  # fmt: skip
     assert json.loads(calls[0][-1]) == [permission] and "Id=i-1" in calls[1] and "nodes" in calls[2]
+    undo = [{"do": "rejoin", "name": "b", "group": "nodes"}]
+    (again,) = elb_target_group_twin.commands(STEP, {"region": "eu-west-1", "undo": undo}, BOOK)
+    stub = tmp_path / "aws"
+    stub.write_text("#!/bin/sh\necho \"$@\" >> all; case \"$*\" in *describe-a*) printf 'i-1\\ti-2\\n';; *) echo arn;; esac\n")
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-euc", again.run], cwd=tmp_path, env=env, check=True, capture_output=True)
+    calls = [line.split()[2:] for line in (tmp_path / "all").read_text().splitlines() if " describe-" not in line]
+    assert [call[1] for call in calls] == ["register-targets", "wait", "attach-load-balancer-target-groups"]
+    assert calls[0][-3:] == ["--targets", "Id=i-1", "Id=i-2"] and calls[1][2] == "target-in-service"
 
 
 def test_temporary_rules_by_hand(tmp_path):

@@ -82,10 +82,13 @@ BALANCERS = {
     "aws_alb": elb_listener_weights, "aws_nlb": elb_listener_weights, "dns": dns_records, "haproxy": haproxy_weights,
     "route53": route53_weights, "service": service_endpoints, "tasks": tasks,
 }  # fmt: skip
+# What green's open connections need, as roles/rollback/vars/main.yml has it: undone when they have gone.
+CARRYING = ("elb_listener_weights", "elb_host_rule", "elb_target_group_twin", "replicas_pin")
 TITLES = {
     "cleanup": "Make blue again (undo of cleanup)",
     "unbind": "Let blue serve the routes that were taken from it (undo of unbind)",
     "cutover": "Set the weights as they were before the cutover (undo of cutover)",
+    "carrying": "Take away what green's connections needed (undo of cutover)",
     "deploy": "Remove green (undo of deploy)",
     "bind": "Take green out of the routes again (undo of bind)",
     "keep": "Remove the guard and let go of what was kept (undo of keep)",
@@ -114,10 +117,15 @@ def sections(
         by_phase.setdefault(step["phase"], []).append(step)
     for phase in reversed(PHASES):
         if phase in by_phase:
-            commands = [command for step in by_phase[phase] for command in of_step(step, book)]
+            do = before_clients if phase == "cutover" else of_step
+            commands = [command for step in by_phase[phase] for command in do(step, book)]
             found.append(_section(phase, TITLES.get(phase, f"Undo {phase}"), commands))
         if phase == "cutover" and phase in phases:
             found.append(_section("clients", "Wait until nobody uses green", _clients.wait(green)))
+            carrying = [step for step in by_phase.get(phase, []) if step["inverse"]["module"] in CARRYING]
+            if carrying:
+                commands = [command for step in carrying for command in of_step(step, book)]
+                found.append(_section("carrying", TITLES["carrying"], commands))
     # Traffic must not go to a blue that is not there, or does not serve the routes.
     for phase in ("unbind", "cleanup"):
         if phase in by_phase:
@@ -127,6 +135,14 @@ def sections(
 
 def _section(name: str, title: str, commands: list[Command]) -> Section:
     return {"name": name, "title": title, "commands": [{"what": c.what, "run": c.run} for c in commands]}
+
+
+def before_clients(step: dict[str, t.Any], book: Book) -> list[Command]:
+    """What of the cutover is undone while green's connections are open still."""
+    inverse = step["inverse"]
+    if inverse["module"] not in CARRYING:
+        return of_step(step, book)
+    return elb_listener_weights.blue_first(inverse["params"]) if inverse["module"] == "elb_listener_weights" else []
 
 
 def of_step(step: dict[str, t.Any], book: Book) -> list[Command]:

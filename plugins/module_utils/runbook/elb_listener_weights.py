@@ -51,6 +51,17 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
     ]
 
 
+def blue_first(params: dict[str, t.Any]) -> list[Command]:
+    """The same, with green's target groups attached still, so that its connections can end."""
+    greens = {pair["blue"]: pair["green"] for pair in params["target_groups"] if pair["green"]}
+    found = []
+    for arn, weights in params["weights"].items():
+        kept = {greens[group]: 0 for group in weights if group in greens}
+        what = f"weights of {arn.partition(':listener')[2]} as they were, and none for green"
+        found.append(Command(what, set_weights(arn, {**kept, **weights})))
+    return found
+
+
 def all_to_blue(servers: list[dict[str, t.Any]]) -> list[Command]:
     """servers: as elb_listener_weights returns them."""
     found = []

@@ -36,6 +36,22 @@ def _command(act: dict[str, t.Any], region: str) -> Command:
         return Command(
             f"Auto Scaling group {act['group']}: detach {name}", f"{aws(region, *argv, '--target-group-arns')} {arn}"
         )
+    if act["do"] == "rejoin":
+        group, asg = act["group"], "autoscaling"
+        nodes = aws(
+            region, asg, "describe-auto-scaling-groups", "--auto-scaling-group-names", group, "--output", "text",
+            "--query", "AutoScalingGroups[0].Instances[].InstanceId",
+        )  # fmt: skip
+        register = aws(region, "elbv2", "register-targets", "--target-group-arn")
+        wait = aws(region, "elbv2", "wait", "target-in-service", "--target-group-arn")
+        attach = aws(
+            region, asg, "attach-load-balancer-target-groups", "--auto-scaling-group-name", group, "--target-group-arns"
+        )
+        return Command(
+            f"Auto Scaling group {group}: attach {name} again, once it is healthy on every node",
+            f"{register} {arn} --targets $({nodes} | tr '\\t' '\\n' | sed 's/^/Id=/')"
+            f" && {wait} {arn} && {attach} {arn}",
+        )
     targets = shlex.join([f"Id={target}" for target in act["targets"]])
     return Command(
         f"target group {name}: take out what was registered by hand",
