@@ -12,7 +12,6 @@ import json
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import time
 import typing as t
@@ -68,11 +67,7 @@ class Cutover:
     def kill(self, settings: dict[str, t.Any], *argv: str, when: t.Callable[[], bool]) -> None:
         """Starts a run, and kills it as soon as `when`."""
         backend = f"@tests/demo/backends/{self._kind}.yml"
-        command, options = lab.playing({**self._settings, **settings}, "--extra-vars", backend, *argv)
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-        until(lambda: when() or process.poll() is not None)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(10) == -signal.SIGKILL
+        lab.kill_when(when, {**self._settings, **settings}, "--extra-vars", backend, *argv)
 
     def hand_over(self, infrastructure: dict[str, t.Any]) -> subprocess.CompletedProcess[str]:
         """What cleanup says to the infrastructure code, and asks of its plans."""

@@ -113,6 +113,18 @@ def until(condition: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
     return found
 
 
+def kill_when(there: t.Callable[[], bool], settings: dict[str, t.Any], *argv: str, seconds: float = 180) -> None:
+    """Starts migrate.yml, and kills it as soon as `there`."""
+    command, options = playing(settings, *argv)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert process.poll() is None and time.monotonic() < deadline, "it has ended before it could be killed"
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+
+
 def ask(command: str, at: tuple[str, int] = BALANCER) -> str:
     """A balancer's answer, past our own code."""
     with socket.create_connection(at, 5) as connection:

@@ -30,10 +30,10 @@ SERVICES = ("public-ingressgateway", "passthrough-ingressgateway")
 WAIT = 60.0
 
 
-def await_(what: str, look: t.Callable[[], t.Any]) -> t.Any:
-    deadline = time.monotonic() + WAIT
+def await_(what: str, look: t.Callable[[], t.Any], seconds: float = WAIT) -> t.Any:
+    deadline = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < deadline, f"{what}: not within {WAIT:g} s"
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
         time.sleep(0.1)
     return found
 

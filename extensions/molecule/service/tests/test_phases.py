@@ -8,6 +8,7 @@ The tests build on each other, in their order.
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import subprocess
@@ -22,7 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import lab  # noqa: E402
 import live  # noqa: E402
-from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster  # noqa: E402
+from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of  # noqa: E402
 
 GREEN = "istio-gateway"
 SERVICE = ("passthrough-ingressgateway",)
@@ -111,6 +112,27 @@ def point_at(tmp_path: pathlib.Path, percent: int) -> None:
 def test_a_step_that_pods_cannot_take_is_refused_before_the_first(cluster: Cluster, known: t.Any) -> None:
     refused(steps(25, 75, 100), "What can be had: 25, 40, 50, 100 %", "--tags", "cutover")
     assert live.sizes(cluster, SERVICE) == [(3, 0)]
+
+
+def journal(cluster: Cluster) -> dict[str, t.Any]:
+    data = cluster.get(path_of("v1", "configmaps", "mesh-service", "by-service"))["data"]
+    return {name: json.loads(data[name]) for name in ("facts", "run")}
+
+
+def test_a_step_whose_run_was_killed_is_taken_back(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]]) -> None:
+    """By the watchdog, while the keeper follows green's pods."""
+    live.await_("the keeper", lambda: live.kept(cluster, SERVICE))
+    # Samples that never come: the run is in the gate until it is killed.
+    gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
+    watched = {**steps(50), "mesh_watchdog": {"deadline": 30}, "mesh_gate": gate}
+    lab.kill_when(lambda: live.sizes(cluster, SERVICE) == [(3, 3)], watched, "--tags", "cutover")
+    asked = journal(cluster)["facts"]["share"]
+    assert (asked["asked"], asked["settled"], asked["judged"]) == (50, 0, False)
+    live.await_("blue alone", lambda: live.sizes(cluster, SERVICE) == [(3, 0)], 180)
+    live.await_("the watchdog's end", lambda: journal(cluster)["run"]["state"] == "closed")
+    assert journal(cluster)["run"]["operator"] == "watchdog"
+    assert journal(cluster)["facts"]["share"]["judged"] is True
+    live.await_("every node to follow", lambda: live.share(known, **PLACE) == 0)
 
 
 def test_cutover(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]]) -> None:
