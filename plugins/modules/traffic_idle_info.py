@@ -254,9 +254,9 @@ PASSING = ("unreadable", "unreachable", "unexpected_answer")  # refusals that th
 class Sources:
     """Those that are named. cluster: gives the connection."""
 
-    def __init__(self, chosen, cluster, gone_is_idle):
+    def __init__(self, chosen, cluster, gone_is_idle, looked):
         self.chosen, self.cluster, self.gone_is_idle = chosen, cluster, gone_is_idle
-        self.looked = False
+        self.looked = looked  # by this call, or one before it
 
     def look(self, previous):
         states = (previous or {}).get("state", {})
@@ -298,8 +298,9 @@ def chosen_of(params):
 
 def operation(module, _cluster):
     params = module.params
-    sources = Sources(chosen_of(params), functools.cache(lambda: _module.connect(module)), params["gone_is_idle"])
     deadline, previous = time.monotonic() + params["wait"], params["previous"]
+    cluster = functools.cache(lambda: _module.connect(module))
+    sources = Sources(chosen_of(params), cluster, params["gone_is_idle"], previous is not None)
     while True:
         looks, at = sources.look(previous), time.time()
         verdict = _idle.judge(looks, previous, at, params["window"])

@@ -427,6 +427,16 @@ def test_a_cluster_that_fails_for_a_moment_does_not_end_the_wait(monkeypatch):
     assert run(cluster, wait=30)["failure"]["status"] == 403
 
 
+def test_nor_does_it_end_a_wait_that_goes_on_with_another_call(monkeypatch):
+    monkeypatch.setattr(traffic_idle_info, "LOOK_SECONDS", 0.01)
+    cluster = FakeCluster(pod_object("a"))
+    serve(cluster, "a", page(5))
+    snapshot = run(cluster)["snapshot"]
+    answers = iter([(500, {"message": "etcd"})])
+    cluster.on("GET", "/api/v1/namespaces/istio-system/pods", lambda _request: next(answers, None))
+    assert run(cluster, previous=snapshot, wait=30)["verdict"] == "idle" and next(answers, "over") == "over"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
