@@ -8,6 +8,7 @@ The tests build on each other, in their order.
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import subprocess
@@ -99,6 +100,35 @@ def test_all_or_nothing(tmp_path: pathlib.Path) -> None:
     assert changed(share(settings, 100, weights_expected=100)) == 0
     done = lab.play({**settings, "mesh_rollback_to": "cutover"}, "--tags", "rollback")
     assert changed(done) == 1 and (tmp_path / "switch").read_text(encoding="utf-8") == "blue"
+
+
+def test_what_the_switch_carries_is_handed_over_and_taken_away(tmp_path: pathlib.Path) -> None:
+    """By the files for soak and for clean-up, each by the run that has the journal only."""
+    folder, carried = HERE / "files" / "switch", tmp_path / "switch.carried"
+    files = {name: str(folder / f"{name}.yml") for name in ("hand_over", "finalise")}
+    settings = switch(tmp_path, **files)
+    refused(lab.part({**settings, "_mesh_epoch": 0}, "cutover", "hand_over.yml"), "stale_epoch")
+    assert not carried.exists()
+    assert changed(lab.part(settings, "cutover", "hand_over.yml")) == 1
+    assert carried.read_text(encoding="utf-8") == "handed over"
+    refused(lab.part({**settings, "_mesh_epoch": 0}, "cutover", "finalise.yml"), "stale_epoch")
+    assert carried.exists()
+    assert changed(lab.part(settings, "cutover", "finalise.yml")) == 1 and not carried.exists()
+    assert changed(lab.part(settings, "cutover", "hand_over.yml", "finalise.yml")) == 2 and not carried.exists()
+    # Without such files there is nothing to do.
+    assert changed(lab.part(switch(tmp_path), "cutover", "hand_over.yml", "finalise.yml")) == 0
+
+
+def test_the_infrastructure_code_is_told_what_the_users_file_says(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "switch").write_text("green", encoding="utf-8")
+    files = {"handover": str(HERE / "files/switch/handover.yml")}
+    done = lab.part(switch(tmp_path, **files), "cutover", "handover.yml", argv=("-v",))
+    assert changed(done) == 0
+    told, _end = json.JSONDecoder().raw_decode(done.stdout.rpartition('"cutover_handover":')[2].lstrip())
+    target = {"server": "green", "weight": 100, "colour": "green"}
+    assert told == {"resources": [], "weights": [{"kind": "haproxy", "name": "switch", "targets": [target]}]}
+    files = {"handover": str(HERE / "files/switch/nothing.yml")}
+    refused(lab.part(switch(tmp_path, **files), "cutover", "handover.yml"), "left balancer_handover: null", "files/switch/nothing.yml")
 
 
 @pytest.mark.parametrize(
