@@ -19,6 +19,7 @@ import typing as t
 import boto3
 import lab
 import pytest
+import yaml
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
@@ -45,6 +46,7 @@ class Cutover:
         self._kind, self._balancers = kind, balancers
         make = {"region_name": "eu-west-1", "endpoint_url": "http://172.30.0.44:5000"}
         self._elb, self._ec2 = boto3.client("elbv2", **make), boto3.client("ec2", **make)
+        self._autoscaling = boto3.client("autoscaling", **make)
         self._folder = f"{os.environ['LAB_STATE']}/traffic-{kind}"
         # Few probes: what is tested is the balancer.
         self._settings = {
@@ -75,6 +77,11 @@ class Cutover:
         settings = {**self._settings, "mesh_infrastructure": infrastructure}
         return lab.part(settings, "cleanup", "handover.yml", argv=backend)
 
+    def finalise(self, settings: dict[str, t.Any]) -> subprocess.CompletedProcess[str]:
+        """What clean-up says to the balancer before it removes anything."""
+        backend = ("--extra-vars", f"@tests/demo/backends/{self._kind}.yml")
+        return lab.part({**self._settings, **settings}, "cutover", "finalise.yml", argv=backend)
+
     def fails(self, settings: dict[str, t.Any], *argv: str) -> str:
         done = self._run(settings, *argv)
         assert done.returncode != 0, done.stdout[-4000:]
@@ -84,6 +91,10 @@ class Cutover:
         space, name = self._settings["mesh_journal_namespace"], self._settings["mesh_migration"]
         data = cluster.get(path_of("v1", "configmaps", space, name))["data"]
         return {part: json.loads(data[part]) for part in ("run", "facts")}
+
+    def balancer(self) -> dict[str, t.Any]:
+        backend = (lab.ROOT / f"tests/demo/backends/{self._kind}.yml").read_text(encoding="utf-8")
+        return dict(yaml.safe_load(backend)["mesh_balancer"])
 
     # -- moto --------------------------------------------------------------------------------------------------------
     def raw(self) -> dict[str, list[tuple[str, int]]]:
@@ -129,6 +140,15 @@ class Cutover:
     def open_ports(self) -> set[int]:
         (group,) = self._ec2.describe_security_groups(GroupNames=["nodes"])["SecurityGroups"]
         return {rule["FromPort"] for rule in group["IpPermissions"]}
+
+    def nodes_are_replaced_by(self, check: str) -> None:
+        """EC2: when the instance fails; ELB: also when a target group does not call it healthy."""
+        self._autoscaling.update_auto_scaling_group(AutoScalingGroupName="nodes", HealthCheckType=check)
+
+    def attached(self) -> set[str]:
+        """Target groups that the nodes' Auto Scaling group registers its nodes in, by ARN."""
+        (group,) = self._autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=["nodes"])["AutoScalingGroups"]
+        return set(group["TargetGroupARNs"])
 
     # -- HAProxy -----------------------------------------------------------------------------------------------------
     def haproxy(self) -> dict[str, float]:
@@ -261,6 +281,19 @@ class ThereAndBack:
         left = cutover.journal(cluster)["facts"]["share"]
         assert (left["asked"], left["settled"], left["judged"]) == (50, 50, True)
 
+    def test_no_node_is_replaced_because_blue_goes(self, cutover: Cutover) -> None:
+        """As clean-up sees to it; the rollback below takes it back."""
+        mine = {arn for groups in cutover.raw().values() for arn, _weight in groups}
+        blues = {arn for arn in mine if "-green/" not in arn}
+        assert cutover.attached() >= mine
+        cutover.nodes_are_replaced_by("ELB")
+        done = cutover.finalise({"mesh_balancer": {**cutover.balancer(), "missing": "refuse"}})
+        assert done.returncode != 0 and "HealthCheckType is ELB" in done.stdout, done.stdout[-4000:]
+        assert cutover.attached() >= mine
+        done = cutover.finalise({})
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert cutover.attached() & mine == mine - blues
+
     def test_what_greens_connections_need_stays_while_they_are_open(self, cutover: Cutover) -> None:
         clients = [http.client.HTTPConnection("172.30.0.20", 80, timeout=5) for _number in range(12)]
         for client in clients:  # half of them at green
@@ -269,7 +302,8 @@ class ThereAndBack:
         said = cutover.fails({"mesh_rollback_to": "cutover", "mesh_rollback_wait": 5}, "--tags", "rollback")
         assert "New connections go to blue, but after 5 s green is still in use" in said, said[-4000:]
         assert set(cutover.shares().values()) == {0} == set(cutover.haproxy().values())
-        assert {len(groups) for groups in cutover.raw().values()} == {2}, "green is not attached any more"
+        mine = {arn for groups in cutover.raw().values() for arn, _weight in groups}
+        assert len(mine) == 8 and cutover.attached() >= mine, "all are attached, blue's again"
         assert len(cutover.greens()) == 4 and cutover.open_ports() >= GREEN_PORTS
         for client in clients:
             opened = client.sock
@@ -278,6 +312,7 @@ class ThereAndBack:
             client.close()
 
     def test_the_way_back_leaves_nothing(self, cutover: Cutover) -> None:
+        cutover.nodes_are_replaced_by("EC2")
         cutover.play({"mesh_rollback_to": "keep"}, "--tags", "rollback")
         assert cutover.greens() == [] and cutover.open_ports() & GREEN_PORTS == set()
         assert set(cutover.shares().values()) == {0} and set(cutover.haproxy().values()) == {0}

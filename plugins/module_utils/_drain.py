@@ -18,6 +18,11 @@ VARIABLES = {
     "minimum_drain_duration": "MINIMUM_DRAIN_DURATION",
     "termination_drain_duration": "TERMINATION_DRAIN_DURATION_SECONDS",
 }
+# What of a pod's time is told to people, by the names that docs/idleness.md has.
+TOLD = {
+    "termination_grace_period_seconds": "terminationGracePeriodSeconds", **VARIABLES,
+    "termination_drain_duration": "terminationDrainDuration",
+}  # fmt: skip
 _DURATION = re.compile(r'terminationDrainDuration"?\s*:\s*"?([\d.]+\w*)')
 Pod = dict[str, t.Any]
 
@@ -123,7 +128,8 @@ def words_of(one: Drained) -> str:
     last = "it is not known how many at its end" if one.last_seen is None else (
         f"{one.last_seen} when last seen, {one.last_seen_after:g} s later"
     )  # fmt: skip
+    given = [f"{name} {one.time_given[key]}" for key, name in TOLD.items() if one.time_given.get(key) is not None]
     return (
         f"{one.namespace}/{one.name}: {begun} open connections when evicted, {last}; gone after {one.seconds:g} s"
-        f" (terminationGracePeriodSeconds {one.time_given.get('termination_grace_period_seconds')})"
+        f" ({', '.join(given)})"
     )

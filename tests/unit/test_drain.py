@@ -103,6 +103,18 @@ def test_pods_with_connections_are_replaced_one_after_another():
     assert "istio-system/a: 5 open connections when evicted, 2 when last seen" in result["summary"][0]
 
 
+def test_the_time_that_it_had_is_told_with_what_became_of_it():
+    env = [{"name": "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "value": "true"}]
+    patient = pod("a", containers=[{"name": "istio-proxy", "env": env}])
+    patient["metadata"]["annotations"] = {"proxy.istio.io/config": "terminationDrainDuration: 30s"}
+    (said,) = run(Gateway({"a": [5, 5, 0]}, patient))["summary"]
+    assert said.endswith(
+        "(terminationGracePeriodSeconds 8, EXIT_ON_ZERO_ACTIVE_CONNECTIONS true, terminationDrainDuration 30s)"
+    )
+    (said,) = run(Gateway({"a": [5, 5, 0]}))["summary"]
+    assert said.endswith("(terminationGracePeriodSeconds 8)")
+
+
 def test_without_connections_nothing_is_changed():
     cluster = Gateway({"a": [0], "b": [0]})
     result = run(cluster)

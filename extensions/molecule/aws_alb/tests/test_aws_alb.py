@@ -43,6 +43,19 @@ class TestHostsOneAfterAnother:
         said = cutover.fails(self.moving(hosts=["orders.lab.test", "shop.lab.test"]), "--tags", "cutover")
         assert "different shares" in said and cutover.rules()["orders.lab.test"] == {100}
 
+    def test_a_rule_stays_while_it_gives_green_more_than_the_default_action(self, cutover: aws.Cutover) -> None:
+        done = cutover.finalise(self.moving(hosts=["orders.lab.test"]))
+        assert done.returncode != 0 and "Move the other hosts, or this one back, first" in done.stdout, done.stdout[-4000:]
+        assert cutover.rules() == {"orders.lab.test": {100}, "catalog.lab.test": {100}}
+
+    def test_clean_up_removes_the_rules_once_everything_is_greens(self, cutover: aws.Cutover) -> None:
+        others = self.moving(except_hosts=["orders.lab.test", "catalog.lab.test"])
+        cutover.play(others, "--tags", "cutover")
+        assert set(cutover.shares().values()) == {100}
+        done = cutover.finalise(others)
+        assert done.returncode == 0, done.stdout[-4000:]
+        assert cutover.rules() == {} and set(cutover.shares().values()) == {100}
+
     def test_an_abort_gives_blue_all_of_them_back(self, cutover: aws.Cutover) -> None:
         cutover.play(self.moving(except_hosts=["orders.lab.test", "catalog.lab.test"]), "--tags", "abort")
         assert set().union(*cutover.rules().values(), {0}) == {0} and set(cutover.shares().values()) == {0}
