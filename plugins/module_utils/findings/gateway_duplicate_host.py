@@ -5,7 +5,8 @@
 
 istiod keeps the server of the oldest Gateway and leaves the other out, whole. When the older one is removed its routes
 answer 404 (istio/istio issues 32533 and 35772). Twins are made in another order than blue's Gateways were, so another
-server may win on green.
+server may win on green. A green Gateway that selects blue's pods as well, as Big Bang's do by label, is left out there by
+that rule, and blue serves as before.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ CODE = "gateway_duplicate_host"
 def check(inventory: Inventory) -> list[Finding]:
     """On green only what blue does not have as well."""
     found, known = [], set()
+    greens = {pair.green for pair in inventory.pairs}
     for workload in inventory.workloads:
         for servers in (_servers.on_blue(inventory, workload), _servers.on_green(inventory, workload)):
             for older, server in _servers.meeting([s for s in servers if s.has_tls]):
+                if server.origin in greens and older.origin not in greens:  # by green's own name at blue's pods only
+                    continue
                 for host in sorted(set(older.hosts) & set(server.hosts)):
                     clash = (host, server.listener, frozenset((older.origin, server.origin)))
                     if clash in known:

@@ -28,6 +28,16 @@ def test_what_is_on_green_already_wins_over_the_twin_that_is_to_come():
     assert finding.object == "Gateway gw/public" and "Gateway gw/other" in finding.found
 
 
+def test_a_green_gateway_that_selects_blues_pods_as_well_is_left_out_there():
+    """Unless it is the older one: then blue's is left out."""
+    blue = aged(gateway(mode="SIMPLE", credentialName="cert"), "2026-02-01T00:00:00Z")
+    green = {**gateway("gw/public", mode="SIMPLE", credentialName="cert"), "kind": "Gateway"}
+    younger, older = aged(green, "2026-03-01T00:00:00Z"), aged(green, "2026-01-01T00:00:00Z")
+    assert trap.check(mesh(("gateways", blue), ("gateways", younger))) == []
+    finding = only(trap, mesh(("gateways", blue), ("gateways", older)))
+    assert finding.object == "Gateway edge/public" and "Gateway gw/public" in finding.found
+
+
 def test_a_redirect_counts_since_it_has_tls_settings():
     redirect = gateway("apps/second", httpsRedirect=True)
     own = gateway(httpsRedirect=True)
