@@ -79,6 +79,8 @@ def rule_of(params: dict[str, t.Any]) -> vs.Rule:
             raise Refusal("bad_options", f"{option}: only with state={wanted}, found state={state}.")
     if params["method"] == "admission" and state != "bound":
         raise Refusal("bad_options", f"method: admission only with state=bound, found state={state}.")
+    if params["bound_first"] and state != "unbound":
+        raise Refusal("bad_options", f"bound_first: only with state=unbound, found state={state}.")
     if not 1 <= params["concurrency"] <= 16:
         raise Refusal("bad_options", f"concurrency is {params['concurrency']}; expected 1 to 16.")
     for option in ("pairs", "namespaces", "labels", "names", "restore"):
@@ -171,6 +173,14 @@ def make_plans(
             for root in plans[delegate].linked:
                 plans[root].linked.add(delegate)
     return {key: plan for key, plan in plans.items() if key in chosen} | gone
+
+
+def as_bound(
+    bodies: list[dict[str, t.Any]], pairs: tuple[vs.Pair, ...], selection: Selection, delegates: bool
+) -> list[dict[str, t.Any]]:  # fmt: skip
+    """All objects, those that are selected as they will be once they are bound."""
+    plans = make_plans(bodies, vs.Bound(pairs), selection, delegates, False)
+    return [plans[key].outcome(body) if (key := vs.key_of(body)) in plans else body for body in bodies]
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
@@ -339,12 +349,16 @@ def operate(params: dict[str, t.Any], check_mode: bool, cluster: Cluster) -> dic
     journal = Journal.load(cluster, params["journal"])
     names = rule.wanted if isinstance(rule, vs.Restored) else params["names"] or ()
     selection = Selection(frozenset(params["namespaces"] or ()), _labels(params["labels"]), frozenset(names))
+    if params["bound_first"] and not check_mode:
+        raise Refusal("bad_options", "bound_first: only in check mode, as it is not so yet.")
     if journal and not check_mode:
         journal.check()
     api, bodies = read_all(cluster)
     if params["check_gateways"]:
         check_gateways(cluster, api, rule)
     follow = params["delegates"] and not isinstance(rule, vs.Restored)
+    if params["bound_first"] and isinstance(rule, vs.Unbound):
+        bodies = as_bound(bodies, rule.pairs, selection, follow)
     strict = params["missing_names"] == "fail" and not isinstance(rule, vs.Restored)
     plans = make_plans(bodies, rule, selection, follow, strict)
     changing = [body for body in bodies if vs.key_of(body) in plans and plans[vs.key_of(body)].verdict == "change"]

@@ -50,6 +50,10 @@ QUIET = {
     "verify": "changes nothing: probes every route on every node of both sides and compares the answers",
     "soak": "changes nothing but with mesh_cut_connections: waits until blue is measured idle",
 }
+# What is found there before these is for others to change meanwhile: sources have to name green before unbind. Only what
+# they lead to counts.
+BY_THEIR_ENDS = frozenset({"unbind"})
+NOT_PLANNED = {"unknown": "it is not in the plan", "refused": "", "changes": []}
 Change = dict[str, t.Any]
 Plan = dict[str, t.Any]
 
@@ -224,7 +228,8 @@ def compare(approved: Plan, now: Plan, begun: t.Collection[str]) -> list[dict[st
     """Where the cluster has moved away from what was approved, for the phases that `now` has.
 
     Each is {"phase", "object", "field", "approved", "now"}. begun: phases that the journal has as begun or done; what is
-    missing there was done by them. What was unknown when the plan was approved can't have moved away.
+    missing there was done by them. What a phase would do that was refused, or not known, when the plan was made has been
+    seen by nobody, and so is not approved.
     """
     drift: list[dict[str, t.Any]] = []
 
@@ -243,18 +248,33 @@ def compare(approved: Plan, now: Plan, begun: t.Collection[str]) -> list[dict[st
             )
     planned = {phase["phase"]: phase for phase in approved["phases"]}
     for phase in now["phases"]:
-        then = planned.get(phase["phase"])
-        if then is None or then["unknown"] or then["refused"]:
+        then = planned.get(phase["phase"], NOT_PLANNED)
+        whole = (phase["phase"], "the phase itself", "")
+        if then["refused"]:
+            moved(*whole, f"it would have refused: {then['refused']}", phase["refused"] or "it could run")
+        elif phase["refused"]:
+            moved(*whole, "it could run", phase["refused"])
+        elif phase["unknown"]:
             continue
-        if phase["refused"]:
-            moved(phase["phase"], "the phase itself", "", "it could run", phase["refused"])
-        if not phase["unknown"] and not phase["refused"]:
+        elif then["unknown"] and phase["changes"]:
+            moved(*whole, then["unknown"], f"it is known, and makes {len(phase['changes'])} changes")
+        elif not then["unknown"]:
             _compare_phase(then, phase, phase["phase"] in begun, moved)
     return drift
 
 
+def uncovered(approved: Plan, now: Plan) -> list[str]:
+    """Phases of `now` of which the approved plan does not say what they do, and can't be compared yet either."""
+    planned = {phase["phase"]: phase for phase in approved["phases"]}
+    return [
+        phase["phase"] for phase in now["phases"]
+        if planned.get(phase["phase"], NOT_PLANNED)["unknown"] and phase["unknown"]
+    ]  # fmt: skip
+
+
 def _compare_phase(then: dict[str, t.Any], phase: dict[str, t.Any], begun: bool, moved: t.Callable[..., None]) -> None:
     name = phase["phase"]
+    ends = name in BY_THEIR_ENDS
     wanted: dict[tuple[str, str], list[Change]] = {}
     for change in then["changes"]:
         wanted.setdefault((change["object"], change["field"]), []).append(change)
@@ -267,9 +287,9 @@ def _compare_phase(then: dict[str, t.Any], phase: dict[str, t.Any], begun: bool,
             moved(name, *at, "no change", {"from": change["before"], "to": change["after"]})
         elif not same_end:
             moved(name, *at, {"to": wanted[at][-1]["after"]}, {"to": change["after"]})
-        elif change["before"] not in [c["before"] for c in same_end]:
+        elif change["before"] not in [c["before"] for c in same_end] and not ends:
             moved(name, *at, {"from": same_end[0]["before"]}, {"from": change["before"]})
-    if not begun:
+    if not begun and not ends:
         for at in wanted.keys() - met:
             moved(name, *at, {"to": wanted[at][-1]["after"]}, "nothing to do: it is gone, or so already")
 

@@ -10,6 +10,7 @@ blue alone in a match answers 404 on green.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import re
@@ -218,6 +219,17 @@ class Plan:
         answer 409 if the object has changed since; a `test` would do so with a 422 that can mean anything."""
         guard = {"op": "replace", "path": "/metadata/resourceVersion", "value": self.version}
         return [guard, *({"op": "add", "path": p, "value": self.after[p]} for p in self.differing())]
+
+    def outcome(self, body: dict[str, t.Any]) -> dict[str, t.Any]:
+        """A copy of the object, as it is once this is done."""
+        result = copy.deepcopy(body)
+        for pointer in self.differing():
+            *way, last = pointer[1:].split("/")
+            place = result
+            for key in way:
+                place = place[int(key)] if isinstance(place, list) else place[key]
+            place[last] = list(self.after[pointer])
+        return result
 
     def entry(self) -> dict[str, str]:
         namespace, _slash, name = self.key.partition("/")

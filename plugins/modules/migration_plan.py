@@ -19,7 +19,8 @@ options:
   state:
     description:
       - V(written) writes the plan.
-      - V(approved) writes nothing, and fails where the cluster or the settings have moved away from O(approved).
+      - V(approved) writes nothing, and fails where the cluster or the settings have moved away from O(approved), or
+        where a phase would have refused when it was made.
       - V(noted) says a change that is about to be made by a module of another collection. Only in check mode, and only
         where a plan is being made, does it have any effect.
     type: str
@@ -177,6 +178,11 @@ digest:
   description: Digest of the plan; with O(state=approved), of the approved one.
   type: str
   returned: success, unless O(state=noted)
+not_covered:
+  description: Phases of which nobody can know yet what they will do, so that the plan does not cover them.
+  type: list
+  elements: str
+  returned: O(state=approved)
 failure:
   description: What went wrong, C(code) for machines. With C(plan_drift), C(drift) lists every difference.
   type: dict
@@ -233,7 +239,13 @@ def operation(module: AnsibleModule, cluster: _client.Cluster) -> dict[str, t.An
             " with -t plan and have it approved.",
             drift=drift,
         )
-    return {"changed": False, "digest": approved["digest"]}
+    blind = _plan.uncovered(approved, plan)
+    if blind:
+        module.warn(
+            f"{params['approved']} does not cover {', '.join(blind)}: what is done there can't be known yet, and was"
+            " approved by nobody."
+        )
+    return {"changed": False, "digest": approved["digest"], "not_covered": blind}
 
 
 def read_plan(path: str) -> _plan.Plan:

@@ -84,6 +84,11 @@ options:
       - V(false) takes exactly what is selected.
     type: bool
     default: true
+  bound_first:
+    description: With V(state=unbound), and only in check mode, look at VirtualServices as they will be once they are
+      bound. It is for a plan that is made before.
+    type: bool
+    default: false
   check_gateways:
     description:
       - Fail, before anything is changed, if a Gateway is missing. When binding, blue must exist; green may come
@@ -244,6 +249,7 @@ SPEC = {
     "names": {"type": "list", "elements": "str"},
     "missing_names": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
     "delegates": {"type": "bool", "default": True},
+    "bound_first": {"type": "bool", "default": False},
     "check_gateways": {"type": "bool", "default": True},
     "contested": {"type": "str", "choices": ["refuse", "report"], "default": "refuse"},
     "restore": {

@@ -146,12 +146,44 @@ def test_nothing_has_moved():
          [("bind", "N", "no change", {"from": 1, "to": 2})]),
         ({"cutover": [change("H", 10, 100)]}, ["cutover"], []),  # the first step is done
         ({"cutover": [change("H", 30, 100)]}, ["cutover"], [("cutover", "H", {"from": 10}, {"from": 30})]),
-        ({"unbind": [change("V", 2, 3)]}, [], []),  # was unknown when it was approved
+        ({"unbind": [change("V", 2, 3)]}, [],  # was unknown when it was approved
+         [("unbind", "the phase itself", "unknown", "it is known, and makes 1 changes")]),
+        ({"unbind": []}, [], []),
+        ({"unbind": "unknown"}, [], []),
         ({"bind": "unknown until keep has run"}, [], []),
+        ({"soak": [change("V", 2, 3)]}, [],
+         [("soak", "the phase itself", "it is not in the plan", "it is known, and makes 1 changes")]),
     ],
 )  # fmt: skip
 def test_what_has_moved_and_what_was_done(now, begun, expected):
     assert drift(APPROVED, plan(**now), begun) == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ([change("V", 9, 3), change("W", 2, 3)], []),  # its source has named green meanwhile, in another form
+        ([change("V", 2, 3)], []),  # its source has left blue out
+        ([change("V", 2, 4)], [("unbind", "V", {"to": 3}, {"to": 4})]),
+        ([change("N", 2, 3)], [("unbind", "N", "no change", {"from": 2, "to": 3})]),
+    ],
+)
+def test_before_unbind_others_change_what_is_found_and_only_where_it_leads_counts(now, expected):
+    assert drift(plan(unbind=[change("V", 2, 3), change("W", 2, 3)]), plan(unbind=now)) == expected
+
+
+def test_a_phase_that_would_have_refused_was_not_approved():
+    approved, now = copy.deepcopy(APPROVED), copy.deepcopy(APPROVED)
+    approved["phases"][0]["refused"] = "no such Gateway"
+    was = "it would have refused: no such Gateway"
+    assert drift(approved, now) == [("bind", "the phase itself", was, "it could run")]
+    now["phases"][0]["refused"] = "no such label"
+    assert drift(approved, now) == [("bind", "the phase itself", was, "no such label")]
+
+
+def test_what_nobody_can_know_yet_is_named():
+    assert _plan.uncovered(APPROVED, plan(bind=[], unbind="unknown", soak="unknown")) == ["unbind", "soak"]
+    assert _plan.uncovered(APPROVED, plan(unbind=[])) == []
 
 
 def test_other_settings_and_new_errors_have_moved():
@@ -239,6 +271,19 @@ def test_a_plan_is_written_once_and_refuses_when_the_cluster_moves(tmp_path):
     assert moved["failure"]["drift"] == [
         {"phase": "bind", "object": "V", "field": "spec", "approved": {"from": 1}, "now": {"from": 9}}
     ]
+
+
+def test_what_the_plan_does_not_cover_is_said(tmp_path):
+    cluster = FakeCluster()
+    unknown = [{"phase": "unbind", "unknown": "unknown until bind has run"}]
+    first = write(tmp_path, cluster, [], phases=unknown)
+    approved = {"state": "approved", "approved": first["files"][0]}
+    told = write(tmp_path, cluster, [], phases=unknown, **approved)
+    assert told["not_covered"] == ["unbind"] and "does not cover unbind" in str(told["warnings"])
+    known = [{"phase": "unbind", "file": str(tmp_path / "said")}]
+    assert write(tmp_path, cluster, [change("V", 1, 2)], phases=known, **approved)["failure"]["code"] == "plan_drift"
+    again = write(tmp_path, cluster, [], phases=known, **approved)
+    assert again["not_covered"] == [] and "warnings" not in again
 
 
 def test_a_plan_of_something_else_is_refused(tmp_path):

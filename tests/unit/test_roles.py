@@ -313,7 +313,7 @@ NEVER_RECORDED = {
         "state", "expect_green_percent", "steps", "require_ready", "timeout", "for_seconds", "interval"
     },
     "service_node_ports": {"state"},
-    "virtual_service_gateways": {"concurrency", "method"},
+    "virtual_service_gateways": {"bound_first", "concurrency", "method"},
 }  # fmt: skip
 
 

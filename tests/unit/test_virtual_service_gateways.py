@@ -230,6 +230,19 @@ def test_green_may_come_later_but_must_be_there_to_leave_blue(cluster):
     assert not run(cluster, pairs=pairs, state="unbound", **{"from": "green"}).get("failed")
 
 
+def test_unbinding_can_be_looked_at_before_there_is_something_to_unbind(cluster):
+    ahead = {"state": "unbound", "from": "blue", "bound_first": True}
+    told = run(cluster, check=True, **ahead)
+    assert cluster.writes == 0
+    run(cluster)
+    now = run(cluster, check=True, state="unbound", **{"from": "blue"})
+    assert told["diff"] == now["diff"] and set(now["diff"]["after"]) >= {"team/blue", "team-b/leaf", "team/root"}
+    assert told["diff"]["before"]["team/blue"] == {"spec.gateways": [BLUE, GREEN]}
+    assert told["diff"]["after"]["team-b/leaf"] == {"spec.http[0].match[0].gateways": [GREEN]}
+    assert run(cluster, **ahead)["failure"]["code"] == "bad_options"
+    assert run(cluster, check=True, bound_first=True)["failure"]["code"] == "bad_options"
+
+
 def test_check_gateways_can_be_turned_off(cluster):
     assert not run(cluster, pairs=[{"blue": "no/such", "green": GREEN}], check_gateways=False).get("failed")
 

@@ -101,7 +101,12 @@ def test_a_plan_says_what_each_phase_does(planned: dict[str, t.Any]) -> None:
     steps = {(change["before"], change["after"]) for change in changes(planned, "cutover")}
     assert steps == {(100, 50), (0, 50)}
     assert "Helm release istio-system/istio-ingress" in {change["object"] for change in changes(planned, "cleanup")}
-    assert next(p["unknown"] for p in planned["phases"] if p["phase"] == "unbind").startswith("unknown until bind")
+    assert not [phase for phase in planned["phases"] if phase["unknown"]]
+    served = {change["object"]: change for change in changes(planned, "unbind") if change["field"] == "spec.gateways"}
+    assert served["VirtualService shop/shop"]["before"] == bound["VirtualService shop/shop"]["after"]
+    assert served["VirtualService shop/shop"]["after"] == ["istio-gateway/public-ingressgateway"]
+    (policy,) = {c["object"] for c in changes(planned, "bind") if "PolicyBinding" in c["object"]}
+    assert next(c["after"] for c in changes(planned, "unbind") if c["object"] == policy) is None
 
 
 def test_its_text_is_for_a_change_request(planned: dict[str, t.Any]) -> None:
@@ -140,6 +145,12 @@ def test_what_was_approved_can_be_done_in_parts(halfway: dict[str, t.Any]) -> No
     states = {name: phase["state"] for name, phase in halfway["phases"].items()}
     assert states["deploy"] == states["verify"] == "done" and states["cutover"] == "started"
     assert [(run["operator"], run["ticket"]) for run in halfway["runs"]] == [("ada", "CHG-1234")] * 2
+
+
+def test_the_plan_covers_unbind_once_bind_has_run(halfway: dict[str, t.Any]) -> None:
+    done = lab.play({**SETTINGS, "mesh_plan": str(PLAN)}, "--tags", "unbind")
+    assert done.returncode != 0 and "Not done according to journal" in done.stdout, done.stdout[-3000:]
+    assert "plan_drift" not in done.stdout and "does not cover" not in done.stdout
 
 
 # -- the journal, lost and restored ----------------------------------------------------------------------------------
