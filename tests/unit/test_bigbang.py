@@ -12,6 +12,7 @@ import json
 import re
 from pathlib import Path
 
+import permissions
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _bigbang
 from ansible_collections.bluegreen.mesh.plugins.module_utils._values_file import ValuesFile, plain
@@ -477,6 +478,10 @@ def test_network_policies_that_would_shut_blue_out():
     (error,) = info(release(), *policies)["errors"]
     assert error["code"] == "network_policy" and error["object"] == "NetworkPolicies in argocd, gitlab"
     assert info(release(), *policies, accept=["network_policy"])["errors"] == []
+
+
+def test_it_is_looked_at_before_anything_is_written():
+    assert {use.phase for use in permissions.uses()["bigbang_info"]} >= {"preflight", "deploy"}
 
 
 # -- after -------------------------------------------------------------------------------------------------------------

@@ -61,6 +61,17 @@ def test_what_is_only_found_once_green_is_there_is_shown(cluster: Cluster) -> No
     assert "warning service_differs: Service mesh-clone/passthrough-green spec.internalTrafficPolicy: Local" in said
 
 
+def test_what_stands_in_big_bangs_way_is_found_before_anything_is_written(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    old = tmp_path / "old.yaml"
+    old.write_text("istio: {mtls: {mode: PERMISSIVE}}\n", encoding="utf-8")
+    bigbang = {**SETTINGS["mesh_bigbang"], "more_files": [str(old)]}
+    done = lab.play({**SETTINGS, "mesh_migration": "look", "mesh_bigbang": bigbang}, "--tags", "preflight,keep")
+    assert done.returncode != 0, done.stdout[-3000:]
+    assert "istio.mtls.mode is said in the old charts' way only" in " ".join(done.stdout.split())
+    data = cluster.get(path_of("v1", "configmaps", "mesh-deploy", "look"))["data"]
+    assert {name: phase["state"] for name, phase in json.loads(data["phases"]).items()} == {"preflight": "started"}
+
+
 def test_blues_autoscaler_is_pinned_to_what_blue_has(cluster: Cluster) -> None:
     hpa = cluster.get(path_of("autoscaling/v2", "horizontalpodautoscalers", "istio-system", "public-ingressgateway"))
     assert hpa["spec"]["minReplicas"] == 2 and "bluegreen.mesh/pinned" in hpa["metadata"]["annotations"]
