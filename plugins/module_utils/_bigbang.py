@@ -21,12 +21,13 @@ from ._client import ApiError, path_of
 from ._clone import live_replicas
 from ._frozen import Note
 from ._module import Refusal
-from ._values import service_ports
+from ._values import proxy_settings, service_ports, service_settings
 from ._values_file import Path, ValuesFile, plain
 
 Object = dict[str, t.Any]
 GATEWAYS: Path = ("istioGateway", "values", "gateways")
 KIND = "ingressgateway"  # of a gateway, as its label `istio` and the end of its release's name
+TYPE = "NodePort"  # of green's Service
 NAMED_TARGETS = {80: 8080, 443: 8443, 15021: 15021}  # what the package's Gateways listen on, for a port by name
 HELM_RELEASES = tuple(f"helm.toolkit.fluxcd.io/{version}" for version in ("v2", "v2beta2", "v2beta1"))
 SOURCES = {
@@ -43,7 +44,8 @@ def gateway_values(
 ) -> Object:  # fmt: skip
     """Values of one gateway, to be merged below GATEWAYS.
 
-    have: what the file says of it already; autoscaling there is never lowered. alb: blue's Gateway, if an Application
+    have: what the file says of it already: autoscaling there is never lowered, and of what is only to be as blue has it,
+    the file's own wins. alb: blue's Gateway, if an Application
     Load Balancer sends to it: that sends no server name, so every host has to be taken.
 
     Raises Refusal as service_ports does, and bad_labels, no_credential.
@@ -58,14 +60,33 @@ def gateway_values(
             f" NetworkPolicies admit app: {release}, istio: {KIND}. Leave these, and add labels of other names.",
         )
     own = {key: value for key, value in labels.items() if key not in fixed}
+    said = have.get("upstream") or {}
     upstream: Object = {
         **({"labels": own} if own else {}),
-        **size(deployment, hpas, (have.get("upstream") or {})),
-        "service": {"type": "NodePort", "ports": [_port(port) for port in service_ports(service, node_ports)]},
-    }
+        **unsaid(proxy_settings(deployment), said),
+        **size(deployment, hpas, said),
+        "service": {
+            "type": TYPE, "ports": [_port(port) for port in service_ports(service, node_ports)],
+            **unsaid(service_settings(service, TYPE), said.get("service") or {}),
+        },
+    }  # fmt: skip
     if service["spec"].get("externalTrafficPolicy") == "Local":
         upstream["service"]["externalTrafficPolicy"] = "Local"
     return {"upstream": upstream, **({"gateway": {"servers": any_host(alb)}} if alb else {})}
+
+
+def unsaid(values: t.Mapping[str, t.Any], have: t.Mapping[str, t.Any]) -> Object:
+    """What the file does not say yet; of annotations, each on its own."""
+    found: Object = {}
+    for key, value in values.items():
+        own = plain(have.get(key))
+        if key in ("annotations", "podAnnotations"):
+            value = {name: text for name, text in value.items() if name not in (own or {})}
+        elif own:
+            continue
+        if value:
+            found[key] = value
+    return found
 
 
 def size(deployment: Object, hpas: t.Sequence[Object], have: t.Mapping[str, t.Any]) -> Object:

@@ -22,6 +22,7 @@ from ._client import ApiError, Cluster, path_of
 from ._module import Refusal
 from ._objects import PREVIEW_OF, annotations_of, configures, labels_of, ref_of, selector_of, selects, template_labels
 from ._twin import Ref, credentials, parse_ports, parse_ref, title
+from ._values import service_settings
 
 Object = dict[str, t.Any]
 ERROR, WARNING = "error", "warning"
@@ -160,6 +161,18 @@ class Workload:
     green_account: str
     chart_service: Object  # what the chart's values say of green's Service
     method: str = "helm"
+
+    @property
+    def by_chart(self) -> bool:
+        """Whether green's values are worked out from blue."""
+        return self.method in ("helm", "bigbang")
+
+    def foretold(self, blue: Object | None) -> Object:
+        """Type, settings and annotations of green's Service before it is there, by the values that it will have."""
+        kind = "NodePort" if self.method == "bigbang" else ((blue or {}).get("spec") or {}).get("type")
+        taken = service_settings(blue, self.chart_service.get("type") or kind) if blue and self.by_chart else {}
+        annotations = {**(taken.get("annotations") or {}), **(self.chart_service.get("annotations") or {})}
+        return {"type": kind, **taken, **self.chart_service, "annotations": annotations}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,12 +14,34 @@ import typing as t
 from ._client import path_of
 from ._module import Refusal
 from ._node_ports import title
-from ._objects import picks, selects, template_labels
+from ._objects import annotations_of, picks, selects, template_labels
 
 Object = t.Mapping[str, t.Any]
 
 # Annotations of pods that say how the proxy runs. All others belong to whoever wrote them (checksums, restarts, owners).
 PROXY_ANNOTATION = re.compile(r"(proxy|sidecar|inject|traffic\.sidecar)\.istio\.io/|prometheus\.io/")
+# Of the Service, those that a load balancer's controller reads.
+BALANCER_ANNOTATION = re.compile(
+    r"service\.beta\.kubernetes\.io/|service\.kubernetes\.io/|(alb|elbv2)\.(ingress\.)?k(8s|ubernetes)|"
+    r"(cloud\.google|networking\.gke|beta\.cloud\.google)[a-z.]*/|(metallb\.(universe\.tf|io)|kube-vip\.io|"
+    r"io\.cilium|lbipam\.cilium\.io|loadbalancer\.openstack\.org|[a-z.]*\.oraclecloud\.com)/"
+)
+# Of these, what names one balancer, address, DNS name or target group, or was written there by its controller: both sides
+# would fight for it. A subnet, network, flavor or bucket may be named by many.
+NAMES_ONE = re.compile(
+    r"(?<!subnet)(?<!network)(?<!flavor)[-./](lb)?ids?(-ipv6)?$|(?<!bucket-)name(-ipv6)?$|host$|ips?$|ipv[46]$"
+    r"|address(es)?$|allocations$|hwaddr$|vgroup-port$|/(lb-ipam-)?sharing-|/ip-allocated-from-pool$|/neg-status$"
+    r"|^service\.kubernetes\.io/(backend-service|healthcheck|firewall-rule|[a-z0-9-]*forwarding-rule)",
+    re.IGNORECASE,
+)
+# What Istio's chart takes for the Service beside type, traffic policy and ports, and what it is when not set. Addresses
+# are for one Service alone.
+SERVICE_FIELDS: dict[str, t.Any] = {
+    "loadBalancerSourceRanges": [], "loadBalancerClass": None, "internalTrafficPolicy": "Cluster",
+    "ipFamilyPolicy": "SingleStack", "ipFamilies": None,
+}  # fmt: skip
+# The API server refuses these for other types.
+BALANCER_ONLY = ("loadBalancerSourceRanges", "loadBalancerClass", "service.beta.kubernetes.io/load-balancer-source-ranges")
 # Where pods may run: copied as it is, except that blue's own labels in it become green's.
 PLACEMENT = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "terminationGracePeriodSeconds")
 
@@ -50,12 +72,14 @@ def deployment_of(service: Object, deployments: t.Sequence[Object]) -> Object:
 
 
 def values(
-    service: Object, deployment: Object, labels: t.Mapping[str, str], node_ports: t.Mapping[str, int]
-) -> dict[str, t.Any]:
+    service: Object, deployment: Object, labels: t.Mapping[str, str], node_ports: t.Mapping[str, int],
+    service_type: str | None = None,
+) -> dict[str, t.Any]:  # fmt: skip
     """Values for green, from blue's Service and Deployment.
 
-    labels: of green's pods. node_ports: by port name of blue's Service. Raises Refusal as service_ports does, and
-    same_labels (blue's Service would select green's pods, and so would blue's Gateways).
+    labels: of green's pods. node_ports: by port name of blue's Service. service_type: if not blue's.
+
+    Raises Refusal as service_ports does, and same_labels (blue's Service would select green's pods, and so would blue's Gateways).
     """
     spec = service["spec"]
     template = deployment["spec"]["template"]
@@ -70,20 +94,50 @@ def values(
     placement = {
         key: relabelled(template["spec"][key], own, labels) for key in PLACEMENT if template["spec"].get(key) is not None
     }
-    annotations = template["metadata"].get("annotations") or {}
+    kind = service_type or spec["type"]
     return {
         "labels": dict(labels),
         "replicaCount": deployment["spec"].get("replicas", 1),
         "autoscaling": {"enabled": False},  # an autoscaler would shrink green while it has little traffic
-        "podAnnotations": {key: value for key, value in annotations.items() if PROXY_ANNOTATION.match(key)},
-        "resources": template["spec"]["containers"][0].get("resources") or {},
+        **proxy_settings(deployment),
         **placement,
         "service": {
-            "type": spec["type"],
+            "type": kind,
             "externalTrafficPolicy": spec.get("externalTrafficPolicy") or "Cluster",
             "ports": ports,
+            **service_settings(service, kind),
         },
     }
+
+
+def proxy_settings(deployment: Object) -> dict[str, t.Any]:
+    """How blue's proxies run, and with how much."""
+    template = deployment["spec"]["template"]
+    annotations = template["metadata"].get("annotations") or {}
+    return {
+        "podAnnotations": {key: value for key, value in annotations.items() if PROXY_ANNOTATION.match(key)},
+        "resources": template["spec"]["containers"][0].get("resources") or {},
+    }
+
+
+def service_settings(service: Object, kind: str) -> dict[str, t.Any]:
+    """What decides who gets in at blue's Service and which balancer it has, for a Service of type `kind`. Nothing that
+    names one balancer or address."""
+    spec, refused = service.get("spec") or {}, () if kind == "LoadBalancer" else BALANCER_ONLY
+    found: dict[str, t.Any] = {
+        key: spec[key] for key, default in SERVICE_FIELDS.items()
+        if key not in refused and (spec.get(key) or default) != default
+    }  # fmt: skip
+    annotations = {
+        key: value for key, value in annotations_of(service).items()
+        if BALANCER_ANNOTATION.match(key) and not _names_one(key, value) and key not in refused
+    }  # fmt: skip
+    return {**found, **({"annotations": annotations} if annotations else {})}
+
+
+def _names_one(key: str, value: str) -> bool:
+    """cloud.google.com/neg may name network endpoint groups in its value."""
+    return bool(NAMES_ONE.search(key)) or '"name"' in value
 
 
 def service_ports(service: Object, node_ports: t.Mapping[str, int]) -> list[dict[str, t.Any]]:

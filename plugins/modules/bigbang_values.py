@@ -15,6 +15,8 @@ description:
     their own,
     blue's ports, and autoscaling that never goes below what blue has now - and merges them into a values file below
     C(istioGateway.values.gateways).
+  - Where the file says nothing of them, blue's resources, its pods' proxy annotations, and what decides who gets in at its
+    Service come along, except what names one balancer or address.
   - Comments, order and quotes of the file stay. Its other values are not touched, its autoscaling is never lowered, and
     ports that only the file has stay. The diff shows what is changed and nothing else, since the file may hold secrets.
   - A file with a key that is there twice, or that can't be parsed, is refused with the line. So is one that is

@@ -13,6 +13,8 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Reads the Service that clients reach now and the Deployment behind it, and works out values for Istio's C(gateway) chart
     with the same ports, size, placement and proxy settings, and with labels and NodePorts of green's own.
+  - What decides who gets in at the Service comes along (source ranges, IP families, internal traffic policy), and the
+    annotations that a load balancer's controller reads, except what names one balancer or address.
   - Autoscaling is off in them. An autoscaler would shrink green while it has little traffic.
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
@@ -30,6 +32,9 @@ options:
     description: NodePort of each port of blue's Service, by port name.
     type: dict
     required: true
+  service_type:
+    description: Type of green's Service, if it is not to be blue's.
+    type: str
 seealso:
   - module: kubernetes.core.helm
 """
@@ -71,7 +76,7 @@ def operation(module, cluster):
     service, deployment = _values.read(cluster, namespace, name)
     return {
         "changed": False,
-        "chart_values": _values.values(service, deployment, params["labels"], ports),
+        "chart_values": _values.values(service, deployment, params["labels"], ports, params["service_type"]),
         "deployment": f"{namespace}/{deployment['metadata']['name']}",
     }
 
@@ -83,6 +88,7 @@ def main() -> None:
             "service": {"type": "str", "required": True},
             "labels": {"type": "dict", "required": True},
             "node_ports": {"type": "dict", "required": True},
+            "service_type": {"type": "str"},
         },
     )
 

@@ -200,6 +200,30 @@ def test_named_target_ports_and_the_traffic_policy(path):
     assert service["externalTrafficPolicy"] == "Local"
 
 
+def test_what_blue_has_comes_along_unless_the_file_says_it(path):
+    cluster = FakeCluster(*blue())
+    neg, scheme = "cloud.google.com/neg", "service.beta.kubernetes.io/aws-load-balancer-scheme"
+    cluster.edit("services", *BLUE.values(), lambda o: (
+        o["spec"].update(loadBalancerSourceRanges=["192.0.2.0/24"], internalTrafficPolicy="Local", ipFamilyPolicy="PreferDualStack"),
+        o["metadata"].update(annotations={neg: "{}", scheme: "internal", f"{scheme}-name": "x"})))  # fmt: skip
+    cluster.edit("deployments", *BLUE.values(), lambda o: (
+        o["spec"]["template"]["metadata"].update(annotations={"proxy.istio.io/config": "{}", "checksum/x": "y"}),
+        o["spec"]["template"]["spec"].update(containers=[{"resources": {"limits": {"cpu": "2"}}}])))  # fmt: skip
+    own = f"service:\n            ipFamilyPolicy: SingleStack   # ours\n            annotations: {{{neg}: ours}}"
+    path.write_text(FILE.replace("service:", own))
+    run(cluster, path)
+    upstream = said(path)["upstream"]
+    assert {key: value for key, value in upstream["service"].items() if key != "ports"} == {
+        "type": "NodePort", "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Local",
+        "annotations": {neg: "ours", scheme: "internal"},
+    }  # fmt: skip
+    assert upstream["resources"] == {"limits": {"cpu": "2"}} and upstream["podAnnotations"] == {"proxy.istio.io/config": "{}"}
+    assert not run(cluster, path)["changed"]
+    path.write_text(FILE.replace("autoscaling:", "resources: {limits: {cpu: 3}}\n          autoscaling:"))
+    run(cluster, path)
+    assert said(path)["upstream"]["resources"] == {"limits": {"cpu": 3}}
+
+
 @pytest.mark.parametrize(
     ("text", "code", "says"),
     [

@@ -62,6 +62,73 @@ def test_green_is_as_blue_is():
     assert found["tolerations"] == [{"key": "edge"}]
 
 
+RANGES = ["192.0.2.0/24"]
+GUARDED = {
+    "type": "LoadBalancer", "loadBalancerSourceRanges": RANGES, "loadBalancerClass": "inner",
+    "internalTrafficPolicy": "Local", "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv4", "IPv6"],
+    "externalIPs": ["192.0.2.1"], "loadBalancerIP": "192.0.2.2", "clusterIP": "10.0.0.1", "healthCheckNodePort": 31000,
+}  # fmt: skip
+AWS = "service.beta.kubernetes.io/aws-load-balancer"
+IN_ANNOTATION = {"service.beta.kubernetes.io/load-balancer-source-ranges": "192.0.2.0/24"}
+
+
+def guarded(annotations=None, kind=None):
+    meta = {**SERVICE["metadata"], "annotations": annotations or {}}
+    service = {"metadata": meta, "spec": {**SERVICE["spec"], **GUARDED}}
+    found = _values.values(service, DEPLOYMENT, LABELS, PORTS, kind)["service"]
+    return {key: value for key, value in found.items() if key not in ("ports", "externalTrafficPolicy")}
+
+
+def test_who_gets_in_is_as_at_blue_and_its_addresses_stay_behind():
+    same = ("type", "loadBalancerSourceRanges", "loadBalancerClass", "internalTrafficPolicy", "ipFamilyPolicy", "ipFamilies")
+    assert guarded() == {key: GUARDED[key] for key in same}
+
+
+def test_what_the_api_server_refuses_for_another_type_is_left_out():
+    kept = ("internalTrafficPolicy", "ipFamilyPolicy", "ipFamilies")
+    assert guarded(IN_ANNOTATION, "NodePort") == {"type": "NodePort", **{key: GUARDED[key] for key in kept}}
+    assert guarded(IN_ANNOTATION)["annotations"] == IN_ANNOTATION
+
+
+def test_what_is_not_set_is_not_said():
+    spec = {**SERVICE["spec"], "internalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack"}
+    found = _values.values({**SERVICE, "spec": spec}, DEPLOYMENT, LABELS, PORTS)["service"]
+    assert found.keys() == {"type", "externalTrafficPolicy", "ports"}
+
+
+@pytest.mark.parametrize(
+    ("key", "along"),
+    [
+        (f"{AWS}-scheme", True), (f"{AWS}-proxy-protocol", True), (f"{AWS}-subnets", True), (f"{AWS}-ip-address-type", True),
+        (f"{AWS}-access-log-s3-bucket-name", True), (f"{AWS}-name", False), (f"{AWS}-eip-allocations", False),
+        (f"{AWS}-private-ipv4-addresses", False), ("service.beta.kubernetes.io/azure-load-balancer-internal", True),
+        ("service.beta.kubernetes.io/azure-allowed-ip-ranges", True), ("service.beta.kubernetes.io/azure-pip-name", False),
+        ("service.beta.kubernetes.io/azure-load-balancer-ipv4", False),
+        ("service.beta.kubernetes.io/azure-pip-prefix-id-ipv6", False),
+        ("service.beta.kubernetes.io/azure-dns-label-name", False), ("networking.gke.io/load-balancer-type", True),
+        ("networking.gke.io/load-balancer-ip-addresses", False), ("cloud.google.com/neg-status", False),
+        ("service.kubernetes.io/topology-mode", True), ("service.kubernetes.io/tcp-forwarding-rule", False),
+        ("service.kubernetes.io/firewall-rule-for-hc", False), ("service.kubernetes.io/tke-existed-lbid", False),
+        ("metallb.io/address-pool", True), ("metallb.io/loadBalancerIPs", False), ("metallb.io/allow-shared-ip", False),
+        ("metallb.io/ip-allocated-from-pool", False), ("kube-vip.io/loadbalancerIPs", False), ("kube-vip.io/vipHost", False),
+        ("lbipam.cilium.io/ips", False), ("io.cilium/lb-ipam-ips", False), ("lbipam.cilium.io/sharing-key", False),
+        ("loadbalancer.openstack.org/subnet-id", True), ("loadbalancer.openstack.org/floating-network-id", True),
+        ("loadbalancer.openstack.org/load-balancer-id", False), ("loadbalancer.openstack.org/port-id", False),
+        ("oci.oraclecloud.com/load-balancer-type", True), ("oci.oraclecloud.com/reserved-ips", False),
+        ("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-vgroup-port", False),
+        ("external-dns.alpha.kubernetes.io/hostname", False), ("meta.helm.sh/release-name", False),
+    ],
+)  # fmt: skip
+def test_annotations_come_along_unless_they_name_one_balancer_or_address(key, along):
+    assert ("annotations" in guarded({key: "x"})) is along
+
+
+def test_endpoint_groups_of_a_name_stay_behind():
+    key = "cloud.google.com/neg"
+    assert guarded({key: '{"exposed_ports": {"80":{}}}'})["annotations"]
+    assert "annotations" not in guarded({key: '{"exposed_ports": {"80":{"name": "mine"}}}'})
+
+
 def test_only_annotations_of_the_proxy_come_along():
     annotations = _values.values(SERVICE, DEPLOYMENT, LABELS, PORTS)["podAnnotations"]
     assert sorted(annotations) == ["proxy.istio.io/config", "sidecar.istio.io/statsInclusionPrefixes"]

@@ -115,9 +115,7 @@ def _targeted(item: Object) -> bool:
 def _has_address(inventory: Inventory, workload: Workload) -> bool:
     """Whether green's Service has an address of its own, or will: it is to have blue's type, by Big Bang a NodePort."""
     green = inventory.find("services", workload.green)
-    blue = (inventory.find("services", workload.blue) or {}).get("spec") or {}
-    kind = "NodePort" if workload.method == "bigbang" else blue.get("type")
-    spec = (green.get("spec") or {}) if green else {"type": kind, **workload.chart_service}
+    spec = (green.get("spec") or {}) if green else workload.foretold(inventory.find("services", workload.blue))
     return spec.get("type") == "LoadBalancer" or bool(spec.get("externalIPs"))
 
 

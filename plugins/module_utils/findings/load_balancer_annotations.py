@@ -8,27 +8,22 @@ The same Service without them is another balancer: public in place of internal, 
 
 from __future__ import annotations
 
-import re
-
 from .._inventory import WARNING, Finding, Inventory, annotations_of, named
 from .._twin import title
+from .._values import BALANCER_ANNOTATION
 
 CODE = "load_balancer_annotations"
-READ = re.compile(
-    r"service\.beta\.kubernetes\.io/|service\.kubernetes\.io/|(alb|elbv2)\.(ingress\.)?k(8s|ubernetes)|"
-    r"(cloud\.google|networking\.gke|beta\.cloud\.google)[a-z.]*/|(metallb\.(universe\.tf|io)|kube-vip\.io|"
-    r"io\.cilium|lbipam\.cilium\.io|loadbalancer\.openstack\.org|[a-z.]*\.oraclecloud\.com)/"
-)
 
 
 def check(inventory: Inventory) -> list[Finding]:
     found = []
     for workload in inventory.workloads:
         blue, green = inventory.find("services", workload.blue), inventory.find("services", workload.green)
-        given = annotations_of(green) if green else workload.chart_service.get("annotations") or {}
+        given = annotations_of(green) if green else workload.foretold(blue)["annotations"]
         other = {
-            k: v for k, v in annotations_of(blue or {"metadata": {}}).items() if READ.match(k) and given.get(k) != v
-        }
+            k: v for k, v in annotations_of(blue or {"metadata": {}}).items()
+            if BALANCER_ANNOTATION.match(k) and given.get(k) != v
+        }  # fmt: skip
         if blue and other:
             found.append(
                 Finding(

@@ -24,8 +24,15 @@ def blue(**annotations):
     ],
 )
 def test_one_that_green_lacks(key):
-    finding = only(trap, mesh(blue(**{key: "x"})))
+    finding = only(trap, mesh(blue(**{key: "x"}), ("services", service("gw/new", {"app": "new"}))))
     assert finding.severity == "warning" and f"{key}=x" in finding.found
+    assert trap.check(mesh(blue(**{key: "x"}))) == [], "by the values it comes along"
+    assert only(trap, mesh(blue(**{key: "x"}), workloads=[{**WORKLOAD, "method": "clone"}]))
+
+
+def test_what_names_one_balancer_stays_behind_and_is_said():
+    key = "service.beta.kubernetes.io/aws-load-balancer-name"
+    assert f"{key}=x" in only(trap, mesh(blue(**{key: "x"}))).found
 
 
 def test_green_has_it_or_will_by_the_charts_values():

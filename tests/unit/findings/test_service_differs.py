@@ -58,7 +58,24 @@ def test_what_the_chart_has_no_value_for_is_not_given_by_one(method):
     assert finding.found.startswith("will be None") and "no value for it" in finding.fix and "chart_values" not in finding.fix
     assert "no value for it" in only(trap, mesh(blue(**ours), green(), workloads=valued(method, **ours))).fix
     assert trap.check(mesh(blue(**ours), green(**ours), workloads=valued(method, **ours))) == []
-    assert "chart_values" in only(trap, mesh(blue(ipFamilyPolicy="PreferDualStack"), workloads=valued(method))).fix
+    assert trap.check(mesh(blue(ipFamilyPolicy="PreferDualStack"), workloads=valued(method))) == []
+    assert "chart_values" in only(trap, mesh(blue(externalIPs=["192.0.2.1"]), workloads=valued(method))).fix
+
+
+def test_what_the_values_take_over_from_blue():
+    ours = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["192.0.2.0/24"], "internalTrafficPolicy": "Local"}
+    assert trap.check(mesh(blue(**ours))) == []
+    assert only(trap, mesh(blue(**ours), workloads=valued(internalTrafficPolicy="Cluster"))).found.startswith("will be Cluster")
+    assert len(trap.check(mesh(blue(**ours), workloads=valued("existing")))) == 2
+    assert len(trap.check(mesh(blue(**ours), green(type="LoadBalancer")))) == 2, "once it is there, it counts"
+
+
+@pytest.mark.parametrize("workloads", [valued("bigbang"), valued(type="NodePort")])
+def test_ranges_are_lost_where_green_is_no_load_balancer(workloads):
+    ours = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["192.0.2.0/24"]}
+    for sides in ([blue(**ours)], [blue(**ours), green(type="NodePort")]):
+        finding = only(trap, mesh(*sides, workloads=workloads))
+        assert finding.severity == "error" and "type NodePort can have none" in finding.fix
 
 
 def test_others_may_say_what_theirs_will_have():

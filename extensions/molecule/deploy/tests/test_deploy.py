@@ -206,6 +206,10 @@ def test_a_release_that_was_there_is_journalled_and_fenced_and_goes_back_to_its_
     cluster: Cluster, repository: dict[str, str]
 ) -> None:
     service = path_of("v1", "services", *PLACE)
+    blue = path_of("v1", "services", "istio-system", "passthrough-ingressgateway")
+    ours, own = "service.kubernetes.io/topology-mode", "metallb.io/loadBalancerIPs"
+    marks = {"annotations": {ours: "Auto", own: "192.0.2.1"}}
+    cluster.patch(blue, {"metadata": marks, "spec": {"internalTrafficPolicy": "Local"}})
     given = ["--set", "service.type=ClusterIP", "--set", "replicaCount=0", "--set", "autoscaling.enabled=false"]
     helm("install", PLACE[1], CHART, "--create-namespace", *given)
     try:
@@ -214,6 +218,9 @@ def test_a_release_that_was_there_is_journalled_and_fenced_and_goes_back_to_its_
         assert revision() == 2
         ports = {p["name"]: p["nodePort"] for p in cluster.get(service)["spec"]["ports"]}
         assert ports == RELEASE["mesh_workloads"][0]["green"]["node_ports"]
+        found = cluster.get(service)
+        assert found["spec"]["internalTrafficPolicy"] == "Local" and found["metadata"]["annotations"][ours] == "Auto"
+        assert own not in found["metadata"]["annotations"]
         # A run that another one has taken over from installs nothing, and takes nothing back.
         for undo in (False, True):
             late = release(undo=undo, _mesh_epoch=0, mesh_gateway_chart={"ref": "/nowhere"})
@@ -226,3 +233,5 @@ def test_a_release_that_was_there_is_journalled_and_fenced_and_goes_back_to_its_
         assert again.returncode == 0 and revision() == 3
     finally:
         helm("uninstall", PLACE[1])
+        gone = {"annotations": {ours: None, own: None}}
+        cluster.patch(blue, {"metadata": gone, "spec": {"internalTrafficPolicy": "Cluster"}})
