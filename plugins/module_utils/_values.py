@@ -79,7 +79,8 @@ def values(
 
     labels: of green's pods. node_ports: by port name of blue's Service. service_type: if not blue's.
 
-    Raises Refusal as service_ports does, and same_labels (blue's Service would select green's pods, and so would blue's Gateways).
+    Raises Refusal as service_ports does, and same_labels (blue's Service would select green's pods, and so would blue's
+    Gateways).
     """
     spec = service["spec"]
     template = deployment["spec"]["template"]

@@ -13,7 +13,9 @@ import http.server
 import json
 import os
 import pathlib
+import shutil
 import subprocess
+import sys
 import threading
 import typing as t
 
@@ -107,12 +109,55 @@ def test_the_wait_ends_when_the_status_is_of_the_present_generation(cluster: Clu
     assert json.loads(out)["ready"] == ["bigbang", "public-ingressgateway"]
 
 
-def test_green_that_is_smaller_than_blue_is_refused_with_numbers(cluster: Cluster, tmp_path: pathlib.Path) -> None:
+@pytest.fixture
+def gone(cluster: Cluster) -> None:
+    """Big Bang's green has to be deployed again: it has no Service, and Flux knows nothing of it."""
+    cluster.delete(path_of(FLUX, "helmreleases", "bigbang", "public-ingressgateway"))
+    cluster.delete(path_of("v1", "services", "mesh-bigbang", "public-ingressgateway"))
+
+
+def bigbang(**more: str) -> dict[str, t.Any]:
+    """The settings, with another way to run the deploy step."""
+    other = {name: value for name, value in SETTINGS["mesh_bigbang"].items() if name != "command"}
+    return {**SETTINGS, "mesh_bigbang": {**other, **more}}
+
+
+def ports(cluster: Cluster) -> dict[str, int]:
+    service = cluster.get(path_of("v1", "services", "mesh-bigbang", "public-ingressgateway"))
+    return {port["name"]: port["nodePort"] for port in service["spec"]["ports"]}
+
+
+def test_without_a_command_it_says_what_to_run_and_waits_for_it(cluster: Cluster, gone: None) -> None:
+    command, options = lab.playing(bigbang(package="/srv/site.tar.zst"), "--tags", "deploy")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options) as play:
+        assert play.stdout
+        said: list[str] = []
+        for line in play.stdout:
+            said.append(line)
+            if "Run this now" in line:
+                break
+        line_to_run = f"zarf package deploy /srv/site.tar.zst --set BIGBANG_VALUES_FILE={VALUES}"
+        assert line_to_run in said[-1], "".join(said)[-3000:]
+        assert play.poll() is None, "it waits"
+        subprocess.run([sys.executable, str(HERE / "files" / "bigbang.py"), str(VALUES)], check=True, timeout=60)
+        after = play.stdout.read()
+    assert play.returncode == 0, after[-3000:]
+    assert ports(cluster) == SETTINGS["mesh_workloads"][0]["green"]["node_ports"]
+
+
+def test_the_deploy_step_may_be_tasks(cluster: Cluster, gone: None) -> None:
+    done = lab.play(bigbang(tasks=str(HERE / "tasks" / "bigbang.yml")), "--tags", "deploy")
+    assert done.returncode == 0 and "Run this now" not in done.stdout, done.stdout[-3000:]
+    assert ports(cluster) == SETTINGS["mesh_workloads"][0]["green"]["node_ports"]
+
+
+def test_green_that_is_smaller_than_blue_is_refused_with_numbers_and_made_as_large_before_a_step(cluster: Cluster, tmp_path: pathlib.Path) -> None:
     blue, green = "istio-system/passthrough-ingressgateway", "mesh-clone/passthrough-green"
     assert lab.run("replicas_pin", tmp_path, service=blue, minimum=2, timeout=60)["ready"] >= 2
     told = lab.run("gateway_ready_info", tmp_path, workloads=SETTINGS["mesh_workloads"])
     assert told["failed"] and "1 of 1 pods are ready, blue has 2" in told["msg"]
-    assert lab.run("replicas_pin", tmp_path, service=green, minimum=2, timeout=60)["ready"] >= 2
+    done = lab.part({**SETTINGS, "mesh_migration": "capacity"}, "cutover", "capacity.yml")
+    assert done.returncode == 0, done.stdout[-3000:]
     told = lab.run("gateway_ready_info", tmp_path, workloads=SETTINGS["mesh_workloads"], deadline=30)
     assert {"name": "passthrough", "blue_ready": 2, "green_ready": 2} in told["workloads"]
     for service in (blue, green):
@@ -235,3 +280,31 @@ def test_a_release_that_was_there_is_journalled_and_fenced_and_goes_back_to_its_
         helm("uninstall", PLACE[1])
         gone = {"annotations": {ours: None, own: None}}
         cluster.patch(blue, {"metadata": gone, "spec": {"internalTrafficPolicy": "Cluster"}})
+
+
+def test_a_chart_of_an_oci_registry_is_left_to_helm(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no registry here: what Helm is asked for is written down, and taken from a folder."""
+    asked, helm_itself = tmp_path / "asked", shutil.which("helm")
+    stub = f"""#!/bin/sh
+for word; do
+  shift
+  case "$word" in oci://*) echo "$word of" "$@" >> {asked}; word={CHART} ;; esac
+  set -- "$@" "$word"
+done
+exec {helm_itself} "$@"
+"""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "helm").write_text(stub, encoding="utf-8")
+    (tmp_path / "bin" / "helm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    try:
+        done = release(undo=False, mesh_gateway_chart={"ref": "oci://registry.test/istio/gateway", "version": "1.30.2"})
+        assert done.returncode == 0, done.stdout[-3000:]
+        said = asked.read_text(encoding="utf-8").splitlines()
+        assert [line for line in said if "upgrade" in line], said
+        assert all(line.startswith("oci://registry.test/istio/gateway of ") and "1.30.2" in line for line in said), said
+        done = release(undo=True)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert PLACE[1] not in helm("list", "--all", "--short").split()
+    finally:
+        helm("uninstall", PLACE[1], "--ignore-not-found")

@@ -234,6 +234,21 @@ locals {
 
 
 # -- the way back from here. The tests build on each other -------------------------------------------------------------
+def test_going_back_to_cleanup_makes_blue_again_and_moves_nothing(cluster: Cluster) -> None:
+    before = {name: row["weight"] for name, row in servers().items()}
+    done = lab.play({}, "-t", "rollback", "-e", "mesh_rollback_to=cleanup", timeout=600)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert {name: row["weight"] for name, row in servers().items()} == before
+    for name in ("public", "passthrough"):
+        assert cluster.get(path_of(ISTIO, "gateways", "istio-system", name))
+        assert cluster.get(path_of("v1", "services", "istio-system", f"{name}-ingressgateway"))
+        made = path_of("apps/v1", "deployments", "istio-system", f"{name}-ingressgateway")
+        lab.until(lambda made=made: cluster.get(made)["status"].get("readyReplicas"))
+    assert not set().union(*map(references, cluster.list(path_of(ISTIO, "virtualservices")))) & {"istio-system/public"}
+    states = {name: phase["state"] for name, phase in journal(cluster)["phases"].items()}
+    assert states == {name: "undone" if name == "cleanup" else "done" for name in PHASES}
+
+
 def test_blue_is_made_again_and_has_all_traffic(cluster: Cluster) -> None:
     done = lab.play({}, "-t", "rollback", "-e", "mesh_rollback_to=cutover", timeout=600)
     assert done.returncode == 0, done.stdout[-4000:]

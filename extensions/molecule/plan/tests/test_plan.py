@@ -215,7 +215,7 @@ def test_bindings_restored_by_hand(
 
 
 # -- abort -----------------------------------------------------------------------------------------------------------
-@pytest.fixture(scope="module")
+@pytest.fixture
 def half(cluster: Cluster, stuck: int) -> None:
     """Half of the traffic is at green again."""
     for server in lab.weights():
@@ -233,6 +233,17 @@ def test_abort_leaves_traffic_where_blue_is_not_good(cluster: Cluster, half: Non
     assert "backends without a server of blue's that is up: public_http;" in done.stdout
     assert set(lab.weights().values()) == {50}
     assert "cutover" in {step["phase"] for step in journal(cluster)["steps"] if step["state"] == "done"}
+
+
+def test_abort_gives_blue_all_traffic_however_little_time_it_has(cluster: Cluster, half: None) -> None:
+    steps = [(step["id"], step["state"]) for step in journal(cluster)["steps"]]
+    in_no_time = {"mesh_abort_timeout": 1, "mesh_cut_connections": True}
+    done = lab.play({**SETTINGS, **in_no_time}, "--tags", "abort", timeout=120)
+    assert done.returncode != 0 and "the 1 s of mesh_abort_timeout are over" in done.stdout, done.stdout[-3000:]
+    assert lab.weights() == BLUE
+    found = journal(cluster)
+    assert [(step["id"], step["state"]) for step in found["steps"]] == steps, "there was no time for these"
+    assert found["phases"]["deploy"]["state"] == "done" and found["run"]["state"] == "closed"
 
 
 def test_abort_goes_on_past_what_fails_and_lists_it(cluster: Cluster, before: dict[str, t.Any], half: None) -> None:
@@ -281,7 +292,7 @@ def lab_wait(condition: t.Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def test_abort_again_ends_it(cluster: Cluster, before: dict[str, t.Any], half: None) -> None:
+def test_abort_again_ends_it(cluster: Cluster, before: dict[str, t.Any]) -> None:
     done = lab.play(SETTINGS, "--tags", "abort")
     assert done.returncode == 0, done.stdout[-3000:]
     found = journal(cluster)
