@@ -8,34 +8,14 @@ from __future__ import annotations
 
 import json
 import typing as t
-from pathlib import Path
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils._inventory import ERROR, WARNING, Finding
 from ansible_collections.bluegreen.mesh.plugins.modules.mesh_findings_info import shown
+from role_tasks import evaluate, holds, load, refusal, task
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-LOADER = DataLoader()
 PREFLIGHT, DEPLOY, CUTOVER = "preflight/tasks/gateway.yml", "deploy/tasks/findings.yml", "cutover/tasks/unchanged/gateway.yml"
-
-
-def load(name: str) -> t.Any:
-    return LOADER.load_from_file(str(ROLES / name), trusted_as_template=True)
-
-
-def task(name: str, word: str) -> t.Any:
-    return next(task for task in load(name) if task["name"].startswith(word))
-
-
-def evaluate(text: t.Any, **given: t.Any) -> t.Any:
-    return Templar(loader=LOADER, variables={**load("mesh/vars/main.yml"), **given}).template(text)
-
-
-def holds(condition: str, **given: t.Any) -> bool:
-    return evaluate(trust_as_template("{{ " + condition + " }}"), **given)
 
 
 def finding(code: str, severity: str = WARNING, found: str = "x") -> dict[str, t.Any]:
@@ -95,8 +75,6 @@ def test_only_preflight_foretells_what_deploy_will_copy() -> None:
 
 
 def test_an_error_stops_deploy() -> None:
-    refusal = task(DEPLOY, "Refuse")["ansible.builtin.assert"]
-    wrong = [finding("green_replicas", ERROR)]
-    assert not holds(refusal["that"], deploy_found={"errors": wrong})
-    assert "error green_replicas: Deployment gw/new" in evaluate(refusal["fail_msg"], deploy_found={"errors": wrong})
-    assert holds(refusal["that"], deploy_found={"errors": []})
+    refuse, wrong = task(DEPLOY, "Refuse"), [finding("green_replicas", ERROR)]
+    assert "error green_replicas: Deployment gw/new" in refusal(refuse, deploy_found={"errors": wrong})
+    assert refusal(refuse, deploy_found={"errors": []}) == ""

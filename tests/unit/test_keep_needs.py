@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import role_tasks
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _blue_proxies, _keep_target
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _deletion_guard as guard
 from fake_blue import JOURNAL, act, annotations_of, blue, encoded, gateway, info, kept, manifest_of, obj, record, refused, secret
@@ -212,3 +213,88 @@ def test_what_is_blues_own_must_be_kept():
     cluster = whole()
     cluster.fail("PATCH", "*/deployments/public", 403, "Forbidden", "no")
     assert act(cluster, needs=True)["failure"]["status"] == 403
+
+
+# -- the gate of keep, deploy and cutover ------------------------------------------------------------------------------
+GATE = "keep/tasks/intact.yml"
+
+
+def serving(says=(200, b"envoy_control_plane_connected_state 1\n")):
+    """All of it, with a proxy that says so of istiod."""
+    cluster = whole()
+    pod = obj("v1", "Pod", "p", labels=LABELS, status={"phase": "Running"})
+    cluster.add(pod, obj("v1", "ConfigMap", _blue_proxies.ROOT, data={"root-cert.pem": "one"}))
+    cluster.on("GET", "*/proxy/stats/prometheus", lambda _r: says)
+    kept(cluster, needs=True)
+    return cluster
+
+
+def gate(cluster, **facts):
+    """What each refusal of the gate says, '' where it lets through; and what it has read."""
+    asked = role_tasks.task(GATE, "Read back")["bluegreen.mesh.resource_keep_info"]
+    assert asked["needs"] is True and asked["proxies"] is True
+    read = info(cluster, gateways=["istio-system/public"], needs=True, journal=WHERE, proxies=True)
+    journal = {"phases": {"keep": {"state": "done"}}, "facts": facts}
+    given = {"keep_read": read, "_mesh_journal": journal, "mesh_migration": "night", "keep_stays": "Green stays at 0 %."}
+    refusals = [task for task in role_tasks.load(GATE) if task["name"].startswith("Refuse")]
+    return [role_tasks.refusal(task, **given) for task in refusals], read
+
+
+def test_the_gate_lets_through_what_stands():
+    cluster = serving()
+    before = cluster.total
+    says, read = gate(cluster)
+    assert says == ["", "", ""] and read["roots"].keys() == {"istio-system"}
+    assert cluster.total - before < 60, "asked in every run of a cutover"
+    assert gate(cluster, keep_roots=read["roots"])[0] == ["", "", ""]
+
+
+def test_the_gate_refuses_what_an_owner_would_delete():
+    cluster = serving()
+    manifest = DOCUMENT.format("v1", "ServiceAccount", "istiod")
+    cluster.add(record(encoded(manifest, version=2), version=2))  # an upgrade, since it was kept
+    says, _read = gate(cluster)
+    assert says[1:] == ["", ""] and "Helm release istio-system/blue" in says[0]
+    assert "would delete ServiceAccount istio-system/istiod (" in says[0]
+    assert says[0].endswith("run -t keep again, or take them out of that owner. Green stays at 0 %.")
+
+
+def test_the_gate_refuses_what_is_gone_or_made_anew():
+    cluster = serving()
+    with cluster._lock:
+        del cluster._store[("", "serviceaccounts", "istio-system", "public")]
+    cluster.edit("deployments", "istio-system", "public", lambda b: b["metadata"].update(uid="another"))
+    says, _read = gate(cluster)
+    assert says[0] == says[2] == "" and says[1].startswith("ServiceAccount public, Deployment public is gone,")
+    assert says[1].endswith("Green stays at 0 %.")
+
+
+def test_the_gate_refuses_another_root():
+    says, _read = gate(serving(), keep_roots={"istio-system": "another"})
+    assert says[:2] == ["", ""] and says[2].startswith("The root certificate in istio-system is not the one of when")
+    assert says[2].endswith("Green stays at 0 %.")
+
+
+def test_the_gate_refuses_a_proxy_that_has_lost_istiod():
+    says, _read = gate(serving((200, b"envoy_control_plane_connected_state 0\n")))
+    assert says[:2] == ["", ""] and says[2].startswith("p has no connection to istiod. Blue serves on")
+
+
+def test_a_proxy_that_can_not_be_asked_is_named_and_no_refusal():
+    says, read = gate(serving((403, b"no")))
+    unknown = role_tasks.evaluate(role_tasks.task(GATE, "Say which")["loop"], keep_read=read)
+    assert says == ["", "", ""] and [item["name"] for item in unknown] == ["p"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "percent", "asks"), [(0, 10, True), (1, 25, False), (0, 5, False), (0, 0, False)]
+)  # fmt: skip
+def test_cutover_asks_again_before_green_gets_more(taken, percent, asks):
+    """Once in each run; a step down is never held up by it."""
+    again = next(
+        task for task in role_tasks.load("cutover/tasks/unchanged/gateway.yml")
+        if task.get("ansible.builtin.include_role", {}).get("name") == "bluegreen.mesh.keep"
+    )  # fmt: skip
+    assert again["ansible.builtin.include_role"]["tasks_from"] == "intact.yml"
+    given = {"cutover_taken": taken, "cutover_percent": percent, "cutover_last_good": 5}
+    assert role_tasks.holds(again["when"], **given) is asks

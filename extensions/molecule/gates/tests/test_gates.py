@@ -117,6 +117,19 @@ def test_a_trap_that_came_up_since_preflight_stops_the_next_step(cluster: Cluste
         cluster.delete(f"{gateways}/late")
 
 
+def test_no_step_begins_where_what_was_kept_was_made_anew(cluster: Cluster) -> None:
+    """By its UID: the test says that another one was kept."""
+    account = path_of("v1", "serviceaccounts", "istio-system", "public-ingressgateway")
+    kept = cluster.get(account)["metadata"]["annotations"]["bluegreen.mesh/kept-uid"]
+    cluster.patch(account, {"metadata": {"annotations": {"bluegreen.mesh/kept-uid": "another"}}})
+    try:
+        done = cutover(mesh_cutover_to="green:30")
+    finally:
+        cluster.patch(account, {"metadata": {"annotations": {"bluegreen.mesh/kept-uid": kept}}})
+    assert done.returncode != 0 and "ServiceAccount public-ingressgateway is gone, is being deleted, or was made" in said(done)
+    assert "Green stays at 20 %." in said(done) and shares() == {20}
+
+
 def route(name: str, *gateways: str) -> dict[str, t.Any]:
     spec = {
         "hosts": [f"{name}.lab.test"], "gateways": list(gateways),

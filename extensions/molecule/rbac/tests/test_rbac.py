@@ -25,7 +25,7 @@ LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
 # Which files a phase needs beside journal.yml.
 NEEDS = {
     "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy", "keep", "preflight"], "verify": ["verify"],
-    "cutover": ["preflight", "verify", "cutover", "certificates"], "soak": ["soak", "certificates"], "unbind": ["unbind"],
+    "cutover": ["preflight", "verify", "cutover", "certificates", "keep"], "soak": ["soak", "certificates"], "unbind": ["unbind"],
 }  # fmt: skip
 SETTINGS = {
     "mesh_context": "operator",
