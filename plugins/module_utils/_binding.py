@@ -297,6 +297,7 @@ class Writer:
         refusal = give_back(self.cluster, path, plan.appliers, body, TRIES)
         if refusal:
             plan.reason += f"; the {refusal}"
+            plan.not_given_back = refusal
 
     def _send(self, path: str, plan: vs.Plan) -> dict[str, t.Any]:
         if self.method == "admission":
@@ -424,6 +425,9 @@ def _result(
         "virtual_services": lists,
         "counts": {verdict: len(entries) for verdict, entries in lists.items()},
         **made,
+        "not_given_back": [
+            {"virtual_service": plan.key, "reason": plan.not_given_back} for plan in plans.values() if plan.not_given_back
+        ],
         "api_requests": sum(cluster.requests.values()),
     }
     if lists["failed"]:

@@ -14,9 +14,10 @@ import json
 import time
 import typing as t
 
-from . import _values
+from . import _field_owners, _values
 from ._client import ApiError, Cluster, path_of
 from ._clone import live_replicas
+from ._give_back import give_back
 from ._journal import Journal
 from ._module import Refusal
 from ._node_ports import put_back_by
@@ -119,9 +120,10 @@ def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     journal = Journal.load(cluster, params["journal"])
     if journal and not module.check_mode:
         journal.check()
+    appliers: dict[Ref, list[Object]] = {}  # as they were before the first try
     for attempt in range(TRIES):
         try:
-            result = _once(module, cluster, journal)
+            result = _once(module, cluster, journal, appliers)
             break
         except ApiError as exc:
             if exc.status != 409:
@@ -152,22 +154,22 @@ def _gone(cluster: Cluster, service_name: str) -> bool:
     return False
 
 
-def _once(module: t.Any, cluster: Cluster, journal: Journal | None) -> dict[str, t.Any]:
+def _once(
+    module: t.Any, cluster: Cluster, journal: Journal | None, appliers: dict[Ref, list[Object]]
+) -> dict[str, t.Any]:  # fmt: skip
     params = module.params
     facts: dict[str, t.Any] = {}
     owners: dict[Ref, list[dict[str, str]]] = {}
     if params["state"] == "released" and _gone(cluster, params["service"]):
-        changes, versions = [], {}
+        changes, bodies = [], {}
     elif params["state"] == "restored":
-        changes, versions = _restored(cluster, params["restore"])
+        changes, bodies = _restored(cluster, params["restore"])
     else:
         deployment, hpas = _read(cluster, params["service"])
         minimum = params["minimum"] or live_replicas(deployment)
         changes = released(hpas) if params["state"] == "released" else pinned(deployment, hpas, minimum)
-        versions = {}
-        for item in (deployment, *hpas):
-            versions[Ref.of(item)] = item["metadata"]["resourceVersion"]
-            owners[Ref.of(item)] = put_back_by(item)
+        bodies = {Ref.of(item): item for item in (deployment, *hpas)}
+        owners = {ref: put_back_by(item) for ref, item in bodies.items()}
         facts = {
             "minimum": minimum,
             "ready": (deployment.get("status") or {}).get("readyReplicas") or 0,
@@ -178,14 +180,22 @@ def _once(module: t.Any, cluster: Cluster, journal: Journal | None) -> dict[str,
     if journal and acting and not module.check_mode:
         recorded = journal.record_all([("replicas_pin", str(c.ref), inverse(c), False, None) for c in acting])
     resources = Resources(cluster)
+    for ref, body in bodies.items():
+        appliers.setdefault(ref, _field_owners.appliers(body))
     for change in acting:
-        cluster.patch(resources.path(change.ref), patch_of(change, versions[change.ref]), dry_run=module.check_mode)
+        patch = patch_of(change, bodies[change.ref]["metadata"]["resourceVersion"])
+        bodies[change.ref] = cluster.patch(resources.path(change.ref), patch, dry_run=module.check_mode)
         for owner in owners.get(change.ref, []):
             if owner["by"] != "helm":  # helm writes when someone upgrades, the others by themselves
                 module.warn(
                     f"{change.ref} comes from {owner['by']} ({owner['kind']} {owner['namespace']}/{owner['name']}), which"
                     " puts its own numbers back when it next writes it. Suspend it, or set them there too."
                 )
+    # Also where nothing was left to do: the answer to an earlier try may have been lost.
+    for ref in () if module.check_mode else [change.ref for change in changes]:
+        refusal = give_back(cluster, resources.path(ref), appliers[ref], bodies[ref], TRIES)
+        if refusal:
+            module.warn(f"{ref}: {refusal}")
     if recorded and journal:
         journal.done(*recorded)
     return {
@@ -198,8 +208,8 @@ def _once(module: t.Any, cluster: Cluster, journal: Journal | None) -> dict[str,
     }
 
 
-def _restored(cluster: Cluster, entries: t.Sequence[Object]) -> tuple[list[Change], dict[Ref, str]]:
-    changes, versions = [], {}
+def _restored(cluster: Cluster, entries: t.Sequence[Object]) -> tuple[list[Change], dict[Ref, Object]]:
+    changes, bodies = [], {}
     resources = Resources(cluster)
     for entry in entries:
         ref = Ref(entry["api_version"], entry["kind"], entry["namespace"], entry["name"])
@@ -210,8 +220,8 @@ def _restored(cluster: Cluster, entries: t.Sequence[Object]) -> tuple[list[Chang
         is_hpa = ref.kind == HPA[1]
         marks = (_mark(found), entry["mark"] or None) if is_hpa else ("", "")
         changes.append(Change(ref, before, entry["spec"], *marks))
-        versions[ref] = found["metadata"]["resourceVersion"]
-    return changes, versions
+        bodies[ref] = found
+    return changes, bodies
 
 
 def _wait(cluster: Cluster, service_name: str, minimum: int, timeout: int) -> int:

@@ -206,6 +206,7 @@ class Plan:
     linked: set[str] = dataclasses.field(default_factory=set)  # its roots, or its delegates
     ours: bool = False  # a write of ours may be in the object, so there is something to undo
     appliers: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)  # who owned what, as managedFields say
+    not_given_back: str = ""  # why they do not own it again
 
     def skip(self, reason: str) -> None:
         self.verdict, self.reason, self.after = "skipped", reason, self.before

@@ -17,6 +17,7 @@ description:
   - Otherwise both sides' Gateways meet at green's pods, and of two with the same hosts istiod drops the newer one's TLS
     servers. A VirtualService that names green's Gateway alone is then not served at all, until blue's Gateway is gone.
   - The pods that are selected stay the same, so that nothing changes for blue.
+  - Who applies the selector by server-side apply keeps owning what it applied of it, and its next apply meets no conflict.
 options:
   state:
     description: V(restored) writes what O(restore) says. The journal uses it.
@@ -42,7 +43,7 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Needs C(list) and C(patch) on C(gateways.networking.istio.io), and C(get) on C(services) and C(list) on
+  - Needs C(get), C(list) and C(patch) on C(gateways.networking.istio.io), and C(get) on C(services) and C(list) on
     C(deployments) in blue's namespace.
 seealso:
   - module: bluegreen.mesh.gateway_ready_info
@@ -65,8 +66,11 @@ selectors:
   type: dict
 """
 
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _gateways, _module, _node_ports, _selector, _values
+from ansible_collections.bluegreen.mesh.plugins.module_utils import (
+    _field_owners, _gateways, _module, _node_ports, _selector, _values,
+)  # fmt: skip
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import ApiError, path_of
+from ansible_collections.bluegreen.mesh.plugins.module_utils._give_back import give_back
 from ansible_collections.bluegreen.mesh.plugins.module_utils._journal import Journal
 from ansible_collections.bluegreen.mesh.plugins.module_utils._objects import key_of, selector_of, template_labels
 from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import parse_namespaced
@@ -90,7 +94,8 @@ def plan(cluster, params):
     return [(g, _selector.narrowed(g, blue, [green]) or selector_of(g)) for g in named]
 
 
-def once(module, cluster, journal):
+def once(module, cluster, journal, appliers):
+    """appliers: by the Gateway's name, as they were before the first try."""
     planned = plan(cluster, module.params)
     acting = [(g, selector) for g, selector in planned if selector != selector_of(g)]
     recorded = []
@@ -99,20 +104,28 @@ def once(module, cluster, journal):
         recorded = journal.record_all(
             [("gateway_selector", key_of(g), inverse(g), False, None) for g, _after in acting]
         )
+    for gateway, _after in planned:
+        appliers.setdefault(key_of(gateway), _field_owners.appliers(gateway))
+    written = {}
     for gateway, selector in acting:
         meta = gateway["metadata"]
         patch = [
             {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
             {"op": "add", "path": "/spec/selector", "value": selector},
         ]
-        path = path_of(gateway["apiVersion"], "gateways", meta["namespace"], meta["name"])
-        cluster.patch(path, patch, kind="json", dry_run=module.check_mode)
+        written[key_of(gateway)] = cluster.patch(path_to(gateway), patch, kind="json", dry_run=module.check_mode)
         for owner in _node_ports.put_back_by(gateway):
             module.warn(
                 f"Gateway {key_of(gateway)} comes from {owner['by']}"
                 f" ({owner['kind']} {owner['namespace']}/{owner['name']}), which puts its own selector back when it next"
                 " writes it. Suspend it until the cleanup."
             )
+    # Also where nothing was left to do: the answer to an earlier try may have been lost.
+    for gateway, _after in () if module.check_mode else planned:
+        name = key_of(gateway)
+        refusal = give_back(cluster, path_to(gateway), appliers[name], written.get(name, gateway), TRIES)
+        if refusal:
+            module.warn(f"Gateway {name}: {refusal}")
     if recorded:
         journal.done(*recorded)
     return {
@@ -125,6 +138,11 @@ def once(module, cluster, journal):
     }
 
 
+def path_to(gateway):
+    meta = gateway["metadata"]
+    return path_of(gateway["apiVersion"], "gateways", meta["namespace"], meta["name"])
+
+
 def inverse(gateway):
     entry = {"gateway": key_of(gateway), "selector": selector_of(gateway)}
     return {"module": "gateway_selector", "params": {"state": "restored", "restore": [entry]}}
@@ -132,9 +150,10 @@ def inverse(gateway):
 
 def operation(module, cluster):
     journal = Journal.load(cluster, module.params["journal"])
+    appliers = {}
     for _attempt in range(TRIES):
         try:
-            return once(module, cluster, journal)
+            return once(module, cluster, journal, appliers)
         except ApiError as exc:
             if exc.status != 409:
                 raise

@@ -15,6 +15,8 @@ description:
     that an idle gateway is not scaled in while it may still be needed. The former bounds are noted on the autoscaler.
   - Where there is no autoscaler, the Deployment's own number is raised to O(minimum) if it is lower.
   - Numbers are only ever raised; pinning again after the load has grown raises them further.
+  - Who applies these numbers by server-side apply keeps owning them, so that its next apply meets no conflict, and puts its
+    own numbers back.
 options:
   state:
     description:
@@ -43,8 +45,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Needs C(get) on C(services), C(list) and C(patch) on C(deployments) and C(horizontalpodautoscalers) in the gateway's
-    namespace.
+  - Needs C(get) on C(services), C(get), C(list) and C(patch) on C(deployments) and C(horizontalpodautoscalers) in the
+    gateway's namespace.
 seealso:
   - module: bluegreen.mesh.mesh_findings_info
 """

@@ -222,6 +222,13 @@ contested:
     - virtual_service: team-a/shop
       source: Argo CD Application shop
       reason: its syncPolicy has selfHeal, and its ignoreDifferences do not cover the gateways
+not_given_back:
+  description:
+    - VirtualServices of which somebody had applied fields on the server's side that are ours now, with why they could not be
+      given back. Their next apply fails with a conflict. There is a warning of these, too.
+  type: list
+  elements: dict
+  returned: success
 api_requests:
   description: How many requests were sent to the API server.
   type: int
@@ -231,6 +238,8 @@ failure:
   type: dict
   returned: failure
 """
+
+import typing as t
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _binding, _module
 
@@ -261,9 +270,17 @@ SPEC = {
 }
 
 
+def operation(module: t.Any, cluster: t.Any) -> dict[str, t.Any]:
+    result = _binding.operate(module.params, module.check_mode, cluster)
+    told = [f"{one['virtual_service']}: {one['reason']}" for one in result["not_given_back"]]
+    if told:
+        module.warn(f"{len(told)} VirtualServices: {'; '.join(told[:10])}{'; ...' if len(told) > 10 else ''}")
+    return result
+
+
 def main() -> None:
     _module.run(
-        lambda module, cluster: _binding.operate(module.params, module.check_mode, cluster),
+        operation,
         SPEC,
         journal=True,
         required_if=[

@@ -184,3 +184,72 @@ def test_a_write_of_the_autoscaler_meanwhile_is_no_failure():
 )
 def test_what_is_wrong_is_refused(params, code):
     assert run(FakeCluster(*objects()), **params)["failure"]["code"] == code
+
+
+# -- who owns the fields ---------------------------------------------------------------------------------------------
+def entry(manager, operation, *fields):
+    names = {f"f:{field}": {} for field in fields}
+    return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": {"f:spec": names}}
+
+
+def applied(scaled, *, lost=0):
+    """By helm, on an API server that gives what a patch changes to the one who patches. lost: how many answers are."""
+    plural, own = ("horizontalpodautoscalers", "minReplicas") if scaled else ("deployments", "replicas")
+    cluster = FakeCluster(*objects(scaled=scaled))
+    cluster.edit(plural, "edge", "old", lambda o: o["metadata"].update(managedFields=[entry("helm", "Apply", own)]))
+    left = [None] * lost
+
+    def taken(request):
+        if "spec" not in request.body:
+            return None
+        body = next(body for key, body in cluster._store.items() if key[1:] == (plural, "edge", "old"))
+        body["metadata"]["managedFields"] = [entry("bluegreen-mesh", "Update", own)]
+        if not left:
+            return None
+        left.pop()
+        body["spec"].update(request.body["spec"])
+        body["metadata"].setdefault("annotations", {}).update(request.body["metadata"].get("annotations") or {})
+        body["metadata"]["resourceVersion"] = cluster._next_version()
+        return 409, {"kind": "Status", "code": 409, "reason": "Conflict"}
+
+    cluster.on("PATCH", f"*/{plural}/old", taken)
+    return cluster, lambda: [e["manager"] for e in cluster.peek(plural, "edge", "old")["metadata"]["managedFields"]]
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_fields_are_given_back_to_who_applied_them(scaled, lost):
+    """Else the next upgrade by Helm 4 would fail with a conflict."""
+    cluster, managers = applied(scaled, lost=lost)
+    assert not run(cluster, minimum=5).get("failed")
+    size = bounds(cluster)[0] if scaled else cluster.peek("deployments", "edge", "old")["spec"]["replicas"]
+    assert size == 5 and managers() == ["helm"]
+    if scaled:
+        assert run(cluster, state="released")["changed"] and bounds(cluster) == (1, 5) and managers() == ["helm"]
+
+
+def test_fields_are_given_back_after_a_change_of_others_in_between():
+    cluster, managers = applied(True)
+
+    def label(request):
+        if isinstance(request.body, list):
+            cluster.edit("horizontalpodautoscalers", "edge", "old", lambda o: o["metadata"].update(labels={"a": "b"}))
+
+    writes = iter([None, label])
+    cluster.on("PATCH", "*/old", lambda request: (next(writes, None) or (lambda _request: None))(request))
+    run(cluster)
+    assert managers() == ["helm"]
+
+
+def test_fields_that_can_not_be_given_back_are_told():
+    cluster, managers = applied(True)
+    refusal = (403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"})
+    cluster.on("PATCH", "*/old", lambda request: refusal if isinstance(request.body, list) else None)
+    warned = json.dumps(run(cluster)["warnings"])
+    assert "HorizontalPodAutoscaler edge/old: fields could not be given back to helm, whose next apply" in warned
+    assert bounds(cluster) == (3, 5) and managers() == ["bluegreen-mesh"]
+
+
+def test_check_mode_gives_nothing_back():
+    cluster, _managers = applied(True)
+    assert run(cluster, check=True)["changed"] and len([r for r in cluster.asked if r.method == "PATCH"]) == 1

@@ -122,3 +122,32 @@ def test_a_write_meanwhile_is_retried():
         "PATCH", "*", lambda _r: cluster.edit("gateways", "istio-system", "public", lambda o: o.update(x=1)), times=1
     )
     assert run(cluster)["changed"] and len(selector(cluster)) == 2
+
+
+def entry(manager, operation, *labels):
+    fields = {"f:spec": {"f:selector": {f"f:{label}": {} for label in labels}}}
+    return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields}
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_fields_are_given_back_to_who_applied_them(refused):
+    """Else the next upgrade by Helm 4 would fail with a conflict. The label that was added stays ours."""
+    cluster = mesh(BLUE, managedFields=[entry("helm", "Apply", "app")])
+
+    def taken(request):
+        if any(operation["path"] == "/spec/selector" for operation in request.body):
+            body = next(body for key, body in cluster._store.items() if key[1] == "gateways")
+            body["metadata"]["managedFields"] = [entry("bluegreen-mesh", "Update", "app", "component")]
+        elif refused:
+            return 403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"}
+
+    cluster.on("PATCH", "*/gateways/public", taken)
+    warned = json.dumps(run(cluster).get("warnings", []))
+    held = cluster.peek("gateways", "istio-system", "public")["metadata"]["managedFields"]
+    owners = {e["manager"]: sorted(e["fieldsV1"]["f:spec"]["f:selector"]) for e in held}
+    if refused:
+        assert owners == {"bluegreen-mesh": ["f:app", "f:component"]}
+        assert "Gateway istio-system/public: fields could not be given back to helm" in warned
+    else:
+        assert owners == {"bluegreen-mesh": ["f:component"], "helm": ["f:app"]} and warned == "[]"
+    assert not run(cluster)["changed"]

@@ -563,7 +563,7 @@ def test_fields_are_given_back_to_who_applied_them(cluster):
         gateways(cluster, "applied") == [BLUE, GREEN]
         and result["owned_elsewhere"][0]["source"] == "server-side apply by helm"
     )
-    assert owners(cluster, "applied") == {"helm": ["f:gateways", "f:hosts"]}
+    assert owners(cluster, "applied") == {"helm": ["f:gateways", "f:hosts"]} and result["not_given_back"] == []
     assert cluster.total - before == 2 + 6 + 1  # for this object alone one request more
     run(cluster, state="unbound", **{"from": "blue"})
     assert gateways(cluster, "applied") == [GREEN] and owners(cluster, "applied") == {"helm": ["f:gateways", "f:hosts"]}
@@ -619,3 +619,5 @@ def test_fields_that_can_not_be_given_back_are_told(cluster):
     result = run(cluster, names=["team/applied"])
     (changed,) = result["virtual_services"]["changed"]
     assert "could not be given back to helm" in changed["reason"] and gateways(cluster, "applied") == [BLUE, GREEN]
+    assert [one["virtual_service"] for one in result["not_given_back"]] == ["team/applied"]
+    assert "1 VirtualServices: team/applied: fields could not be given back to helm" in json.dumps(result["warnings"])

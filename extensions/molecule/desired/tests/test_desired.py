@@ -131,6 +131,38 @@ def test_without_giving_back_they_would_fail(cluster):
     assert lists(cluster, "team") == [[NEW], [NEW]]
 
 
+def test_the_next_server_side_apply_passes_while_blue_is_pinned(cluster, tmp_path):
+    meta, labels = {"namespace": SPACE, "name": "pinned"}, {"app": "mesh-desired-pinned", "team": "edge"}
+    app = {"app": labels["app"]}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "none", "image": "none"}]}}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "pinned"}
+    server = {"hosts": ["pinned.test"], "port": {"name": "http", "number": 80, "protocol": "HTTP"}}
+    items = [
+        {"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec}
+        for version, kind, spec in (
+            ("v1", "Service", {"selector": labels, "ports": [{"name": "http", "port": 80}]}),
+            ("apps/v1", "Deployment", {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}),
+            ("autoscaling/v2", "HorizontalPodAutoscaler", {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 2}),
+            ("networking.istio.io/v1", "Gateway", {"selector": app, "servers": [server]}),
+        )
+    ]  # fmt: skip
+
+    def apply():
+        stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        do("kubectl", "apply", "--server-side", "--field-manager=helm", "--filename=-", stdin=stdin)
+
+    apply()
+    name = f"{SPACE}/pinned"
+    scaler = path_of("autoscaling/v2", "horizontalpodautoscalers", SPACE, "pinned")
+    pinned = lab.run("replicas_pin", tmp_path, service=name, minimum=3)
+    narrowed = lab.run("gateway_selector", tmp_path, gateways=[name], service=name, labels=app)
+    assert pinned["changed"] and cluster.get(scaler)["spec"]["minReplicas"] == 3, pinned
+    assert narrowed["changed"] and narrowed["selectors"] == {name: labels}, narrowed
+    assert "warnings" not in pinned and "warnings" not in narrowed
+    apply()
+    assert cluster.get(scaler)["spec"]["minReplicas"] == 1
+
+
 # -- overrides, used as their first lines say ------------------------------------------------------------------------
 def test_values_make_a_helm_release_green(cluster, tmp_path):
     assert judged(tmp_path, "shop")["green"] is False
