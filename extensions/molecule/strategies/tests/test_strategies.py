@@ -1,8 +1,8 @@
 # Copyright (c) 2026 bluegreen.mesh contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All traffic to green and back by each way to bind VirtualServices, with live clients. The default has every other
-scenario. The tests build on each other, in their order: what one strategy leaves the next one finds."""
+"""All traffic to green, blue unbound, and back by each way to bind VirtualServices, with live clients. The default has
+every other scenario. The tests build on each other, in their order: what one strategy leaves the next one finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import typing as t
 
 import lab
 import pytest
+import yaml
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _virtual_services as vs_rules
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import FIELD_MANAGER, Cluster, path_of
 
 STATE = os.environ["LAB_STATE"]
@@ -20,11 +22,15 @@ TRAFFIC = f"{STATE}/traffic-strategies"
 ISTIO = "networking.istio.io/v1"
 ROUTES = path_of(ISTIO, "virtualservices")
 BLUE, GREEN = "istio-system/public", "istio-gateway/public-ingressgateway"
+INVENTORY = yaml.safe_load((lab.ROOT / "inventories/lab/group_vars/clusters.yml").read_text(encoding="utf-8"))
+BLUES, GREENS = ({pair[side] for pair in INVENTORY["mesh_gateways"]} for side in ("blue", "green"))
 OURS = {"mesh_migration": "strategies", "mesh_journal_namespace": "mesh-strategies"}
 SETTINGS = {
     **OURS,
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [100],
+    "mesh_soak": {"window": 3, "deadline": 120},
+    "mesh_unbind_waived": ["last_applied"],  # the applications stay as they are delivered
     **lab.QUICK,
 }
 POLICIES = {
@@ -46,6 +52,15 @@ def policies(cluster: Cluster) -> dict[str, int]:
 
 def routes(cluster: Cluster) -> dict[str, dict[str, t.Any]]:
     return {f"{vs['metadata']['namespace']}/{vs['metadata']['name']}": vs for vs in cluster.list(ROUTES)}
+
+
+def serving(found: dict[str, dict[str, t.Any]], gateways: set[str]) -> set[str]:
+    """Those that name one of them, in any of their lists and any way to write it."""
+    return {
+        name for name, body in found.items()
+        for names in vs_rules.lists_of(body).values() for one in names
+        if vs_rules.resolve(one, body["metadata"]["namespace"]) in gateways
+    }  # fmt: skip
 
 
 def ours(virtual_service: dict[str, t.Any]) -> bool:
@@ -98,6 +113,15 @@ def test_all_traffic_goes_to_green_and_back(
     body = {"apiVersion": ISTIO, "kind": "VirtualService", "metadata": {"name": "late"}, "spec": late}
     answer = cluster.create(made, body, dry_run=True)["spec"]["gateways"]
     assert answer == ([BLUE, GREEN] if kind else [BLUE])
+
+    served = serving(bound, GREENS)
+    assert written <= served and written <= serving(bound, BLUES)
+    done = lab.play(settings, "--tags", "soak,unbind")
+    assert done.returncode == 0, done.stdout[-4000:]
+    unbound = routes(cluster)
+    assert serving(unbound, BLUES) == set() and serving(unbound, GREENS) == served
+    assert not any(policies(cluster).values())
+    assert cluster.create(made, body, dry_run=True)["spec"]["gateways"] == [BLUE], "nobody adds green or takes blue"
 
     done = lab.play({**OURS, "mesh_bind_strategy": strategy, "mesh_rollback_to": "keep"}, "--tags", "rollback")
     assert done.returncode == 0, done.stdout[-4000:]
