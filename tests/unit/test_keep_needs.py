@@ -298,3 +298,45 @@ def test_cutover_asks_again_before_green_gets_more(taken, percent, asks):
     assert again["ansible.builtin.include_role"]["tasks_from"] == "intact.yml"
     given = {"cutover_taken": taken, "cutover_percent": percent, "cutover_last_good": 5}
     assert role_tasks.holds(again["when"], **given) is asks
+
+
+# -- the gate of cleanup, before it uninstalls -------------------------------------------------------------------------
+def uninstalling(cluster):
+    """What each refusal of cleanup's release.yml says of blue's release, '' where it lets through."""
+    name = "cleanup/tasks/release.yml"
+    would = info(cluster, release={"name": "blue", "namespace": "istio-system"})
+    read = info(cluster, gateways=["istio-system/public"], needs=True, services=["istio-system/public"], journal=WHERE)
+    release = {"release": "blue", "namespace": "istio-system"}
+    given = {"cleanup_would": would, "cleanup_kept": read, "cleanup_release": release}
+    return [role_tasks.refusal(task, **given) for task in role_tasks.load(name) if task["name"].startswith("Refuse")]
+
+
+def upgraded(*documents):
+    """Blue's release has a new revision since all of it was kept."""
+    cluster = whole()
+    kept(cluster, needs=True)
+    manifest = "".join(DOCUMENT.format(*document) for document in documents)
+    cluster.add(record(encoded(manifest, version=2), version=2))
+    return cluster
+
+
+def test_what_is_blues_alone_may_be_uninstalled():
+    assert uninstalling(upgraded(("v1", "ServiceAccount", "public"))) == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "document", [("v1", "ServiceAccount", "istiod"), ("v1", "Namespace", "else"), ("install.istio.io/v1alpha1", "IstioOperator", "x")]
+)  # fmt: skip
+def test_what_more_than_blue_needs_is_not_uninstalled(document):
+    says = uninstalling(upgraded(("v1", "ServiceAccount", "public"), document))
+    words = f"helm uninstall blue would also delete {document[1]} {document[2]}, which more than blue needs."
+    assert says[0].startswith(words) and says[1] == ""
+
+
+def test_what_another_release_has_taken_over_is_not_uninstalled():
+    cluster = upgraded(("v1", "ServiceAccount", "public"))
+    theirs = {"meta.helm.sh/release-name": "green"}
+    cluster.edit("serviceaccounts", "istio-system", "public", lambda b: b["metadata"]["annotations"].update(theirs))
+    says = uninstalling(cluster)
+    assert says[0] == "" and "would also delete ServiceAccount public, which green has now." in says[1]
+    assert "delete Secret istio-system/sh.helm.release.v1.blue.v1, Secret istio-system/sh.helm.release.v1.blue.v2" in says[1]

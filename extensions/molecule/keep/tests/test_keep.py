@@ -18,7 +18,7 @@ import typing as t
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _helm_release as helm
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
-from lab import run, uid
+from lab import part, run, uid
 
 A, B, C, D = "mesh-keep-a", "mesh-keep-b", "mesh-keep-c", "mesh-keep-d"
 JOURNAL = {"namespace": "mesh-keep-journal", "name": "keep"}
@@ -210,6 +210,52 @@ def test_what_the_whole_mesh_needs_is_guarded_too(host: t.Any) -> None:
     ):  # fmt: skip
         done = host.run(f"kubectl delete {what} --dry-run=server")
         assert done.rc != 0 and "kept by migration keep-d" in done.stderr, (what, done.stderr)
+
+
+def test_cleanup_does_not_uninstall_what_more_than_blue_needs(
+    host: t.Any, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: other, version: 1.0.0}", encoding="utf-8")
+    templates = {"own": ("ConfigMap", "own"), "space": ("Namespace", "mesh-keep-other"), "account": ("ServiceAccount", "istiod")}
+    for name, (kind, called) in templates.items():
+        body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": called}}
+        (chart / "templates" / f"{name}.yaml").write_text(json.dumps(body), encoding="utf-8")
+    own = path_of("v1", "configmaps", D, "own")
+
+    def helm_does(*argv: str) -> None:
+        done = host.run(shlex.join(["helm", *argv, "--namespace", D]))
+        assert done.rc == 0, done.stderr
+
+    def cleanup() -> tuple[int, str]:
+        pair = {"blue": f"{D}/public", "green": f"{D}/green", "workload": "public"}
+        green = {"namespace": D, "release": "green", "labels": {"app": "green"}, "node_ports": {}}
+        blue = {"namespace": D, "service": "public-ingressgateway"}
+        settings = {
+            "mesh_migration": "keep-release", "mesh_journal_namespace": JOURNAL["namespace"], "mesh_gateways": [pair],
+            "mesh_workloads": [{"name": "public", "blue": blue, "green": green}],
+            "cleanup_release": {"release": "other", "namespace": D},
+        }  # fmt: skip
+        done = part(settings, "cleanup", "look.yml", "release.yml")
+        return done.returncode, " ".join(done.stdout.split())
+
+    helm_does("install", "other", str(chart))
+    code, said = cleanup()
+    told = said.partition("helm uninstall other would also delete ")[2].partition(", which more than blue needs")[0]
+    assert code != 0 and set(told.split(", ")) == {"Namespace mesh-keep-other", "ServiceAccount istiod"}, said[-3000:]
+    (chart / "templates" / "space.yaml").unlink()
+    (chart / "templates" / "account.yaml").unlink()
+    helm_does("upgrade", "other", str(chart))
+    release = "meta.helm.sh/release-name"
+    cluster.patch(own, {"metadata": {"annotations": {release: "another"}}})
+    code, said = cleanup()
+    assert code != 0 and "would also delete ConfigMap own, which another has now." in said, said[-3000:]
+    assert uid(cluster, own), "a refusal deletes nothing"
+    cluster.patch(own, {"metadata": {"annotations": {release: "other"}}})
+    code, said = cleanup()
+    assert code == 0, said[-3000:]
+    assert uid(cluster, own) is None and host.run(f"helm list --all --short --namespace {D}").stdout.strip() == ""
 
 
 def test_uninstall_from_configmaps_leaves_all_of_it(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:

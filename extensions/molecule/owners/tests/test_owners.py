@@ -217,6 +217,49 @@ def test_a_zarf_package_has_deployed_it_and_its_removal_leaves_it(
     let_go("zarf")
 
 
+def test_the_gate_refuses_what_would_not_last(
+    host: t.Any, cluster: Cluster, before: dict[str, dict[str, t.Any]], tmp_path: pathlib.Path
+) -> None:
+    mine = settings("gate")
+    keep("gate")
+
+    def gate() -> tuple[int, str]:
+        done = lab.part(mine, "keep", "intact.yml")
+        return done.returncode, " ".join(done.stdout.split())
+
+    assert gate()[0] == 0
+    # An owner that has come since.
+    service = before["services public-ingressgateway"]
+    cluster.patch(service["path"], {"metadata": mark("operator", service)})
+    code, said = gate()
+    assert code != 0 and "IstioOperator mesh-owners-live/istiocontrolplane would delete Service" in said, said[-3000:]
+    cluster.patch(service["path"], {"metadata": {"labels": dict.fromkeys(mark("operator", service)["labels"])}})
+    # Another object, called the same, by the UID of the one that was kept.
+    account = before["serviceaccounts public-ingressgateway"]["path"]
+    uid = "bluegreen.mesh/kept-uid"
+    noted = cluster.get(account)["metadata"]["annotations"][uid]
+    cluster.patch(account, {"metadata": {"annotations": {uid: "another"}}})
+    code, said = gate()
+    assert code != 0 and "ServiceAccount public-ingressgateway is gone, is being deleted, or was made" in said, said[-3000:]
+    cluster.patch(account, {"metadata": {"annotations": {uid: noted}}})
+    # Another root certificate, by what the journal has of the one of then.
+    roots_of(mine, tmp_path, dict.fromkeys(ROOTS[0], "another"))
+    code, said = gate()
+    assert code != 0 and f"The root certificate in {SPACE} is not the one of when blue was kept" in said, said[-3000:]
+    roots_of(mine, tmp_path, ROOTS[0])
+    assert gate()[0] == 0
+    let_go("gate")
+
+
+def roots_of(mine: dict[str, t.Any], tmp_path: pathlib.Path, found: t.Any) -> None:
+    """What the journal is to have of them."""
+    where = {"namespace": mine["mesh_journal_namespace"], "name": mine["mesh_migration"]}
+    epoch = lab.run("migration_journal", tmp_path, **where, state="open", takeover=True)["epoch"]
+    for step in ({"state": "recorded", "facts": {"keep_roots": found}}, {"state": "closed"}):
+        done = lab.run("migration_journal", tmp_path, **where, epoch=epoch, **step)
+        assert not done.get("failed"), done
+
+
 PLANE = path_of("install.istio.io/v1alpha1", "istiooperators", "mesh-owners-live", "istiocontrolplane")
 FINALIZER = "istio-finalizer.install.istio.io"
 HELMS = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace")
