@@ -66,6 +66,7 @@ def test_a_gateway_and_its_secret_are_kept_in_every_way():
     for plural, name in (("gateways", "public"), ("secrets", "public-cert")):
         found = annotations_of(cluster, plural, name)
         assert found["helm.sh/resource-policy"] == "keep" and found[guard.KEPT_BY] == "night"
+        assert HELM.items() <= found.items(), "it stays the release's, which the way back goes on with"
         assert json.loads(found[_keep_target.UNDO]) == {"live": None, "record": None}
     manifest = manifest_of(cluster)
     assert manifest.count("helm.sh/resource-policy: keep") == 2 and "über" in manifest

@@ -13,12 +13,13 @@ import base64
 import json
 import os
 import pathlib
+import re
 import shlex
 import typing as t
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _helm_release as helm
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
-from lab import part, run, uid
+from lab import part, run, uid, until
 
 A, B, C, D = "mesh-keep-a", "mesh-keep-b", "mesh-keep-c", "mesh-keep-d"
 JOURNAL = {"namespace": "mesh-keep-journal", "name": "keep"}
@@ -61,6 +62,8 @@ def test_kubectl_is_refused_by_name(host: t.Any, cluster: Cluster) -> None:
     for what in ("gateway public", "gateways --all", "secret public-cert"):
         done = host.run(f"kubectl delete {what} --namespace {A}")
         assert done.rc != 0 and "kept by migration keep" in done.stderr, done.stderr
+        missing = [words for words in ("-t cleanup", "-t rollback", "state=released") if words not in done.stderr]
+        assert not missing, "what to do is not said"
     assert before and uid(cluster, gateway(A)) == before
 
 
@@ -185,6 +188,33 @@ def test_releasing_gives_helm_its_record_back(host: t.Any, cluster: Cluster, tmp
     assert cluster.get(path)["data"] == before
     assert "bluegreen.mesh/kept-by" not in cluster.get(gateway(B))["metadata"]["annotations"]
     assert not run("resource_keep", tmp_path, **params, state="released")["changed"]
+
+
+def refusals(cluster: Cluster, migration: str) -> float:
+    """How often the API server has refused a deletion by this migration's guard."""
+    _status, _headers, data = cluster.raw("GET", "/metrics")
+    name = "apiserver_validating_admission_policy_check_total"
+    labels = rf'[^}}]*enforcement_action="deny"[^}}]*policy="bluegreen-mesh-keep-{migration}"[^}}]*'
+    return sum(float(count) for count in re.findall(rf"(?m)^{name}\{{{labels}\}} (\S+)", data.decode()))
+
+
+def test_the_garbage_collector_is_refused(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
+    owners = path_of("v1", "configmaps", B)
+    owner = cluster.create(owners, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner"}})
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+    meta = {"name": "owned", "ownerReferences": [reference]}
+    cluster.create(path_of("v1", "secrets", B), {"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+    owned = {"api_version": "v1", "kind": "Secret", "namespace": B, "name": "owned"}
+    params = {"migration": "keep-gc", "resources": [owned], "backup_dir": str(tmp_path)}
+    kept = run("resource_keep", tmp_path, **params)
+    assert kept.get("guard") == "active", kept
+    stood, before = uid(cluster, secret(B, "owned")), refusals(cluster, "keep-gc")
+    cluster.delete(f"{owners}/owner")
+    until(lambda: refusals(cluster, "keep-gc") > before)
+    assert stood and uid(cluster, secret(B, "owned")) == stood
+    released = run("resource_keep", tmp_path, **params, state="released")
+    assert released.get("changed"), released
+    until(lambda: uid(cluster, secret(B, "owned")) is None)  # its next try
 
 
 # -- D ---------------------------------------------------------------------------------------------------------------

@@ -304,3 +304,32 @@ def test_an_operators_blue_goes_at_cleanup_with_its_istio_operator_and_comes_bac
     let_go("plane")
     assert all(prunes("operator", cluster.get(body["path"])) for body in before.values())
     cluster.patch(PLANE, {"metadata": {"finalizers": []}})  # nobody is there who would take it off
+
+
+def test_istioctl_is_refused_what_is_kept_and_purges_what_is_not(
+    host: t.Any, cluster: Cluster, before: dict[str, dict[str, t.Any]], tmp_path: pathlib.Path
+) -> None:
+    """It goes by a label that Helm's charts have, too, and asks nobody whose an object is. The last test: what it purges
+    is not put back."""
+
+    def connected() -> bool:
+        told = lab.run("resource_keep_info", tmp_path, gateways=[f"{SPACE}/public"], proxies=True)["proxies"]
+        return bool(told) and all(proxy["connected"] is True for proxy in told)
+
+    lab.until(connected)  # they have just come back
+    keep("purge")
+    crd = path_of("apiextensions.k8s.io/v1", "customresourcedefinitions") + "/gateways.networking.istio.io"
+    paths = [crd, *(body["path"] for body in before.values())]
+    stood = {path: lab.uid(cluster, path) for path in paths}
+    assert all(stood.values())
+    labels = cluster.get(before["deployments public-ingressgateway"]["path"])["metadata"]["labels"]
+    assert "operator.istio.io/component" in labels, "else it would not be looked for"
+    loose = path_of("v1", "configmaps", SPACE)
+    meta = {"name": "not-kept", "labels": {"operator.istio.io/component": "Pilot"}}
+    cluster.create(loose, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+    done = host.run("istioctl uninstall --purge --skip-confirmation")
+    said = done.stdout + done.stderr
+    assert done.rc != 0 and "public-ingressgateway is kept by migration owners-purge" in said, said[-3000:]
+    assert {path: lab.uid(cluster, path) for path in paths} == stood
+    assert lab.uid(cluster, f"{loose}/not-kept") is None
+    let_go("purge")
