@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import time
+import pathlib
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 from binding import API, NAMESPACES, OPTIONS, PAIRS, VERSIONS, corpus, differences, virtual_service, vs
-from lab import run
+from lab import run, until
 
 OLD, NEW = PAIRS[0]
 JOURNAL = {"namespace": "mesh-a", "name": "kyverno"}
@@ -39,6 +39,24 @@ def nobody_is_locked_out_without_kyverno(cluster: Cluster) -> None:
         if any("virtualservices" in rule["resources"] for rule in hook["rules"])
     ]  # fmt: skip
     assert hooks and {hook["failurePolicy"] for hook in hooks} == {"Ignore"}, hooks
+
+
+def reports_are_told(cluster: Cluster, tmp_path: pathlib.Path, strategy: str, source: str) -> None:
+    """Kyverno's reports-controller runs in the lab, and gathers what was said when something was written. source: by which
+    it tells the kinds of its policies apart. Both of ours have one name."""
+    name = f"reported-{source.lower()}"
+    cluster.create(path_of(API, "virtualservices", "mesh-a"), virtual_service(name, [OLD]))
+
+    def reported() -> bool:
+        return source in {
+            result["source"] for report in cluster.list(path_of("wgpolicyk8s.io/v1alpha2", "policyreports"))
+            if report.get("scope", {}).get("name") == name for result in report.get("results") or ()
+        }  # fmt: skip
+
+    until(reported, 120)
+    told = run("binding_policy", tmp_path, migration="kyverno", pairs=OPTIONS, strategy=strategy)
+    assert told["changed"] is False and told["reports"]["pass"] >= 1, told["reports"]
+    assert told["reports"].keys() <= {"pass", "skip"}, told["reports"]
 
 
 # -- MutatingPolicy --------------------------------------------------------------------------------------------------
@@ -70,6 +88,10 @@ def test_a_mutating_policy_makes_of_it_what_our_plan_does(cluster):
     assert differences(cluster, RULE, corpus(100, seed=12), update=True) == []
 
 
+def test_reports_of_a_mutating_policy_are_told(cluster, tmp_path):
+    reports_are_told(cluster, tmp_path, "kyverno", "KyvernoMutatingPolicy")
+
+
 # -- ClusterPolicy ---------------------------------------------------------------------------------------------------
 def test_another_strategy_takes_over_and_the_first_one_goes(cluster, tmp_path):
     assert the_policies(cluster) == {"mutatingpolicies": 1, "clusterpolicies": 0}
@@ -82,16 +104,8 @@ def test_another_strategy_takes_over_and_the_first_one_goes(cluster, tmp_path):
     nobody_is_locked_out_without_kyverno(cluster)
 
 
-def test_kyvernos_own_reports_are_told(cluster, tmp_path):
-    """Its reports-controller runs in the lab, and gathers what was said when something was written."""
-    cluster.create(path_of(API, "virtualservices", "mesh-a"), virtual_service("reported", [OLD]))
-    deadline = time.monotonic() + 120
-    options = {"migration": "kyverno", "pairs": OPTIONS, "strategy": "kyverno_cluster_policy"}
-    while not (told := run("binding_policy", tmp_path, **options))["reports"]:
-        assert time.monotonic() < deadline, "no report names the policy"
-        time.sleep(1)
-    assert told["changed"] is False and told["reports"]["pass"] >= 1, told["reports"]
-    assert told["reports"].keys() <= {"pass", "skip"}, told["reports"]
+def test_reports_of_a_cluster_policy_are_told(cluster, tmp_path):
+    reports_are_told(cluster, tmp_path, "kyverno_cluster_policy", "kyverno")
 
 
 def test_a_cluster_policy_makes_of_it_what_our_plan_does(cluster):
