@@ -11,12 +11,14 @@ The order is that in which nothing is left without what it stands on:
 4. access: roles and accounts.
 5. configuration, and 6. crds: only on request. A CRD takes every object of its kind along, in the whole cluster.
 
-What a Helm release has made goes with its release; an object with a finalizer stays until who set it lets go.
+What a Helm release has made goes with its release, in one stage: that of its pods, and its roles and accounts with them.
+Only its webhooks go by name and before it, in their own stage. An object with a finalizer stays until who set it lets go.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
 from . import _mesh_swap
 from ._inventory import ERROR, WARNING, Finding, named
@@ -24,6 +26,7 @@ from ._objects import Object, annotations_of, labels_of, picks, ref_of
 from ._resources import Ref
 
 STAGES = ("gateways", "webhooks", "control_plane", "access", "configuration", "crds")
+RUNNING = ("gateways", "control_plane")  # stages of what runs
 OPERATOR, COMPONENT = "install.operator.istio.io/owning-resource", "operator.istio.io/component"
 RELEASE, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 GATEWAY_COMPONENTS = ("IngressGateways", "EgressGateways")
@@ -40,7 +43,7 @@ CRD_GROUPS = ("istio.io",)
 CONTROLLER = "istio.io/ingress-controller"
 CODES = (
     "removal_ca", "removal_finalizer", "removal_gateway_api", "removal_ingress_class", "removal_injection",
-    "removal_interim", "removal_operator", "removal_pod", "removal_static_address",
+    "removal_interim", "removal_operator", "removal_pod", "removal_release_split", "removal_static_address",
 )  # fmt: skip
 KINDS = {  # kind -> stage; of a Deployment and the like, see stage_of
     "Service": "", "Deployment": "", "DaemonSet": "", "HorizontalPodAutoscaler": "", "PodDisruptionBudget": "",
@@ -75,12 +78,13 @@ class Plan:
     kept: dict[str, str]
 
 
-def plan(cluster: Cluster, crds: bool = False, configuration: bool = False) -> Plan:
+def plan(cluster: Cluster, crds: bool = False, configuration: bool = False, remove: t.Collection[str] = ()) -> Plan:
     """crds: also Istio's CRDs, and so all that is configured. configuration: also what is configured, without its
-    CRDs."""
+    CRDs. remove: the stages that are to go, where that is known; a release that they would tear apart is found."""
     stages: dict[str, Object] = {name: {"resources": [], "releases": []} for name in STAGES}
     balancers: dict[str, list[str]] = {}
     kept: dict[str, str] = {}
+    parts: dict[tuple[str, str], set[str]] = {}  # release -> stages of what it has made
     findings = _blockers(cluster)
     for items in cluster.objects.values():
         for item in items:
@@ -93,13 +97,16 @@ def plan(cluster: Cluster, crds: bool = False, configuration: bool = False) -> P
             _finalizers(item, findings)
             release = _release(item)
             if release and stage != "crds":
-                if release not in stages[stage]["releases"]:
-                    stages[stage]["releases"].append(release)
-            else:
+                parts.setdefault(release, set()).add(stage)
+            if not release or stage in ("webhooks", "crds"):
                 stages[stage]["resources"].append(Ref.of(item).as_dict())
             if item.get("kind") == "Service" and (item.get("spec") or {}).get("type") == "LoadBalancer":
                 balancers[named(item)] = addresses(item)
                 _static(item, findings)
+    for (namespace, name), own in parts.items():
+        stage = home(own)
+        stages[stage]["releases"].append({"name": name, "namespace": namespace})
+        _split(f"Helm release {namespace}/{name}", stage, own, remove, findings)
     for item in cluster.configuration:
         if configuration or crds:
             _finalizers(item, findings)
@@ -173,9 +180,34 @@ def _of_a_gateway(cluster: Cluster, item: Object) -> bool:
     return False
 
 
-def _release(item: Object) -> Object | None:
+def _release(item: Object) -> tuple[str, str] | None:
+    """(namespace, name)"""
     own = annotations_of(item)
-    return {"name": own[RELEASE], "namespace": own.get(RELEASE_NAMESPACE, "")} if own.get(RELEASE) else None
+    return (own.get(RELEASE_NAMESPACE, ""), own[RELEASE]) if own.get(RELEASE) else None
+
+
+def home(parts: t.Collection[str]) -> str:
+    """The stage in which a release goes, of those that it has made something for: the last one of what runs, so that no
+    pods go before their stage, and none stay behind istiod."""
+    running = [stage for stage in RUNNING if stage in parts]
+    return running[-1] if running else [stage for stage in STAGES if stage in parts][-1]
+
+
+def _split(
+    release: str, stage: str, parts: t.Collection[str], remove: t.Collection[str], findings: list[Finding]
+) -> None:
+    """Where its stage is asked for, all that it takes along must be; where it is not, none but its webhooks can go. Roles
+    and accounts are for the pods, and go or stay with them."""
+    if stage in remove:
+        along = [one for one in STAGES if one in parts and one not in (stage, "access", *remove)]
+        found, fix = f"its removal ({stage}) takes {', '.join(along)} along", f"Name {', '.join(along)}, too, or leave {stage}"
+    else:
+        along = [one for one in STAGES if one in parts and one in remove and one not in ("webhooks", "access")]
+        found, fix = f"what it has of {', '.join(along)} goes with {stage}", f"Name {stage}, too, or leave {', '.join(along)}"
+    if along:
+        findings.append(
+            Finding("removal_release_split", ERROR, release, "remove", f"{found}, which is not to go", f"{fix} out.")
+        )
 
 
 def addresses(service: Object) -> list[str]:

@@ -44,6 +44,13 @@ options:
     description: Also remove Istio's CRDs, and with them all objects of these kinds in the whole cluster.
     type: bool
     default: false
+  remove:
+    description:
+      - The stages that are to go, where that is known. A Helm release that they would tear apart is an error.
+    type: list
+    elements: str
+    choices: [gateways, webhooks, control_plane, access, configuration, crds]
+    default: []
   waive:
     description: Findings that are known and accepted, as C(CODE), or as C(CODE:NAMESPACE/NAME) for one object.
     type: list
@@ -90,7 +97,8 @@ RETURN = r"""
 stages:
   description:
     - In the order of removal, C(stage), C(resources) and C(releases). What a Helm release has made goes with its
-      release, by C(helm uninstall).
+      release, by C(helm uninstall), in the stage of its pods. Its webhooks alone are in C(resources), too, so that they
+      can go before.
   returned: success
   type: list
   elements: dict
@@ -168,7 +176,7 @@ def operation(module, cluster):
     unknown = sorted({w for w in params["waive"] if w.partition(":")[0] not in _istio_removal.CODES})
     if unknown:
         raise _module.Refusal("bad_option", f"waive: no finding is called {', '.join(unknown)}.")
-    done = _istio_removal.plan(look(cluster, params), params["crds"], params["configuration"])
+    done = _istio_removal.plan(look(cluster, params), params["crds"], params["configuration"], params["remove"])
     standing = sorted(
         {f for f in done.findings if not f.waived_by(params["waive"])}, key=lambda f: (f.severity, f.code, f.object)
     )
@@ -189,6 +197,7 @@ def main():
             "gateways": {"type": "list", "elements": "dict", "default": [], "options": gateway},
             "configuration": {"type": "bool", "default": False},
             "crds": {"type": "bool", "default": False},
+            "remove": {"type": "list", "elements": "str", "default": [], "choices": list(_istio_removal.STAGES)},
             "waive": {"type": "list", "elements": "str", "default": []},
         },
     )

@@ -96,6 +96,66 @@ def test_what_a_release_has_made_goes_with_its_release():
     )
 
 
+def by_chart(*names, release=HELM):
+    """Istio, where objects of these names are of a release."""
+    objects = istio()
+    for item in objects:
+        if item["metadata"]["name"] in names:
+            item["metadata"]["annotations"] = dict(release)
+    return objects
+
+
+ISTIOD = (  # what the chart istiod makes
+    "istiod", "istio-sidecar-injector", "istio-validator-istio-system", "istio", "istiod-clusterrole-istio-system",
+)  # fmt: skip
+
+
+def seen(objects, **options):
+    done = run_module(istio_removal_info, {"gateways": GATEWAYS, **options}, FakeCluster(*objects))
+    parts = {s["stage"]: [*names(s), *(f"release {r['name']}" for r in s["releases"])] for s in done["stages"]}
+    return parts, [(f["object"], f["found"]) for f in done["errors"] if f["code"] == "removal_release_split"]
+
+
+def test_a_release_goes_once_with_its_pods_and_its_webhooks_before_it():
+    parts, _split = seen(by_chart(*ISTIOD))
+    assert parts["webhooks"] == [
+        "MutatingWebhookConfiguration istio-sidecar-injector", "ValidatingWebhookConfiguration istio-validator-istio-system"
+    ]  # fmt: skip
+    assert parts["control_plane"] == ["release istiod"] and parts["access"] == []
+
+
+def test_roles_and_accounts_of_a_gateways_release_go_with_its_pods():
+    gateway = {**HELM, "meta.helm.sh/release-name": "gateway"}
+    own = thing("v1", "ServiceAccount", "istio-system/gateway", labels={"app.kubernetes.io/part-of": "istio"}, annotations=gateway)
+    parts, _split = seen([*by_chart("ingressgateway", "gw", release=gateway), own])
+    assert parts["gateways"] == ["release gateway"]
+    assert not any("gateway" in one for stage in ("control_plane", "access") for one in parts[stage])
+
+
+SPLITS = [
+    (["webhooks", "control_plane"], []),
+    (["webhooks"], []),
+    (["access"], []),
+    (["gateways"], []),
+    (["control_plane"], ["its removal (control_plane) takes webhooks along, which is not to go"]),
+    ([], []),
+]
+
+
+@pytest.mark.parametrize(("remove", "found"), SPLITS)
+def test_stages_that_tear_a_release_apart(remove, found):
+    split = seen(by_chart(*ISTIOD), remove=remove)[1]
+    assert split == [("Helm release istio-system/istiod", text) for text in found]
+
+
+def test_a_gateway_in_istiods_own_release_does_not_go_alone():
+    one = by_chart(*ISTIOD, "ingressgateway", "gw")
+    assert seen(one, remove=["gateways"])[1] == [
+        ("Helm release istio-system/istiod", "what it has of gateways goes with control_plane, which is not to go")
+    ]
+    assert seen(one, remove=["gateways", "webhooks", "control_plane"])[1] == []
+
+
 BLOCKERS = {
     "removal_pod": thing("v1", "Pod", "shop/web-1", {"containers": [{"name": "web"}], "initContainers": [{"name": "istio-proxy"}]}),
     "removal_injection": namespace("shop", {"istio-injection": "enabled"}),

@@ -10,6 +10,7 @@ The tests build on each other, in their order.
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 import typing as t
 
@@ -168,10 +169,62 @@ def test_istio_does_not_go_while_a_host_needs_it(moved: str) -> None:
     assert refused.returncode != 0 and "findings stand in the way" in refused.stdout, refused.stdout[-3000:]
 
 
+CHART = {
+    "Chart.yaml": "{apiVersion: v2, name: spare, version: 1.0.0}",
+    "templates/hook.yaml": """
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: istio-sidecar-injector-spare}
+webhooks:
+  - name: spare.istio.io
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Ignore
+    clientConfig: {service: {namespace: istio-system, name: spare}}
+    objectSelector: {matchLabels: {nobody: has-this}}
+    rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+""",
+    "templates/beside.yaml": "{apiVersion: v1, kind: ConfigMap, metadata: {name: spare-beside, namespace: istio-system}}",
+}
+HOOK = path_of("admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", None, "istio-sidecar-injector-spare")
+BESIDE = path_of("v1", "configmaps", "istio-system", "spare-beside")
+# The lab's other gateways, and applications that stay in Istio's mesh, need it still.
+NEEDED = ["removal_pod", "removal_injection", "removal_interim", "removal_operator", "removal_gateway_api"]
+
+
+def releases() -> set[str]:
+    command = ["helm", "--kube-context", "lab", "--namespace", "istio-system", "list", "--all", "--short"]
+    return set(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split())
+
+
 @pytest.fixture(scope="module")
-def back(moved: str) -> None:
+def removed(moved: str, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[str]:
+    """Istio's webhooks go, of which there is one, by a release that has something else, too."""
+    chart = tmp_path_factory.mktemp("spare")
+    (chart / "templates").mkdir()
+    for name, text in CHART.items():
+        (chart / name).write_text(text, encoding="utf-8")
+    at = ["helm", "--kube-context", "lab", "--namespace", "istio-system"]
+    subprocess.run([*at, "install", "spare", str(chart)], check=True, stdout=subprocess.DEVNULL)
+    settings = {**SETTINGS["mesh_ingress"], "remove": ["webhooks"]}
+    yield play("cleanup", mesh_ingress={**settings, "waived": [*settings["waived"], *NEEDED]})
+    subprocess.run([*at, "uninstall", "spare", "--ignore-not-found"], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_release_of_istios_goes_in_its_stage(removed: str, cluster: Cluster) -> None:
+    assert "spare" not in releases()
+    assert cluster.find(HOOK) is None and cluster.find(BESIDE) is None
+    assert cluster.find(path_of("v1", "configmaps", "istio-system", "istio")), "it is of another stage"
+
+
+@pytest.fixture(scope="module")
+def back(removed: str) -> None:
     done = lab.play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_the_release_comes_back(back: None, cluster: Cluster) -> None:
+    assert "spare" in releases() and cluster.find(HOOK) and cluster.find(BESIDE)
 
 
 def test_the_way_back_gives_the_old_gateway_everything(back: None, cluster: Cluster) -> None:
