@@ -19,9 +19,10 @@ options:
     type: str
     default: istio-system
   mesh_config:
-    description: The ConfigMap of Istio's mesh config, as C(NAMESPACE/NAME).
+    description:
+      - The ConfigMap of Istio's mesh config, as C(NAMESPACE/NAME). If not given, those of all revisions in
+        O(root_namespace).
     type: str
-    default: istio-system/istio
   max_unavailable:
     description: Percent of a workload's pods that its own rollout may take away at once.
     type: int

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+import yaml
+
 from . import _edits
 from ._client import ApiError, Cluster, path_of
 from ._inventory import ERROR, Finding, mesh_of
@@ -97,10 +99,29 @@ def listed(
     return []
 
 
-def mesh_config(cluster: Cluster, name: str) -> Object:
-    """Istio's configuration, from the ConfigMap NAMESPACE/NAME of the option mesh_config; {} where there is none. Raises
-    Refusal (malformed_reference) and ApiError."""
-    return mesh_of(cluster.find(path_of("v1", "configmaps", *ref(name, "mesh_config"))) or {}) or {}
+def mesh_configs(cluster: Cluster, name: str | None, root: str) -> dict[str, Object]:
+    """Istio's configuration by ConfigMap, NAMESPACE/NAME: that of the option mesh_config, else those of all revisions in
+    the root namespace. Empty where there is none. Raises Refusal (malformed_reference, unreadable_mesh_config) and
+    ApiError."""
+    if name:
+        found = [cluster.find(path_of("v1", "configmaps", *ref(name, "mesh_config")))]
+    else:  # a revision's is called istio-REVISION
+        found = cluster.list(path_of("v1", "configmaps", root), {"labelSelector": "istio.io/rev"})
+        if not any(ref_of(item)[1] == "istio" for item in found):
+            found.append(cluster.find(path_of("v1", "configmaps", root, "istio")))
+    there = {"/".join(ref_of(item)): item for item in found if item and (name or "mesh" in (item.get("data") or {}))}
+    return {title: _decoded(title, item) for title, item in there.items()}
+
+
+def _decoded(title: str, item: Object) -> Object:
+    try:
+        config = mesh_of(item) or {}
+    except yaml.YAMLError as exc:
+        config = str(exc)
+    if not isinstance(config, dict):
+        text = f"ConfigMap {title}, data.mesh: it is no YAML of Istio's configuration ({config}). Mend it."
+        raise Refusal("unreadable_mesh_config", text)
+    return config
 
 
 # -- findings ----------------------------------------------------------------------------------------------------------

@@ -45,7 +45,8 @@ class Cluster:
     """What is looked at; all lists are of plain objects.
 
     gateways: the old ones, to be bridged. service: the old gateway's Service. controller: (namespace, name) of the new
-    controller's Service. pods: of the old gateway. mesh_config: Istio's, decoded. secrets: by name, (type, keys) of
+    controller's Service. pods: of the old gateway. mesh_configs: Istio's, decoded, by
+    ConfigMap. secrets: by name, (type, keys) of
     those in the old gateway's namespace.
     """
 
@@ -55,7 +56,7 @@ class Cluster:
     service: tuple[str, str]
     controller: tuple[str, str]
     pods: list[Object]
-    mesh_config: Object
+    mesh_configs: dict[str, Object]
     secrets: dict[str, tuple[str, list[str]]]
     ingresses: list[Object]
     ingress_classes: list[Object]
@@ -373,9 +374,10 @@ def _classes(cluster: Cluster, dialect: Dialect, class_name: str, done: Plan) ->
     )  # fmt: skip
 
 
-def trusted_proxies(pods: t.Sequence[Object], mesh_config: Object) -> int:
-    """The fewest that any of the gateway's pods trusts: its own annotation, else the mesh's default, else 0."""
-    default = _topology((mesh_config or {}).get("defaultConfig"))
+def trusted_proxies(pods: t.Sequence[Object], mesh_configs: t.Sequence[Object]) -> int:
+    """The fewest that any of the gateway's pods trusts: its own annotation, else the default of the mesh, where there are
+    several revisions the lowest one, else 0."""
+    default = min((_topology(config.get("defaultConfig")) for config in mesh_configs), default=0)
     found = []
     for pod in pods:
         try:
@@ -392,7 +394,7 @@ def _topology(config: t.Any) -> int:
 
 
 def _trusted_proxies(cluster: Cluster, hops: int, done: Plan) -> None:
-    found = trusted_proxies(cluster.pods, cluster.mesh_config)
+    found = trusted_proxies(cluster.pods, list(cluster.mesh_configs.values()))
     if found < hops:
         done.findings.append(
             Finding(

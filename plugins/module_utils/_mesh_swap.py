@@ -37,14 +37,14 @@ TO = ("linkerd", "istio")
 
 @dataclasses.dataclass
 class Mesh:
-    """objects: lists by plural. namespaces: those to be swapped. root: Istio's root namespace. mesh_config: Istio's,
-    decoded. max_unavailable: percent of a workload's pods that may be away at once. pod_networks: CIDRs of pods, which
+    """objects: lists by plural. namespaces: those to be swapped. root: Istio's root namespace. mesh_configs: Istio's,
+    decoded, by ConfigMap. max_unavailable: percent of a workload's pods that may be away at once. pod_networks: CIDRs of pods, which
     policies admit while callers come from both meshes."""
 
     objects: dict[str, list[Object]]
     namespaces: list[str]
     root: str = "istio-system"
-    mesh_config: Object = dataclasses.field(default_factory=dict)
+    mesh_configs: dict[str, Object] = dataclasses.field(default_factory=dict)
     max_unavailable: int = 50
     pod_networks: t.Sequence[str] = ()
 

@@ -17,7 +17,7 @@ from ._resources import Ref
 SPEC: dict[str, t.Any] = {
     "namespaces": {"type": "list", "elements": "str", "required": True},
     "root_namespace": {"type": "str", "default": "istio-system"},
-    "mesh_config": {"type": "str", "default": "istio-system/istio"},
+    "mesh_config": {"type": "str"},
     "max_unavailable": {"type": "int", "default": 50},
     "pod_networks": {"type": "list", "elements": "str", "default": []},
     "waive": {"type": "list", "elements": "str", "default": []},
@@ -44,7 +44,7 @@ def read(cluster: Cluster, params: Object, plurals: t.Sequence[str] = EVERYTHING
         objects,
         params["namespaces"],
         params["root_namespace"],
-        _ingress_options.mesh_config(cluster, params["mesh_config"]),
+        _ingress_options.mesh_configs(cluster, params["mesh_config"], params["root_namespace"]),
         params["max_unavailable"],
         params["pod_networks"],
     )

@@ -57,18 +57,23 @@ options:
     type: str
     choices: [gateway, controller]
     default: gateway
-  mesh_config:
-    description: The ConfigMap of Istio's mesh config, as C(NAMESPACE/NAME), where numTrustedProxies may be.
+  root_namespace:
+    description: Istio's root namespace.
     type: str
-    default: istio-system/istio
+    default: istio-system
+  mesh_config:
+    description:
+      - The ConfigMap of Istio's mesh config, as C(NAMESPACE/NAME), where numTrustedProxies may be. If not given, those
+        of all revisions in O(root_namespace), and the lowest number counts.
+    type: str
 extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.ingress
   - bluegreen.mesh.cluster.journal
   - bluegreen.mesh.cluster.attributes
 notes:
-  - Needs C(list) on VirtualServices, Services, Ingresses and IngressClasses, C(get) on the Gateways and on the
-    ConfigMap of O(mesh_config), and in the namespace of the old gateway C(list) on pods and Secrets and C(get),
+  - Needs C(list) on VirtualServices, Services, Ingresses and IngressClasses, C(get) on the Gateways, C(get) and
+    C(list) on ConfigMaps where O(mesh_config) is, and in the namespace of the old gateway C(list) on pods and Secrets and C(get),
     C(create), C(patch) and C(delete) on Ingresses; for V(traefik) also on Services and on C(serverstransports) and
     C(middlewares) of C(traefik.io). Of Secrets, types and keys are kept and values dropped as soon as they are read.
 seealso:
@@ -147,7 +152,8 @@ def look(cluster, params):
     return _interim_ingress.Cluster(
         _ingress_options.gateways(cluster, params["gateways"]), lists["virtualservices"], services, service,
         _ingress_options.ref(params["controller_service"], "controller_service"),
-        _interim_ingress.labels_select(pods, services[service]), _ingress_options.mesh_config(cluster, params["mesh_config"]),
+        _interim_ingress.labels_select(pods, services[service]),
+        _ingress_options.mesh_configs(cluster, params["mesh_config"], params["root_namespace"]),
         {s["metadata"]["name"]: (s.get("type", "Opaque"), sorted(s.get("data") or {})) for s in secrets},
         lists["ingresses"], lists["ingressclasses"],
     )  # fmt: skip
@@ -191,7 +197,8 @@ def main():
             "returning": {"type": "list", "elements": "str", "default": []},
             "hops": {"type": "int", "default": 1},
             "certificates": {"type": "str", "choices": ["gateway", "controller"], "default": "gateway"},
-            "mesh_config": {"type": "str", "default": "istio-system/istio"},
+            "root_namespace": {"type": "str", "default": "istio-system"},
+            "mesh_config": {"type": "str"},
         },
         journal=True,
     )

@@ -100,7 +100,7 @@ def plan(cluster, params, seen):
     if params["strict"]:
         tighten(mesh, params["pod_networks"])
     findings = [f for check in swap_findings.CHECKS if check.CODE in CHECKED for f in check.check(mesh)]
-    _ingress_options.gate(findings, params["waive"], CHECKED)
+    _ingress_options.gate(findings, params["waive"], swap_findings.CODES)
     done = _linkerd_policy.convert(mesh, params["identities"])
     seen["sources"] = done.from_
     return _swap_options.writes(cluster, done.objects, KINDS, params["namespaces"], PART)

@@ -86,5 +86,6 @@ def deployment(
 
 def meshes(*objects: dict[str, t.Any], labels: t.Any = None) -> Meshes:
     """Namespace shop, in Istio's mesh, with what is given."""
-    fake = Meshes(namespace("shop", labels or {"istio-injection": "enabled"}), namespace("istio-system"), *objects)
+    own = namespace("shop", labels or {"istio-injection": "enabled"})
+    fake = Meshes(own, namespace("istio-system"), thing("v1", "ConfigMap", "istio-system/istio", data={"mesh": ""}), *objects)
     return fake

@@ -215,6 +215,18 @@ def test_trusted_proxies_are_those_of_the_pods_or_of_the_mesh(annotation, mesh, 
     assert result.get("changed", False) is fine and (fine or codes(result) == ["interim_trusted_proxies"])
 
 
+def test_of_several_revisions_the_one_that_trusts_least_counts():
+    def mesh(name, trusted):
+        text = f"defaultConfig: {{gatewayTopology: {{numTrustedProxies: {trusted}}}}}"
+        return thing("v1", "ConfigMap", f"istio-system/{name}", data={"mesh": text}, labels={"istio.io/rev": "r"})
+
+    pod = gateway_pod(annotations={})
+    assert run(cluster(NGINX, pod, mesh("istio-1-31", 1)))["changed"]
+    both = cluster(NGINX, pod, mesh("istio-1-31", 1), mesh("istio", 0))
+    assert codes(run(both)) == ["interim_trusted_proxies"]
+    assert run(both, mesh_config="istio-system/istio-1-31")["changed"]
+
+
 # -- the journal, and what becomes of it -------------------------------------------------------------------------------
 def test_the_journal_takes_it_back():
     fake = cluster(NGINX)

@@ -215,3 +215,5 @@ def test_errors_stop_it_before_anything_is_written():
     result = run(fake)
     assert result["failure"]["code"] == "findings" and fake.writes == 0
     assert run(fake, waive=["swap_deny_rule:shop/p"])["changed"] is False
+    assert run(fake, waive=["swap_deny_rule:shop/p", "swap_downtime"])["changed"] is False, "the swap's are one list"
+    assert run(fake, waive=["swap_nothing"])["failure"]["code"] == "bad_option"

@@ -37,6 +37,10 @@ def sidecar_template(**more):
     return deployment(containers=[{"name": "web"}, {"name": "istio-proxy"}], **more)
 
 
+def mesh_config(name="istio", text="", **more):
+    return thing("v1", "ConfigMap", f"istio-system/{name}", data={"mesh": text}, **more)
+
+
 def source(**fields):
     return [{"from": [{"source": fields}]}]
 
@@ -77,6 +81,10 @@ CASES = {
         [deployment(labels={"sidecar.istio.io/inject": "false"})],
         [deployment(labels={"sidecar.istio.io/inject": "false"}, annotations={"linkerd.io/inject": "disabled"})],
     ),
+    "swap_mesh_config": (
+        [thing("v1", "ConfigMap", "istio-system/other", data={})],
+        [mesh_config("istio-1-31", labels={"istio.io/rev": "1-31"}), mesh_config(text="rootNamespace: istio-system")],
+    ),
     "swap_mesh_route": (
         [virtual_service(gateways=["mesh"], hosts=["web"])],
         [virtual_service(), virtual_service("other/x", hosts=["y"], gateways=["mesh"])],
@@ -99,6 +107,8 @@ def cluster(*objects):
     base = [] if "shop" in names else [namespace("shop", {"istio-injection": "enabled"})]
     if not any(i["kind"] == "Deployment" for i in objects):
         base.append(deployment())
+    if not any(i["kind"] == "ConfigMap" for i in objects):
+        base.append(mesh_config())
     return FakeCluster(*base, namespace("istio-system"), namespace("other"), *objects)
 
 
@@ -144,8 +154,32 @@ def test_strict_and_deny_and_registry_only_of_the_whole_mesh_are_found():
     found = {(f["code"], f["object"]) for f in run(cluster(*mesh_wide))["errors"]}
     assert found == {
         ("swap_strict_mtls", "Namespace shop"), ("swap_deny_rule", "AuthorizationPolicy istio-system/p"),
-        ("swap_egress_allow_list", "mesh config"), ("swap_policy_not_said", "AuthorizationPolicy istio-system/allow"),
+        ("swap_egress_allow_list", "ConfigMap istio-system/istio"), ("swap_policy_not_said", "AuthorizationPolicy istio-system/allow"),
     }  # fmt: skip
+
+
+REGISTRY_ONLY = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"
+
+
+def test_the_whole_mesh_is_that_of_every_revision():
+    of_it = mesh_config("istio-1-31", REGISTRY_ONLY, labels={"istio.io/rev": "1-31"})
+    for fake in (cluster(of_it), cluster(of_it, mesh_config())):
+        assert [(f["code"], f["object"]) for f in run(fake)["findings"]] == [
+            ("swap_egress_allow_list", "ConfigMap istio-system/istio-1-31")
+        ]
+        assert run(fake, mesh_config="istio-system/istio-1-31")["errors"]
+    assert run(cluster(of_it, mesh_config()), mesh_config="istio-system/istio")["errors"] == []
+
+
+def test_what_holds_for_the_whole_mesh_is_known_or_found_to_be_not():
+    assert [f["code"] for f in run(cluster(), mesh_config="istio-system/none")["errors"]] == ["swap_mesh_config"]
+    elsewhere = cluster(mesh_config(text="rootNamespace: mesh-root"), peer("mesh-root/default"))
+    (found,) = run(elsewhere)["errors"]
+    assert (found["code"], found["field"]) == ("swap_mesh_config", "mesh: rootNamespace")
+    known = run(elsewhere, root_namespace="mesh-root", mesh_config="istio-system/istio")["errors"]
+    assert [f["code"] for f in known] == ["swap_strict_mtls"]
+    broken = run(cluster(mesh_config(text="[")))
+    assert broken["failure"]["code"] == "unreadable_mesh_config" and "istio-system/istio" in broken["msg"]
 
 
 def test_claims_of_tokens_are_lost_too():

@@ -15,13 +15,13 @@ from .._inventory import Finding
 from .._mesh_swap import Mesh
 from . import (
     swap_ambient, swap_baked_sidecar, swap_deny_rule, swap_downtime, swap_egress_allow_list, swap_istio_extension,
-    swap_istio_mutual, swap_jwt_lost, swap_mesh_route, swap_on_delete, swap_opaque_port, swap_policy_not_said,
+    swap_istio_mutual, swap_jwt_lost, swap_mesh_config, swap_mesh_route, swap_on_delete, swap_opaque_port, swap_policy_not_said,
     swap_principals, swap_put_back, swap_stays_out, swap_strict_mtls,
 )  # fmt: skip
 
 CHECKS = (
     swap_ambient, swap_baked_sidecar, swap_deny_rule, swap_downtime, swap_egress_allow_list, swap_istio_extension,
-    swap_istio_mutual, swap_jwt_lost, swap_mesh_route, swap_on_delete, swap_opaque_port, swap_policy_not_said,
+    swap_istio_mutual, swap_jwt_lost, swap_mesh_config, swap_mesh_route, swap_on_delete, swap_opaque_port, swap_policy_not_said,
     swap_principals, swap_put_back, swap_stays_out, swap_strict_mtls,
 )  # fmt: skip
 CODES = tuple(check.CODE for check in CHECKS)

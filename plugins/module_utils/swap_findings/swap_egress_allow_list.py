@@ -19,8 +19,10 @@ FIX = (
 
 def check(mesh: Mesh) -> list[Finding]:
     found = []
-    if ((mesh.mesh_config or {}).get("outboundTrafficPolicy") or {}).get("mode") == "REGISTRY_ONLY":
-        found.append(Finding(CODE, ERROR, "mesh config", "outboundTrafficPolicy.mode", "it is REGISTRY_ONLY", FIX))
+    for name, config in mesh.mesh_configs.items():
+        if (config.get("outboundTrafficPolicy") or {}).get("mode") == "REGISTRY_ONLY":
+            where = "mesh: outboundTrafficPolicy.mode"
+            found.append(Finding(CODE, ERROR, f"ConfigMap {name}", where, "it is REGISTRY_ONLY", FIX))
     for item in mesh["sidecars"]:
         mode = ((item.get("spec") or {}).get("outboundTrafficPolicy") or {}).get("mode")
         if mode == "REGISTRY_ONLY" and ref_of(item)[0] in (*mesh.namespaces, mesh.root):
