@@ -25,7 +25,10 @@ from .sources import of as sources_of
 
 HOST = "bluegreen.mesh/host"  # annotation of what a host's routes became
 PROXY = "istio-proxy"
-CODES = ("route_certificate", "route_mesh", "route_not_translated", "route_owner", "route_strict_mtls")
+CODES = (
+    "route_certificate", "route_certificate_copy", "route_mesh", "route_not_translated", "route_owner",
+    "route_strict_mtls",
+)  # fmt: skip
 PLAIN = {
     "uri",
     "gateways",
@@ -41,7 +44,8 @@ Entry = dict[str, str]
 @dataclasses.dataclass
 class Cluster:
     """gateways: the old ones. namespace: of their pods, where their Secrets are. pods: of every namespace that a route
-    leads to. secrets: (namespace, name) of TLS Secrets that there are."""
+    leads to. secrets: (namespace, name) of TLS Secrets that there are; of these, copies: those that are ours, and
+    renewed: by which Certificate."""
 
     gateways: list[Object]
     namespace: str
@@ -51,6 +55,8 @@ class Cluster:
     pods: list[Object]
     secrets: set[tuple[str, str]]
     root: str = "istio-system"
+    copies: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    renewed: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -461,6 +467,16 @@ def _certificates(host: Host, cluster: Cluster, options: Options, secret: str) -
                 host.objects = []
             return
         host.copies.append((source, target))
+        if source in cluster.renewed and (target not in cluster.secrets or target in cluster.copies):
+            host.findings.append(
+                Finding(
+                    "route_certificate_copy", WARNING, f"Secret {'/'.join(target)}", "",
+                    f"{host.name}: it is a copy of {'/'.join(source)}, which Certificate {cluster.renewed[source]} renews;"
+                    " the copy stays as it is",
+                    f"Write a Certificate for it in {namespace}, before that of {cluster.namespace} is renewed. Else the"
+                    " copy expires.",
+                )
+            )  # fmt: skip
 
 
 def counts(report: t.Sequence[Entry]) -> dict[str, int]:

@@ -158,6 +158,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils._resources import R
 from ansible_collections.bluegreen.mesh.plugins.module_utils.route_features import Known
 
 PART = "route"
+CERTIFICATE = "cert-manager.io/certificate-name"  # annotation of a Secret that cert-manager writes
 
 
 def look(cluster, params):
@@ -170,7 +171,8 @@ def look(cluster, params):
     return secrets, _virtual_service_ingress.Cluster(
         _ingress_options.gateways(cluster, params["gateways"]), namespace, lists["virtualservices"],
         Known(services, lists["destinationrules"]), lists["peerauthentications"], lists["pods"], set(secrets),
-        params["root_namespace"],
+        params["root_namespace"], {ref for ref, item in secrets.items() if _edits.ours(item, PART)},
+        {ref: name for ref, item in secrets.items() if (name := annotations_of(item).get(CERTIFICATE))},
     )  # fmt: skip
 
 

@@ -406,6 +406,26 @@ def test_tls_passed_through_beside_a_wildcard_that_ends_it():
     assert "passthrough_beside" in codes(result)
 
 
+@pytest.mark.parametrize("namespace", ["team", "edge"])
+def test_a_certificate_that_goes_with_its_ingress(namespace):
+    owned = {
+        "metadata": {"namespace": namespace, "name": "cert", "ownerReferences": [{"kind": "Ingress", "name": "shop"}]},
+        "spec": {"secretName": "cert"},
+    }  # fmt: skip
+    there = {"secrets": {(namespace, "cert")}, "certificates": [owned]}
+    found = finding("certificate_owned", ingress(namespace=namespace, tls="cert"), **there)
+    assert found.severity == "error" and found.object == f"Certificate {namespace}/cert"
+    assert "Ingress edge/shop" in found.found or "the copy edge/team-cert" in found.found
+    kept = ingress("other", namespace=namespace, tls="cert")
+    assert "certificate_owned" not in codes(convert(kept, **there)), "that Ingress is not converted, and stays"
+    free = {**owned, "metadata": {**owned["metadata"], "ownerReferences": []}}
+    own = {**there, "certificates": [free]}
+    assert "certificate_owned" not in codes(convert(ingress(namespace=namespace, tls="cert"), **own))
+    notes = {"cert-manager.io/cluster-issuer": "acme"}
+    again = codes(convert(ingress(namespace=namespace, tls="cert", notes=notes), **there))
+    assert ("certificate_owned" in again) == (namespace == "edge"), "elsewhere green has one of its own"
+
+
 def test_a_certificate_that_is_renewed_elsewhere():
     certificate = {"metadata": {"namespace": "team", "name": "shop"}, "spec": {"secretName": "cert"}}
     assert (

@@ -213,6 +213,19 @@ def test_a_certificate_that_must_be_there_and_is_not():
     assert "tls" not in ingresses(fake)[0]["spec"] and fake.peek("secrets", "shop", "cert") is None
 
 
+def test_a_copy_of_what_is_renewed_elsewhere_is_said():
+    mark = {"annotations": {"cert-manager.io/certificate-name": "web"}}
+    renewed = certificate(**mark)
+    fake = cluster(NGINX, renewed)
+    for _again in range(2):
+        (found,) = run(fake)["findings"]
+        assert (found["code"], found["severity"], found["object"]) == ("route_certificate_copy", "warning", "Secret shop/cert")
+        assert "Certificate web renews" in found["found"]
+    assert run(cluster(NGINX))["findings"] == []
+    assert run(cluster(NGINX, renewed, certificate("shop/cert", **mark)))["findings"] == [], "it is somebody's own"
+    assert run(cluster(NGINX, renewed), certificates="controller")["findings"] == []
+
+
 def test_a_virtual_service_of_the_mesh_too_is_said():
     both = virtual_service(gateways=["mesh", "istio-system/public"])
     done = run(cluster(both))

@@ -4,7 +4,8 @@
 """cert-manager.io/*: a Certificate of our own where the gateway's pods read it.
 
 The one that cert-manager makes for an Ingress belongs to the Ingress, and is deleted with it. It also writes the Secret
-beside the Ingress, where the gateway can't read it.
+beside the Ingress, where the gateway can't read it; where it can, there is nothing of our own to make, and
+certificate_owned says that it goes.
 """
 
 from __future__ import annotations
@@ -78,6 +79,10 @@ def apply(source: Source, world: World) -> None:
     if not source.spec.get("tls"):
         for name in ANNOTATIONS:
             source.not_needed(name, "the Ingress has no tls, so cert-manager makes nothing of it")
+        return
+    if source.target.workload_namespace == source.namespace:
+        for name in ANNOTATIONS:
+            source.not_needed(name, "the gateway's pods read the Secret that cert-manager fills for this Ingress itself")
         return
     if issuer(source) is None:
         source.refuse(

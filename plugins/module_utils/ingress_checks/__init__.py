@@ -15,6 +15,7 @@ import typing as t
 from .._inventory import Finding
 from . import (
     certificate_elsewhere,
+    certificate_owned,
     connection_reuse,
     deny_reaches_tcp,
     host_taken,
@@ -33,6 +34,7 @@ from . import (
 
 CHECKS = (
     certificate_elsewhere,
+    certificate_owned,
     connection_reuse,
     deny_reaches_tcp,
     host_taken,

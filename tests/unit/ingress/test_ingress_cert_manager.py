@@ -57,6 +57,16 @@ def test_an_issuer_of_one_namespace_can_not_make_one_elsewhere():
     assert only(other, "Certificate")["spec"]["issuerRef"] == {"name": "x", "kind": "AWSPCAClusterIssuer", "group": "g"}
 
 
+def test_beside_the_gateways_pods_there_is_nothing_of_its_own_to_make():
+    here = {"metadata": {"namespace": "edge", "name": "cert"}, "spec": {"secretName": "cert"}}
+    for name in ISSUER, {"cert-manager.io/issuer": "mine"}:
+        result = convert(
+            ingress(namespace="edge", notes=name, tls="cert"), certificates=[here], secrets={("edge", "cert")}
+        )
+        assert not made(result, "Certificate") and codes(result) == set()
+        assert {status(result, one) for one in name} == {"not_needed"}
+
+
 def test_a_solver_of_the_old_class_is_named():
     name = "acme.cert-manager.io/http01-ingress-class"
     assert status(convert(ingress(notes={**ISSUER, name: "nginx"}, tls="cert")), name) == "not_translated"
