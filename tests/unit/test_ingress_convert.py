@@ -171,7 +171,7 @@ def test_an_internal_class_never_lands_on_a_public_gateway():
         ingress("old", class_name=None, notes={"kubernetes.io/ingress.class": "internal"}, host="old.test"),
         ingress("pub", host="pub.test"), ingress("none", class_name=None, host="none.test"),
     )  # fmt: skip
-    alone = run(fake, check=True)
+    alone = run(fake, check=True, waive=["ingress_without_class"])
     assert [(e["ingress"], e["class"]) for e in alone["left"]] == [
         ("team/in", "internal"),
         ("team/none", ""),
@@ -179,7 +179,7 @@ def test_an_internal_class_never_lands_on_a_public_gateway():
     ]
     both = [*CLASSES, {"name": "internal", "gateway": "inner/private", "selector": {"istio": "private"}}]
     fake.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inner"}})
-    done = run(fake, classes=both)
+    done = run(fake, classes=both, waive=["ingress_without_class"])
     hosts = {name: fake.peek("gateways", *name.split("/"))["spec"]["servers"][0]["hosts"] for name in done["gateways"]}
     assert hosts == {"edge/public": ["pub.test"], "inner/private": ["in.test", "old.test"]}
     fake.add(
@@ -253,6 +253,33 @@ def test_bad_options_are_refused_before_anything_is_read(options, code, words):
     fake = cluster()
     result = run(fake, **options)
     assert result["failed"] and result["failure"]["code"] == code and words in result["msg"] and fake.total == 0
+
+
+def ingress_class(name, controller="k8s.io/ingress-nginx"):
+    own = {"metadata": {"name": name}, "spec": {"controller": controller}}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", **own}
+
+
+def test_what_blue_may_serve_and_green_would_not_is_an_error():
+    classes = ingress_class("nginx"), ingress_class("legacy"), ingress_class("other", "example.com/other")
+    fake = cluster(
+        ingress(), ingress("old", class_name="legacy", host="old.test"), ingress("none", class_name=None, host="none.test"),
+        ingress("else", class_name="other", host="else.test"), *classes,
+    )  # fmt: skip
+    refused = run(fake)["failure"]
+    assert {(f["code"], f["object"]) for f in refused["findings"]} == {
+        ("ingress_left", "Ingress team/old"), ("ingress_without_class", "Ingress team/none")
+    }  # fmt: skip
+    assert fake.writes == 0
+    assert run(fake, waive=["ingress_left:team/old", "ingress_without_class:team/none"])["changed"]
+
+
+def test_one_in_a_namespace_that_is_not_asked_for_is_said():
+    away = ingress("away", namespace="beside", host="away.test")
+    result = run(cluster(ingress(), away), namespaces=["team"], check=True)
+    assert [(f["severity"], f["object"]) for f in result["findings"] if f["code"] == "ingress_left"] == [
+        ("warning", "Ingress beside/away")
+    ]
 
 
 def test_a_class_that_nobody_has_is_told():

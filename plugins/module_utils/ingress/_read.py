@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._inventory import WARNING, Finding
+from .._inventory import ERROR, WARNING, Finding
 from .._objects import annotations_of, key_of
 from ._model import ANY, EXACT, PREFIX, SPECIFIC, Object, Route, Source, Target, World
 
@@ -38,12 +38,16 @@ def select(
     ListIngresses).
     """
     by_class = {target.class_name: target for target in targets}
+    controllers = {c["metadata"]["name"]: (c.get("spec") or {}).get("controller") for c in classes}
+    ours = {controllers[name]: name for name in by_class if controllers.get(name)}  # controller -> class of ours
     default = default_class(classes)
     sources, left, findings = [], [], []
     for ingress in sorted(ingresses, key=key_of, reverse=True):
         key = key_of(ingress)
         name = class_of(ingress, default)
         if namespaces and ingress["metadata"]["namespace"] not in namespaces:
+            if name in by_class:  # asked for, but clients of blue's will find nothing there
+                findings.append(_left(key, WARNING, f"its class is {name}, and its namespace is not to be converted"))
             continue
         if ingress["metadata"].get("deletionTimestamp"):
             left.append({"ingress": key, "class": name or "", "why": "it is being deleted"})
@@ -51,17 +55,29 @@ def select(
             left.append({"ingress": key, "class": "", "why": "it has no class, and there is no default IngressClass"})
             findings.append(
                 Finding(
-                    "ingress_without_class", WARNING, f"Ingress {key}", "spec.ingressClassName",
-                    "it has no class; a controller that also serves such ones may serve it",
-                    "Give it its class, or delete it.",
+                    "ingress_without_class", ERROR, f"Ingress {key}", "spec.ingressClassName",
+                    "it has no class; a controller that also serves such ones may serve it, and green will not",
+                    "Give it its class, or delete it. Waive this where blue serves no such ones.",
                 )
             )  # fmt: skip
         elif name not in by_class:
             left.append({"ingress": key, "class": name, "why": "its class is not among those to be converted"})
+            same = ours.get(controllers.get(name))
+            if same:
+                text = f"its class is {name}, which is of the same controller as {same} ({controllers[name]})"
+                findings.append(_left(key, ERROR, text))
         else:
             sources.append(Source(ingress, by_class[name]))
     sources.sort(key=lambda source: source.body["metadata"].get("creationTimestamp") or "")
     return sources, left, findings
+
+
+def _left(key: str, severity: str, found: str) -> Finding:
+    return Finding(
+        "ingress_left", severity, f"Ingress {key}", "spec.ingressClassName",
+        f"{found}: blue may serve it, and green will not",
+        "Name its class, or its namespace, for the conversion too, or waive this where clients come to it otherwise.",
+    )  # fmt: skip
 
 
 def read_routes(world: World) -> None:
