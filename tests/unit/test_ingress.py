@@ -399,11 +399,29 @@ def test_a_port_that_the_gateways_service_has_not():
     assert "workload_port" not in codes(convert(ingress(), services=[gateway, *web]))
 
 
-def test_tls_passed_through_beside_a_wildcard_that_ends_it():
-    result = convert(
-        ingress("a", host="a.test", tls="c"), ingress("b", host="a.test", notes={"ssl-passthrough": "true"})
-    )
-    assert "passthrough_beside" in codes(result)
+THROUGH = {"ssl-passthrough": "true"}
+
+
+@pytest.mark.parametrize(("through", "ended", "gateway"), [
+    ("a.test", "a.test", "public"), ("a.x.test", "*.x.test", "public"), ("*.x.test", "a.x.test", "public-wildcard-x-test"),
+    ("*.x.test", "*.x.test", "public-wildcard-x-test"), ("a.x.test", "b.x.test", None), ("*.x.test", "x.test", None),
+])  # fmt: skip
+def test_tls_passed_through_beside_a_wildcard_that_ends_it(through, ended, gateway):
+    result = convert(ingress("a", host=ended, tls="c"), ingress("b", host=through, notes=THROUGH))
+    found = [f.object for f in result.findings if f.code == "passthrough_beside"]
+    assert found == ([f"Gateway edge/{gateway}"] if gateway else [])
+
+
+@pytest.mark.parametrize(("selector", "port", "found"), [
+    ({"istio": "public"}, 443, True), ({"istio": "public", "app": "gateway"}, 443, True), ({"istio": "inner"}, 443, False),
+    ({"istio": "public"}, 8443, False),
+])  # fmt: skip
+def test_tls_that_others_pass_through_at_the_same_pods(selector, port, found):
+    tls = {"port": {"number": port, "protocol": "TLS"}, "hosts": ["*/*.example.com"], "tls": {"mode": "PASSTHROUGH"}}
+    other = {"metadata": {"namespace": "x", "name": "old"}, "spec": {"selector": selector, "servers": [tls]}}
+    assert ("passthrough_beside" in codes(convert(ingress(tls="cert"), gateways=[other]))) is found
+    both = {**other, "spec": {"selector": selector, "servers": [tls, {**tls, "tls": {"mode": "SIMPLE"}}]}}
+    assert "passthrough_beside" not in codes(convert(ingress(), gateways=[both])), "it is theirs alone"
 
 
 @pytest.mark.parametrize("namespace", ["team", "edge"])
