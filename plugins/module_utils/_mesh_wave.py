@@ -42,6 +42,8 @@ def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
         batch = now[start : start + params["parallel"]]
         if start and params["pause"] and not module.check_mode:
             _pause(params["pause"], journal)
+            before = now[start - params["parallel"] : start]  # what did not stay up is no ground to go on from
+            _await(cluster, before, params, done, [_mesh_swap.title(w) for w in todo[start:]])
         writes += _write(module, cluster, journal, lambda batch=batch: _workloads(cluster, batch, params))
         if not module.check_mode:
             _await(cluster, batch, params, done, [_mesh_swap.title(w) for w in todo[start + len(batch) :]])

@@ -40,7 +40,9 @@ options:
     type: int
     default: 1
   pause:
-    description: Seconds between one batch and the next, in which the new pods are looked at once more at the end.
+    description:
+      - Seconds between one batch and the next. At their end the pods of the batch before are looked at once more, and
+        the next one is not begun while they are not as they were.
     type: int
     default: 0
   limit:

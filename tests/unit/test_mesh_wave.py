@@ -13,10 +13,13 @@ import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _mesh_swap, _mesh_wave
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import mesh_wave as rendered
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook._command import Book
-from ansible_collections.bluegreen.mesh.plugins.modules import mesh_wave
+from ansible_collections.bluegreen.mesh.plugins.modules import mesh_wave, migration_journal
 from fake_cluster import run_module
 from fake_ingress import journal, namespace, thing
 from fake_rollout import deployment, meshes
+
+
+JOURNAL = {"namespace": "journals", "name": "m"}
 
 
 @pytest.fixture(autouse=True)
@@ -177,6 +180,50 @@ def test_a_workload_that_does_not_get_ready_stops_the_wave_there():
     fake.stuck.clear()
     fake.edit("deployments", "shop", "b", lambda body: body["status"].update(availableReplicas=2))
     assert run(fake)["remaining"] == [] and fake.restarts == ["a", "b", "c"]
+
+
+class Clock:
+    """Time that goes by only while somebody sleeps. during: what happens at the first sleep."""
+
+    def __init__(self, during=lambda: None):
+        self.now, self.slept, self.during = 100.0, 0.0, during
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.during()
+        self.during = lambda: None
+        self.now += seconds
+        self.slept += seconds
+
+
+def test_a_pause_lasts_as_long_as_it_is_asked_for_and_only_between_batches(monkeypatch):
+    fake, clock = meshes(deployment("shop/a"), deployment("shop/b"), deployment("shop/c")), Clock()
+    monkeypatch.setattr(_mesh_wave, "time", clock)
+    assert run(fake, pause=30, check=True)["changed"] and clock.slept == 0
+    assert run(fake, pause=30)["remaining"] == [] and clock.slept == pytest.approx(60)
+
+
+def test_what_does_not_stay_up_in_a_pause_stops_the_wave_there(monkeypatch):
+    fake = meshes(deployment("shop/a"), deployment("shop/b"))
+
+    def falls():
+        fake.edit("deployments", "shop", "a", lambda body: body["status"].update(availableReplicas=1))
+
+    monkeypatch.setattr(_mesh_wave, "time", Clock(falls))
+    failure = run(fake, pause=30)["failure"]
+    assert failure["code"] == "not_arrived" and failure["stuck"] == {"Deployment shop/a": "1 of 2 pods are ready"}
+    assert failure["remaining"] == ["Deployment shop/b"] and fake.proxies("shop", "b") == {"istio": 2}
+
+
+def test_a_newer_run_ends_a_pause(monkeypatch):
+    fake = meshes(deployment("shop/a"), deployment("shop/b"))
+    place = journal(fake, run_module)
+    clock = Clock(lambda: run_module(migration_journal, {**JOURNAL, "state": "open", "takeover": True}, fake))
+    monkeypatch.setattr(_mesh_wave, "time", clock)
+    assert run(fake, pause=3600, journal=place)["failure"]["code"] == "stale_epoch"
+    assert clock.slept < 3600 and fake.restarts == ["a"]
 
 
 def test_pods_without_a_proxy_are_no_success():
