@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """proxy-next-upstream*: what is tried again at another pod.
 
-Istio tries twice more by default where that is safe (connect-failure, refused-stream, unavailable, cancelled). nginx
-never repeats a POST unless `non_idempotent` is there; Envoy does not look at the method, so status codes and broken
-connections are only repeated with it.
+Istio tries twice more by default where that is safe (connect-failure, refused-stream, unavailable, cancelled). The last
+two are answers of gRPC, whose calls are all POST. nginx never repeats a POST unless `non_idempotent` is there; Envoy does
+not look at the method, so answers and broken connections are only repeated with it, and gRPC's never.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ ANNOTATIONS = {
     "proxy-next-upstream-timeout": "0 is what Istio does; else not translated",
 }
 SAFE = ("connect-failure", "refused-stream")
+DEFAULT = 2  # Istio's own
 
 
 def apply(source: Source, world: World) -> None:
@@ -35,13 +36,16 @@ def apply(source: Source, world: World) -> None:
                 "Set `timeout` or `retries.perTryTimeout` by hand if it matters.", "warning",
             )  # fmt: skip
     if when is None and tries is None:
+        for route in source.routes if (source.get("backend-protocol") or "").upper() in ("GRPC", "GRPCS") else ():
+            if not route.instead:
+                route.http["retries"] = {"attempts": DEFAULT, "retryOn": ",".join(SAFE)}
         return
     words = (when or "error timeout").split()
     if "off" in words or tries == 1:
         retries: dict[str, object] = {"attempts": 0}
     else:
         # 0 is "no limit" on blue, which is as many as there are pods; Istio's own two are near enough to that.
-        retries = {"attempts": tries - 1 if tries else 2, "retryOn": ",".join(_conditions(source, words))}
+        retries = {"attempts": tries - 1 if tries else DEFAULT, "retryOn": ",".join(_conditions(source, words))}
     for route in source.routes:
         if not route.instead:
             route.http["retries"] = retries

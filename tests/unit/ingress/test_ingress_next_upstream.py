@@ -36,6 +36,15 @@ def test_a_post_is_not_repeated_on_green_that_was_not_on_blue():
     assert status(result, "proxy-next-upstream") == "not_translated"
 
 
+@pytest.mark.parametrize("protocol", ["GRPC", "grpcs", "HTTP"])
+def test_an_answer_of_grpc_is_not_repeated_as_istio_would_by_default(protocol):
+    (route,) = routes(convert(ingress(notes={"backend-protocol": protocol})))
+    safe = {"attempts": 2, "retryOn": "connect-failure,refused-stream"}
+    assert route.get("retries") == (None if protocol == "HTTP" else safe)
+    (own,) = routes(convert(ingress(notes={"backend-protocol": protocol, "proxy-next-upstream": "off"})))
+    assert own["retries"] == {"attempts": 0}
+
+
 def test_a_limit_for_all_tries():
     assert (
         status(convert(ingress(notes={"proxy-next-upstream-timeout": "0"})), "proxy-next-upstream-timeout")
