@@ -383,6 +383,18 @@ def test_two_certificates_for_one_host():
     assert found.object == "Ingress team/a" and "team/old" in found.found
 
 
+def test_an_external_name_needs_its_port_on_istio():
+    external = {
+        "metadata": {"namespace": "team", "name": "web"},
+        "spec": {"type": "ExternalName", "externalName": "api.example.com"},
+    }
+    found = finding("service_missing", ingress(), services=[external])
+    assert found.severity == "error" and "api.example.com" in found.found and "port 80" in found.fix
+    external["spec"]["ports"] = [{"port": 80, "name": "http"}]
+    assert "service_missing" not in codes(convert(ingress(), services=[external]))
+    assert finding("service_missing", ingress(), services=[]).severity == "warning"
+
+
 def test_pods_that_are_not_there_or_elsewhere():
     assert "workload_missing" in codes(convert(ingress(), pods=[]))
     pod = {"metadata": {"namespace": "gw", "name": "p", "labels": {"istio": "public"}}}
