@@ -31,9 +31,10 @@ SPARED = {
 # What a phase's settings have no way to ask a module for: (phase, module, verb, resource).
 NEVER = {
     ("canary", "traffic_gate_info", "get", "pods/proxy"),  # its sources are the probe and Prometheus
-    # Preflight converts with apply: false.
+    # Preflight and keep convert with apply: false.
     *(
-        ("preflight", "ingress_convert", verb, resource)
+        (phase, "ingress_convert", verb, resource)
+        for phase in ("preflight", "keep")
         for verb in ("get", "create", "update", "delete")
         for resource in (
             "gateways", "virtualservices", "destinationrules", "authorizationpolicies", "certificates", "configmaps",

@@ -81,6 +81,12 @@ def test_certificates_are_beside_the_pods_that_read_them(cluster: Cluster) -> No
         assert copy is not None and source is not None and copy["data"] == source["data"]
 
 
+def test_the_addresses_of_both_sides_were_said() -> None:
+    said = " ".join((STATE / "ingress-said.txt").read_text(encoding="utf-8").split())
+    for service in ("traefik/traefik", "istio-ingress/istio-ingress"):
+        assert f"Service {service}: no address of its own; a balancer leads to its NodePorts" in said
+
+
 def test_every_annotation_is_accounted_for() -> None:
     page = (STATE / "reports" / "traefik-2026-lab-annotations.md").read_text(encoding="utf-8")
     for one in INGRESSES:
