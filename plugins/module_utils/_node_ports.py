@@ -229,9 +229,10 @@ def explained(exc: ApiError, service: dict[str, t.Any], changes: t.Sequence[Chan
 
 
 # -- the module's operation ------------------------------------------------------------------------------------------
-def free(cluster: Cluster, namespace: str, name: str, node_ports: dict[str, int]) -> bool:
-    """Whether the API server was asked for these, which it can only be in a namespace that is there. Writes nothing, and
-    asks nothing of a Service that is there: who owns it may be about to change more of it than its ports.
+def free(cluster: Cluster, namespace: str, name: str, node_ports: dict[str, int], ask_in: str = "") -> bool:
+    """Whether the API server was asked for these, which it can only be in a namespace that is there: the Service's own,
+    else ask_in. Writes nothing, and asks nothing of a Service that is there: who owns it may be about to change more of it
+    than its ports.
 
     Raises Refusal: duplicate_port, port_in_use, port_out_of_range.
     """
@@ -246,23 +247,27 @@ def free(cluster: Cluster, namespace: str, name: str, node_ports: dict[str, int]
     changes = [Change(index, port, None, node) for index, (port, node) in enumerate(node_ports.items())]
     _refuse_duplicates(title(service), service, {}, None)
     refuse_taken(service, changes, holders(services))
-    try:
-        cluster.create(path_of("v1", "services", namespace), service, dry_run=True)
-    except ApiError as exc:
-        if exc.status == 404:
-            return False
-        refusal = explained(exc, service, changes)
-        if refusal is None:
-            raise
-        raise refusal from exc
-    return True
+    for place in filter(None, (namespace, ask_in)):
+        # Another's namespace may have a Service of that name.
+        named = {"name": name} if place == namespace else {"generateName": "node-ports-"}
+        try:
+            cluster.create(path_of("v1", "services", place), {**service, "metadata": {**named, "namespace": place}}, dry_run=True)
+        except ApiError as exc:
+            if refusal := explained(exc, service, changes):
+                raise refusal from exc
+            # What else a namespace refuses (a quota, a policy) is only of concern in the Service's own.
+            if exc.status != 404 and place == namespace:
+                raise
+        else:
+            return True
+    return False
 
 
 def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     params = module.params
     node_ports = numbers(params["node_ports"] or {})
     if params["state"] == "free":
-        asked = free(cluster, params["namespace"], params["name"], node_ports)
+        asked = free(cluster, params["namespace"], params["name"], node_ports, params["ask_in"])
         return {"changed": False, "asked": asked, "node_ports": node_ports, "diff": {"before": {}, "after": {}}}
     health = params["health_check_node_port"]
     if health is not None:

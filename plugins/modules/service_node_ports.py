@@ -39,6 +39,12 @@ options:
         V(free) as O(state).
       - The only port of a Service may be without a name; its number then stands for the name.
     type: dict
+  ask_in:
+    description:
+      - With O(state=free), a namespace that is there. The numbers are asked for in it as long as the Service's own is not
+        there. What it refuses for another reason than a number is left to the Service's own.
+    type: str
+    default: ""
   health_check_node_port:
     description:
       - The Service's C(healthCheckNodePort). It exists only with type C(LoadBalancer) and
@@ -77,13 +83,15 @@ EXAMPLES = r"""
     namespace: istio-gateway
     name: public-ingressgateway
     node_ports: {http2: 30081}
+    ask_in: istio-system
 """
 
 RETURN = r"""
 asked:
-  description: With O(state=free), whether the API server was asked. It can't be where the namespace is not there yet.
+  description: With O(state=free), whether the API server was asked. It can't be where no such namespace is there,
+    and need not be of a Service that is there.
   type: bool
-  returned: success
+  returned: with O(state=free)
 node_ports:
   description: The node port of each of the Service's ports now, by name (in check mode, what it would be).
   type: dict
@@ -134,6 +142,7 @@ SPEC = {
     "namespace": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
     "node_ports": {"type": "dict"},
+    "ask_in": {"type": "str", "default": ""},
     "health_check_node_port": {"type": "int"},
 }
 

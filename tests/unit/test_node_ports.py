@@ -46,6 +46,8 @@ def serve(cluster, allocated=()):
     """Refuses what the allocator of the API server refuses, in its words."""
 
     def admit(request):
+        if request.method == "POST" and not cluster.peek("namespaces", "", request.path.split("/")[4]):
+            return None  # the namespace is looked at first
         before = cluster.peek("services", "istio-gateway", "green")
         after = patched(before, request.body, request.content_type) if before else request.body
         have = {port.get("nodePort") for port in before["spec"]["ports"]} if before else set()
@@ -64,7 +66,7 @@ def serve(cluster, allocated=()):
         return None
 
     cluster.on("PATCH", "*/services/green", admit)
-    cluster.on("POST", "*/istio-gateway/services", admit)
+    cluster.on("POST", "*/services", admit)
     return cluster
 
 
@@ -166,6 +168,27 @@ def test_without_its_namespace_only_others_are_asked():
     cluster = FakeCluster(BLUE)  # which refuses for want of the namespace, before ports are looked at
     assert act(cluster, state="free", node_ports={"http2": 40443})["asked"] is False
     assert "istio-system/blue" in refused(cluster, "port_in_use", state="free", node_ports={"http2": 30443})
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_before_its_namespace_is_there_another_is_asked_in(check):
+    cluster = serve(FakeCluster(BLUE, service("green", "istio-system"), namespace("istio-system")), allocated=[30111])
+    free = {"state": "free", "ask_in": "istio-system", "check": check}
+    message = refused(cluster, "port_out_of_range", **free, node_ports={"http2": 40443})
+    assert "Service istio-gateway/green, port http2: found 40443, expected a number in 30000-32767" in message
+    assert "no Service has it" in refused(cluster, "port_in_use", **free, node_ports={"http2": 30111})
+    result = act(cluster, **free, node_ports={"http2": 31081})
+    assert result["asked"] is True and result["changed"] is False and cluster.writes == 0
+
+
+def test_what_else_a_namespace_refuses_is_told_of_the_services_own_alone():
+    def few(name):
+        cluster = FakeCluster(BLUE, namespace(name))
+        cluster.fail("POST", f"*/{name}/services", 403, "Forbidden", "exceeded quota: few")
+        return act(cluster, state="free", ask_in="istio-system", node_ports={"http2": 31081})
+
+    assert few("istio-system")["asked"] is False
+    assert "exceeded quota: few" in few("istio-gateway")["msg"]
 
 
 def test_nothing_is_asked_of_a_service_that_is_there():

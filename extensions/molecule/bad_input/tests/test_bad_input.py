@@ -47,12 +47,8 @@ HERE = {
     "mesh_watchdog": {"job": {"image": "x"}},
     "mesh_balancer": {**BALANCER, "type": "haproxy", "runtime_apis": ["unix:/run/h.sock"]},
 }
-# A journey that commits nothing.
-BY_GIT = {
-    "mesh_journey": "ingress_to_istio",
-    "mesh_gitops": {"repo": "/srv/config", "path": "clusters/production"},
-    "mesh_overrides_dir": "/srv/config/overrides",
-}
+BY_GIT = {"mesh_gitops": {"repo": "/srv/config", "branch": "main", "path": "clusters/production"}}
+NO_COMMITS = {"mesh_journey": "ingress_to_istio", "mesh_gitops": {"repo": "/srv/config", "branch": "main"}}
 OWN = {"mesh_certificates": "certificate", "mesh_verify": {}}
 # A wish of each module that would be carried out, or answered, if nothing were wrong with it.
 WRITES: dict[str, dict[str, t.Any]] = {
@@ -228,8 +224,12 @@ def test_ports_that_a_service_to_be_made_can_not_have(tmp_path: pathlib.Path) ->
     result = lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 31972, "https": 40443})
     refused(result, "port_out_of_range", "mesh-bad/new, port https", "found 40443", "30000-32767")
     assert lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 31972})["asked"] is True
-    elsewhere = lab.run("service_node_ports", tmp_path, **{**new, "namespace": "mesh-none"}, node_ports={"http2": 40443})
-    assert elsewhere["asked"] is False
+    elsewhere = {**new, "namespace": "mesh-none", "name": "green"}
+    result = lab.run("service_node_ports", tmp_path, **elsewhere, node_ports={"http2": 40443}, ask_in="mesh-bad")
+    refused(result, "port_out_of_range", "mesh-none/green, port http2", "found 40443", "30000-32767")
+    for ask_in, asked in (("mesh-bad", True), ("", False)):
+        answer = lab.run("service_node_ports", tmp_path, **elsewhere, node_ports={"http2": 31972}, ask_in=ask_in)
+        assert answer["asked"] is asked
 
 
 def test_a_certificate_that_is_not_there(tmp_path: pathlib.Path) -> None:
@@ -289,9 +289,11 @@ def play(migration: str, *argv: str) -> subprocess.CompletedProcess[str]:
         ("none", '-t preflight -e {"mesh_vantage_job":{"namespace":"x"}}', ["missing required arguments: image"]),
         ("none", '-t preflight -e {"mesh_vantage":"bastion","mesh_vantage_job":{"image":"x"}}', ["bastion and a Job"]),
         ("none", "-t preflight -e " + json.dumps(HERE, separators=(",", ":")), ["unix:/run/h.sock", "needs tcp:"]),
-        ("none", "-t preflight -e " + json.dumps(BY_GIT, separators=(",", ":")), ["mesh_gitops", "ingress_to_istio writes to"]),
+        ("none", "-t preflight -e " + json.dumps(BY_GIT, separators=(",", ":")), ["mesh_overrides_dir is", "a folder in /srv/config"]),
+        ("none", "-t keep -e " + json.dumps(NO_COMMITS, separators=(",", ":")), ["/srv/config", "mesh_journey is ingress_to_istio"]),
         ("none", "-t deploy -e " + json.dumps(OWN, separators=(",", ":")), ["mesh_certificates is certificate", "ca_file"]),
-        # Who goes back needs no authorities.
+        # Who goes back needs no authorities, and makes no commits of these.
+        ("none", "-t rollback -e mesh_rollback_to=keep -e " + json.dumps(BY_GIT, separators=(",", ":")), ["no journal mesh-bad"]),
         ("none", "-t rollback -e mesh_rollback_to=keep -e " + json.dumps(OWN, separators=(",", ":")), ["no journal mesh-bad"]),
         ("none", "-t rollback -e mesh_rollback_to=verfy", ["mesh_rollback_to", "verify, cutover, soak, unbind, cleanup"]),
         ("none", "-t abort,keep", ["abort and rollback are run alone"]),
