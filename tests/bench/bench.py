@@ -200,7 +200,8 @@ def verifying() -> dict:
 
 
 class Watch(threading.Thread):
-    """When green's pods were last seen to have taken a connection, by their own counters, ten times a second."""
+    """When green's pods were last seen to have taken a connection, by their own counters, ten times a second. whole:
+    whether it has looked until it was told to end."""
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(daemon=True)
@@ -208,6 +209,7 @@ class Watch(threading.Thread):
         self.pages = [f"http://{pod['status']['podIP']}:15090/stats/prometheus" for pod in pods]
         self.last = time.time()
         self.taken = -1
+        self.whole = False
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -218,6 +220,7 @@ class Watch(threading.Thread):
                     counted += _envoy_stats.sums(answer.read().decode()).get("envoy_listener_downstream_cx_total", 0)
             if counted > self.taken:
                 self.taken, self.last = counted, time.time()
+        self.whole = True
 
 
 def migrate(*argv: str, expect: int = 0) -> list[dict]:
@@ -254,6 +257,8 @@ def way_back(cluster: Cluster) -> dict:
             time.sleep(0.2)
         watch.ended.set()
         watch.join()
+        if not watch.whole:
+            raise SystemExit(f"bench: {backend}: green's counters could not be read all the time, see above")
         report[backend] = {
             "breach_to_weights_set_seconds": round(back - breach, 1),
             "breach_to_last_new_connection_seconds": round(watch.last - breach, 1),
