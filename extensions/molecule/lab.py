@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -130,6 +131,18 @@ def ask(command: str, at: tuple[str, int] = BALANCER) -> str:
     with socket.create_connection(at, 5) as connection:
         connection.sendall(command.encode() + b"\n")
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
+@contextlib.contextmanager
+def refused_at_one_node() -> t.Iterator[None]:
+    """HAProxy's connections to green at one node are refused. Its health checks, at another port, are not; and clients
+    are served all the same, since it goes to another server then."""
+    where = "public_https/green-node-1 addr 172.30.0.11 port"
+    ask(f"set server {where} 30999")
+    try:
+        yield
+    finally:
+        ask(f"set server {where} 30444")
 
 
 def weights(at: tuple[str, int] = BALANCER) -> dict[str, int]:

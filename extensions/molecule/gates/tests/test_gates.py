@@ -139,20 +139,8 @@ def route(name: str, *gateways: str) -> dict[str, t.Any]:
 
 
 # -- what only one source sees -----------------------------------------------------------------------------------------
-@contextlib.contextmanager
-def refused_at_one_node() -> t.Iterator[None]:
-    """HAProxy's connections to green at one node are refused. Its health checks, at another port, are not; and clients
-    are served all the same, since it goes to another server then."""
-    where = "public_https/green-node-1 addr 172.30.0.11 port"
-    lab.ask(f"set server {where} 30999")
-    try:
-        yield
-    finally:
-        lab.ask(f"set server {where} 30444")
-
-
 def test_a_breach_that_only_haproxys_counters_show() -> None:
-    with refused_at_one_node():
+    with lab.refused_at_one_node():
         done = cutover(mesh_traffic={**REAL, "probe": PROBE}, mesh_cutover_to="green:50")
     assert done.returncode != 0
     told = re.search(r"The step to 50 % did not hold: (.*?) Green is back at 20", said(done))

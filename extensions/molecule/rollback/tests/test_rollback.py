@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 import typing as t
@@ -119,8 +120,21 @@ def breached(halfway: Seen) -> tuple[subprocess.CompletedProcess[str], dict[str,
 
 
 @pytest.fixture(scope="module")
+def failing(
+    breached: tuple[subprocess.CompletedProcess[str], dict[str, int]]
+) -> tuple[subprocess.CompletedProcess[str], dict[str, int]]:
+    """The same step again, under a gate that green would hold, if HAProxy could reach it at both nodes."""
+    counted = {"haproxy": {"gate": {"min_samples": 40, "min_green_samples": 5}}, **HALF["mesh_traffic"]}
+    gate = {**HALF["mesh_gate"], "deadline": 60}
+    with lab.refused_at_one_node():
+        settings = {**HALF, "mesh_cutover_steps": [50, 75], "mesh_gate": gate, "mesh_traffic": counted}
+        done = lab.play(settings, "--tags", "cutover")
+    return done, lab.weights()
+
+
+@pytest.fixture(scope="module")
 def lossy(
-    cluster: Cluster, breached: tuple[subprocess.CompletedProcess[str], dict[str, int]]
+    cluster: Cluster, failing: tuple[subprocess.CompletedProcess[str], dict[str, int]]
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, int]]:
     """A rollback while one route, that no client asks for, is green's alone: the binding policy leaves it as it is."""
     spec = {
@@ -172,6 +186,17 @@ def test_a_step_that_does_not_hold_is_taken_back_and_says_why(
     assert done.returncode != 0
     assert "The step to 75 % did not hold: probe: green's p99 is" in done.stdout, done.stdout[-3000:]
     assert "more than 0.0001 times as long. Green is back at 50" in done.stdout, done.stdout[-3000:]
+    assert after == halfway.weights
+
+
+def test_a_step_in_which_requests_fail_is_taken_back_and_says_how_many(
+    halfway: Seen, failing: tuple[subprocess.CompletedProcess[str], dict[str, int]]
+) -> None:
+    done, after = failing
+    said = " ".join(done.stdout.split())
+    told = re.search(r"The step to 75 % did not hold: (.*?) Green is back at 50 %", said)
+    assert done.returncode != 0 and told, done.stdout[-3000:]
+    assert re.match(r"haproxy: [1-9]\d* of green's \d+ requests failed", told[1]) and "p99" not in told[1]
     assert after == halfway.weights
 
 
