@@ -33,7 +33,7 @@ extends_documentation_fragment:
 notes:
   - Needs C(list) in all namespaces on C(namespaces), C(pods), C(services), C(deployments), C(statefulsets),
     C(daemonsets), C(cronjobs) and on the C(networking), C(security) and C(extensions) kinds of C(istio.io), and C(get)
-    on O(mesh_config).
+    and C(list) on the ConfigMaps where O(mesh_config) is.
 seealso:
   - module: bluegreen.mesh.mesh_mtls
   - module: bluegreen.mesh.mesh_wave

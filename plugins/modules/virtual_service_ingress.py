@@ -34,6 +34,13 @@ options:
     type: list
     elements: str
     default: []
+  stay:
+    description:
+      - Hosts that stay behind the old gateway for now, as they are forwarded there. They are in none of RV(waves), and
+        among RV(stays) in the place of RV(left_out).
+    type: list
+    elements: str
+    default: []
   wave_size:
     description: How many hosts a wave of RV(waves) has at most.
     type: int
@@ -127,6 +134,10 @@ left_out:
   description: Hosts that are not moved, with why.
   returned: success
   type: dict
+stays:
+  description: Those of O(stay), with why they can't be moved, or nothing where they could.
+  returned: success
+  type: dict
 waves:
   description: The hosts that can move, in waves, the plainest first.
   returned: success
@@ -184,12 +195,16 @@ def plan(cluster, params, seen):
     )  # fmt: skip
     hosts = _virtual_service_ingress.convert(looked, options)
     seen["hosts"] = hosts
-    unknown = [name for name in params["hosts"] if name not in hosts]
-    if unknown:
-        raise _module.Refusal(
-            "no_such_host",
-            f"hosts: {', '.join(unknown)}: no route of these Gateways is for it. There are: {', '.join(hosts)}.",
-        )
+    for option in ("hosts", "stay"):
+        unknown = [name for name in params[option] if name not in hosts]
+        if unknown:
+            raise _module.Refusal(
+                "no_such_host",
+                f"{option}: {', '.join(unknown)}: no route of these Gateways is for it. There are: {', '.join(hosts)}.",
+            )
+    both = sorted({*params["hosts"]} & {*params["stay"]})
+    if both:
+        raise _module.Refusal("bad_option", f"{', '.join(both)}: in hosts, and in stay. A host moves, or stays.")
     chosen = [hosts[name] for name in params["hosts"]]
     findings = [finding for host in chosen for finding in host.findings]
     seen["findings"] = _ingress_options.gate(findings, params["waive"], _virtual_service_ingress.CODES)
@@ -244,10 +259,13 @@ def operation(module, cluster):
     findings = seen["findings"] or [
         _ingress_options.shown(f) for host in shown.values() for f in host.findings if not f.waived_by(params["waive"])
     ]
+    stay = params["stay"]
+    moving = {name: host for name, host in hosts.items() if name not in stay}
     return {
         **result, "report": report, "counts": _virtual_service_ingress.counts(report), "findings": findings,
-        "left_out": {name: host.left_out for name, host in hosts.items() if host.left_out},
-        "waves": _virtual_service_ingress.waves(hosts, max(1, params["wave_size"])), "manifests": seen["manifests"],
+        "left_out": {name: host.left_out for name, host in moving.items() if host.left_out},
+        "stays": {name: host.left_out for name, host in hosts.items() if name in stay},
+        "waves": _virtual_service_ingress.waves(moving, max(1, params["wave_size"])), "manifests": seen["manifests"],
     }  # fmt: skip
 
 
@@ -258,6 +276,7 @@ def main():
             **_ingress_options.SPEC,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "hosts": {"type": "list", "elements": "str", "default": []},
+            "stay": {"type": "list", "elements": "str", "default": []},
             "wave_size": {"type": "int", "default": 10},
             "owned": {"type": "str", "choices": ["leave", "convert"], "default": "leave"},
             "controller_in_mesh": {"type": "bool", "default": False},

@@ -312,6 +312,17 @@ def test_each_path_goes_where_istio_sends_it(uris, asked):
         assert of_ingress(made, one) == wanted, (uris, one)
 
 
+def test_a_host_can_stay_where_it_is_forwarded_to():
+    bad = virtual_service("shop/bad", ("bad.test",), to(fault={"abort": {"httpStatus": 500}}))
+    fake = cluster(NGINX, bad, virtual_service("shop/b", ("b.test",)))
+    done = run(fake, hosts=[], stay=["bad.test", "b.test"])
+    assert done["left_out"] == {} and done["waves"] == [["web.test"]]
+    assert done["stays"].keys() == {"bad.test", "b.test"} and done["stays"]["bad.test"] and not done["stays"]["b.test"]
+    assert run(fake, hosts=[])["stays"] == {}
+    assert run(fake, hosts=[], stay=["none.test"])["failure"]["code"] == "no_such_host"
+    assert run(fake, hosts=["b.test"], stay=["b.test"])["failure"]["code"] == "bad_option" and fake.writes == 0
+
+
 def test_waves_hold_together_what_one_virtual_service_serves():
     pair = virtual_service("shop/pair", ["b.test", "z.test"])
     done = run(cluster(virtual_service("shop/a", ["a.test"]), pair), hosts=[], wave_size=2)

@@ -32,6 +32,7 @@ SETTINGS = {
     "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 20, "min_green_samples": 5, "p99_floor_ms": 5000},
 }
+STAYING = {**SETTINGS["mesh_ingress"], "stay_hosts": ["orders.lab.test"]}
 OLD, NEW = "istio.", "ingress."
 
 
@@ -106,12 +107,12 @@ def test_sidecars_take_calls_from_outside_the_mesh_and_nothing_has_left_it(throu
 
 @pytest.fixture(scope="module")
 def without_injector(through: str, cluster: Cluster) -> str:
-    """A soak while pods get no proxy of Linkerd's."""
+    """A soak while pods get no proxy of Linkerd's, and one host stays where it is."""
     injector = path_of("admissionregistration.k8s.io/v1", "mutatingadmissionpolicybindings", None, "linkerd-proxy-injector")
     there = cluster.get(injector)
     cluster.delete(injector)
     swap = {**SETTINGS["mesh_swap"], "timeout": 15}
-    refused = lab.play({**SETTINGS, "mesh_swap": swap}, "--tags", "soak")
+    refused = lab.play({**SETTINGS, "mesh_ingress": STAYING, "mesh_swap": swap}, "--tags", "soak")
     again = {key: there["metadata"][key] for key in ("name", "labels", "annotations") if key in there["metadata"]}
     cluster.create(injector.rpartition("/")[0], {**there, "metadata": again})
     assert refused.returncode != 0
@@ -129,7 +130,22 @@ def test_a_wave_that_does_not_arrive_goes_back_to_istios_mesh(without_injector: 
 
 
 @pytest.fixture(scope="module")
-def moved(without_injector: str) -> str:
+def staying(without_injector: str) -> str:
+    """A soak that does all but for that host."""
+    refused = lab.play({**SETTINGS, "mesh_ingress": STAYING}, "--tags", "soak")
+    assert refused.returncode != 0
+    return " ".join(refused.stdout.split())
+
+
+def test_a_host_that_stays_is_forwarded_while_all_else_is_done(staying: str, cluster: Cluster) -> None:
+    assert "Everything else is done. The old gateway still serves orders.lab.test (it could move)" in staying
+    assert ingresses(cluster, "interim").keys() == {"orders.lab.test"}
+    assert ingresses(cluster, "route")["bookinfo.lab.test"] == "bookinfo"
+    assert set(map(frozenset, proxies(cluster).values())) == {frozenset({"linkerd-proxy"})}
+
+
+@pytest.fixture(scope="module")
+def moved(staying: str) -> str:
     return play("soak")
 
 
