@@ -10,6 +10,7 @@ The tests build on each other, in their order.
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 import time
 import typing as t
@@ -28,6 +29,7 @@ SETTINGS = {
     **{name: value for name, value in JOURNEY.items() if name.startswith("mesh_")},
     "mesh_migration": "edge",
     "mesh_journal_namespace": "mesh-edge",
+    "mesh_report_dir": f"{STATE}/reports",
     "mesh_cutover_steps": [50, 100],
     "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 20, "min_green_samples": 5, "p99_floor_ms": 5000},
@@ -98,6 +100,15 @@ def test_all_clients_come_by_the_new_controller_and_it_forwards_to_the_old_gatew
     assert {"orders.lab.test", "ledger.lab.test", "*.wild.lab.test"} <= forwarded.keys()
     assert set(forwarded.values()) == {"istio-system"} and ingresses(cluster, "route") == {}
     assert "shop.lab.test" not in forwarded, "it is moved otherwise"
+
+
+def test_every_field_of_the_routes_is_accounted_for(through: str) -> None:
+    page = (pathlib.Path(STATE) / "reports" / "edge-lab-routes.md").read_text(encoding="utf-8")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    verdicts = {row[4] for row in rows}
+    assert verdicts == {"translated", "not_needed", "not_translated"}
+    assert {"orders.lab.test", "bookinfo.lab.test", "shop.lab.test"} <= {row[0] for row in rows}
+    assert all(row[5] for row in rows if row[4] == "not_translated"), "with a reason"
 
 
 def test_sidecars_take_calls_from_outside_the_mesh_and_nothing_has_left_it(through: str, cluster: Cluster) -> None:
