@@ -15,6 +15,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _canary, _ro
 from ansible_collections.bluegreen.mesh.plugins.module_utils._canary import Match, Share, Target
 from ansible_collections.bluegreen.mesh.plugins.module_utils._module import Refusal
 from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import canary_routes
+from role_tasks import refusal, task
 
 HOST = "web.shop.svc.cluster.local"
 TARGET = Target(HOST, "shop", {"v1": {"version": "v1"}, "v2": {"version": "v2"}})
@@ -367,3 +368,22 @@ def test_the_runbook_takes_the_subsets_away():
     (left,) = by_hand.run(first.run, rule, {"metadata": {"name": "other"}})
     assert left["spec"] == {"subsets": [{"name": "v1"}]} and left["metadata"]["annotations"] == {}
     assert "destinationrules.networking.istio.io,serviceentries.networking.istio.io bluegreen-canary-web" in second.run
+
+
+# -- the role --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("stable", "new", "lost"),
+    [
+        ({"b3": True, "x-request-id": True}, {"b3": False, "x-request-id": True}, "b3"),
+        ({"b3": True}, {"b3": True}, ""),
+        ({"b3": False}, {"b3": False}, ""),  # the stable one does not get it, either
+        ({"b3": None}, {"b3": None}, ""),  # no answer shows its request
+        ({"b3": True}, {"b3": None}, ""),
+    ],
+)
+def test_a_step_is_taken_back_where_the_new_version_loses_the_trace(stable, new, lost):
+    (refuse,) = [t for t in task("canary/tasks/step.yml", "Step")["block"] if t["name"].startswith("Refuse a version")]
+    settled = [{"trace": {}}, {"trace": {"v1": stable, "v2": new}}]
+    said = refusal(refuse, canary_shared={"settled": settled}, canary_stable="v1", canary_new="v2")
+    assert said == (f"v2 does not get {lost}, which v1 gets." if lost else "")
+    assert refusal(refuse, canary_shared={"settled": None}, canary_stable="v1", canary_new="v2") == "", "in check mode"
