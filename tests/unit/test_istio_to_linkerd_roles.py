@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from role_tasks import evaluate, holds, refusal, task
+import yaml
+from ansible_collections.bluegreen.mesh.plugins.modules import gke_files
+from role_tasks import evaluate, holds, load, refusal, task
 
 CLEANUP, SOAK = "cleanup/tasks/istio_to_linkerd.yml", "soak/tasks/istio_to_linkerd.yml"
 CRD = {"kind": "CustomResourceDefinition", "name": "gateways.networking.istio.io"}
@@ -62,3 +66,23 @@ def test_soak_does_not_end_while_hosts_stay_behind_the_old_gateway():
     assert refusal(last, soak_kept={}) == ""
     measured = task(SOAK, "Measure the old gateway")["when"]
     assert holds(measured, soak_kept={}) and not holds(measured, soak_kept={"a.test": ""})
+
+
+def test_every_option_of_googles_load_balancer_is_a_setting_and_passed_on():
+    given = load("deploy/tasks/gke.yml")[0]["bluegreen.mesh.gke_files"]
+    parts = load("mesh/meta/argument_specs.yml")["argument_specs"]["main"]["options"]["mesh_ingress"]["options"]["gke"]["options"]
+    asked = set(re.findall(r"deploy_gke\.(\w+)", str(given)))
+    own = yaml.safe_load(gke_files.DOCUMENTATION)["options"]
+    assert given.keys() == own.keys() and asked == parts.keys()
+    assert {name for name, part in parts.items() if part.get("required")} == {
+        name for name, option in own.items() if option.get("required")
+    } - {"service", "old_service"}
+    optional = [text for text in given.values() if "deploy_gke." in text and "default(omit)" not in text]
+    assert len(optional) == sum(bool(part.get("required")) for part in parts.values())
+
+
+def test_a_load_balancer_is_looked_at_only_where_there_is_to_be_one():
+    for name, word in (("deploy/tasks/istio_to_linkerd.yml", "Have Google"), ("preflight/tasks/istio_to_linkerd.yml", "See whether Google")):
+        when = task(name, word)["when"]
+        assert holds(when, mesh_ingress={"gke": {"name": "edge"}}) and not holds(when, mesh_ingress={})
+    assert task("preflight/tasks/istio_to_linkerd.yml", "See whether Google")["ansible.builtin.include_role"]["apply"]["check_mode"]
