@@ -94,7 +94,7 @@ options:
     description:
       - V(copy) if what is bound to blue is going to be copied for green by M(bluegreen.mesh.policy_twin), so that only
         what will be missing even then is reported, with the reason.
-      - V(require) reports all that green lacks. So it does once green is there: what has no copy then gets none.
+      - V(require) reports all that green lacks, as is right once green is there, since what has no copy then gets none.
     type: str
     choices: [copy, require]
     default: require
