@@ -4,7 +4,8 @@
 """Setting a Service's node ports, and nothing else of it.
 
 The API server allocates node ports for the whole cluster, whatever the protocol, and says only "already allocated"; who
-has one is found from the list of all Services. Nothing tells its range but its refusal of a number outside.
+has one is found from the list of all Services. Nothing tells its range but its refusal to write a number outside: a dry
+run allocates nothing, and so does not look (portallocator/operation.go).
 """
 
 from __future__ import annotations
@@ -229,46 +230,24 @@ def explained(exc: ApiError, service: dict[str, t.Any], changes: t.Sequence[Chan
 
 
 # -- the module's operation ------------------------------------------------------------------------------------------
-def free(cluster: Cluster, namespace: str, name: str, node_ports: dict[str, int], ask_in: str = "") -> bool:
-    """Whether the API server was asked for these, which it can only be in a namespace that is there: the Service's own,
-    else ask_in. Writes nothing, and asks nothing of a Service that is there: who owns it may be about to change more of it
-    than its ports.
+def free(cluster: Cluster, namespace: str, name: str, node_ports: dict[str, int]) -> None:
+    """Whether no other Service has these. One that is there keeps what it has: who owns it may be about to change it.
 
-    Raises Refusal: duplicate_port, port_in_use, port_out_of_range.
+    Raises Refusal: duplicate_port, port_in_use.
     """
-    services = cluster.list(path_of("v1", "services"))
-    if (namespace, name) in {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in services}:
-        return False
-    ports = [{"name": port, "port": at + 1, "nodePort": node} for at, (port, node) in enumerate(node_ports.items())]
-    service: dict[str, t.Any] = {
-        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name},
-        "spec": {"type": "NodePort", "selector": {"app": name}, "ports": ports},
-    }  # fmt: skip
-    changes = [Change(index, port, None, node) for index, (port, node) in enumerate(node_ports.items())]
+    ports = [{"name": port, "nodePort": node} for port, node in node_ports.items()]
+    service: dict[str, t.Any] = {"metadata": {"namespace": namespace, "name": name}, "spec": {"ports": ports}}
     _refuse_duplicates(title(service), service, {}, None)
-    refuse_taken(service, changes, holders(services))
-    for place in filter(None, (namespace, ask_in)):
-        # Another's namespace may have a Service of that name.
-        named = {"name": name} if place == namespace else {"generateName": "node-ports-"}
-        try:
-            cluster.create(path_of("v1", "services", place), {**service, "metadata": {**named, "namespace": place}}, dry_run=True)
-        except ApiError as exc:
-            if refusal := explained(exc, service, changes):
-                raise refusal from exc
-            # What else a namespace refuses (a quota, a policy) is only of concern in the Service's own.
-            if exc.status != 404 and place == namespace:
-                raise
-        else:
-            return True
-    return False
+    changes = [Change(index, port, None, node) for index, (port, node) in enumerate(node_ports.items())]
+    refuse_taken(service, changes, holders(cluster.list(path_of("v1", "services"))))
 
 
 def operate(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     params = module.params
     node_ports = numbers(params["node_ports"] or {})
     if params["state"] == "free":
-        asked = free(cluster, params["namespace"], params["name"], node_ports, params["ask_in"])
-        return {"changed": False, "asked": asked, "node_ports": node_ports, "diff": {"before": {}, "after": {}}}
+        free(cluster, params["namespace"], params["name"], node_ports)
+        return {"changed": False, "node_ports": node_ports, "diff": {"before": {}, "after": {}}}
     health = params["health_check_node_port"]
     if health is not None:
         numbers({"health_check_node_port": health})

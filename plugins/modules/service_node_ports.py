@@ -13,15 +13,16 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Gives ports of a Service of type C(NodePort) or C(LoadBalancer) the node ports that a load balancer outside expects.
     No other field is touched.
-  - The numbers are tried in a dry run on the API server before anything is written. A port that another Service has is
-    refused with that Service's name, and one out of the API server's range with the range, which nothing else tells.
+  - A port that another Service has is refused with that Service's name before anything is written, and one that is
+    allocated to nobody by a dry run. The API server's range is told only by its refusal to write a number out of it,
+    which changes nothing; so check mode can't foresee it.
   - All numbers are written at once, so that ports of one Service can change places.
 options:
   state:
     description:
       - V(set) gives the Service its node ports.
-      - V(free) only asks whether a Service that is still to be made could have them, and writes nothing. Nothing is asked
-        of one that is there.
+      - V(free) only looks whether another Service has the numbers that a Service is to get which may still have to be
+        made, and writes nothing.
     type: str
     choices: [set, free]
     default: set
@@ -39,12 +40,6 @@ options:
         V(free) as O(state).
       - The only port of a Service may be without a name; its number then stands for the name.
     type: dict
-  ask_in:
-    description:
-      - With O(state=free), a namespace that is there. The numbers are asked for in it as long as the Service's own is not
-        there. What it refuses for another reason than a number is left to the Service's own.
-    type: str
-    default: ""
   health_check_node_port:
     description:
       - The Service's C(healthCheckNodePort). It exists only with type C(LoadBalancer) and
@@ -52,8 +47,7 @@ options:
         one is refused, with that reason.
     type: int
 notes:
-  - Needs the verbs C(get), C(patch) and C(list) on Services, the last in all namespaces. With O(state=free) C(list), and
-    C(create) for a dry run.
+  - Needs the verbs C(get), C(patch) and C(list) on Services, the last in all namespaces. O(state=free) needs C(list).
 seealso:
   - module: bluegreen.mesh.gateway_info
 extends_documentation_fragment:
@@ -75,7 +69,7 @@ EXAMPLES = r"""
       http2: 30081
       https: 30444
 
-- name: Could it have these, once it is made?
+- name: Has another Service what it is to have, once it is made?
   bluegreen.mesh.service_node_ports:
     kubeconfig: ~/.kube/config
     context: production
@@ -83,15 +77,9 @@ EXAMPLES = r"""
     namespace: istio-gateway
     name: public-ingressgateway
     node_ports: {http2: 30081}
-    ask_in: istio-system
 """
 
 RETURN = r"""
-asked:
-  description: With O(state=free), whether the API server was asked. It can't be where no such namespace is there,
-    and need not be of a Service that is there.
-  type: bool
-  returned: with O(state=free)
 node_ports:
   description: The node port of each of the Service's ports now, by name (in check mode, what it would be).
   type: dict
@@ -142,7 +130,6 @@ SPEC = {
     "namespace": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
     "node_ports": {"type": "dict"},
-    "ask_in": {"type": "str", "default": ""},
     "health_check_node_port": {"type": "int"},
 }
 

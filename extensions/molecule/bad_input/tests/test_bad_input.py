@@ -218,18 +218,19 @@ def test_a_port_in_use(tmp_path: pathlib.Path) -> None:
 
 
 def test_ports_that_a_service_to_be_made_can_not_have(tmp_path: pathlib.Path) -> None:
-    new = {"state": "free", "namespace": "mesh-bad", "name": "new"}
+    new = {"state": "free", "namespace": "mesh-none", "name": "new"}
     result = lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 30443})
-    refused(result, "port_in_use", "mesh-bad/new", "30443", "istio-system/public-ingressgateway", "port https")
-    result = lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 31972, "https": 40443})
-    refused(result, "port_out_of_range", "mesh-bad/new, port https", "found 40443", "30000-32767")
-    assert lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 31972})["asked"] is True
-    elsewhere = {**new, "namespace": "mesh-none", "name": "green"}
-    result = lab.run("service_node_ports", tmp_path, **elsewhere, node_ports={"http2": 40443}, ask_in="mesh-bad")
-    refused(result, "port_out_of_range", "mesh-none/green, port http2", "found 40443", "30000-32767")
-    for ask_in, asked in (("mesh-bad", True), ("", False)):
-        answer = lab.run("service_node_ports", tmp_path, **elsewhere, node_ports={"http2": 31972}, ask_in=ask_in)
-        assert answer["asked"] is asked
+    refused(result, "port_in_use", "mesh-none/new", "30443", "istio-system/public-ingressgateway", "port https")
+    assert not lab.run("service_node_ports", tmp_path, **new, node_ports={"http2": 31972}).get("failed")
+
+
+def test_a_port_out_of_the_range(tmp_path: pathlib.Path) -> None:
+    result = lab.run("service_node_ports", tmp_path, namespace="mesh-bad", name="green", node_ports={"http2": 40443})
+    refused(result, "port_out_of_range", "mesh-bad/green, port http2", "found 40443", "30000-32767")
+    green = {**WORKLOAD["green"], "node_ports": {"http2": 40443}}
+    found = lab.run("mesh_findings_info", tmp_path, pairs=[PAIR], workloads=[{**WORKLOAD, "green": green}])
+    (finding,) = [one for one in found["errors"] if one["code"] == "node_port_range"]
+    assert finding["object"] == "Service mesh-bad-new/new" and "40443" in finding["found"]
 
 
 def test_a_certificate_that_is_not_there(tmp_path: pathlib.Path) -> None:
