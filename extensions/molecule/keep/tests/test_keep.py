@@ -248,7 +248,7 @@ def test_cleanup_does_not_uninstall_what_more_than_blue_needs(
     chart = tmp_path / "chart"
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text("{apiVersion: v2, name: other, version: 1.0.0}", encoding="utf-8")
-    templates = {"own": ("ConfigMap", "own"), "space": ("Namespace", "mesh-keep-other"), "account": ("ServiceAccount", "istiod")}
+    templates = {"own": ("ConfigMap", "own"), "space": ("Namespace", "mesh-keep-other"), "root": ("Secret", "istio-ca-secret")}
     for name, (kind, called) in templates.items():
         body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": called}}
         (chart / "templates" / f"{name}.yaml").write_text(json.dumps(body), encoding="utf-8")
@@ -273,9 +273,9 @@ def test_cleanup_does_not_uninstall_what_more_than_blue_needs(
     helm_does("install", "other", str(chart))
     code, said = cleanup()
     told = said.partition("helm uninstall other would also delete ")[2].partition(", which more than blue needs")[0]
-    assert code != 0 and set(told.split(", ")) == {"Namespace mesh-keep-other", "ServiceAccount istiod"}, said[-3000:]
+    assert code != 0 and set(told.split(", ")) == {"Namespace mesh-keep-other", "Secret istio-ca-secret"}, said[-3000:]
     (chart / "templates" / "space.yaml").unlink()
-    (chart / "templates" / "account.yaml").unlink()
+    (chart / "templates" / "root.yaml").unlink()
     helm_does("upgrade", "other", str(chart))
     release = "meta.helm.sh/release-name"
     cluster.patch(own, {"metadata": {"annotations": {release: "another"}}})
