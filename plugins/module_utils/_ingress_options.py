@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-import yaml
+try:
+    import yaml
+except ImportError:  # ansible-core needs PyYAML itself
+    yaml = None
 
 from . import _edits
 from ._client import ApiError, Cluster, path_of

@@ -10,8 +10,9 @@ client_ca asks clients for a certificate, and server.clients has its common name
 protocol line first on each connection; server.lines has them.
 
 Paths say what to do: /status/404, /redirect, /slow/2, /cookie, /interim, /close, /half (half a body, then the end),
-/noise (no HTTP), /stall/LABEL (the head alone, if the server is of that label, until the client goes), anything else is echoed with the client's name of the host. WebSocket: an answer for each message; /once closes after
-the first, /second ends at the second message without an answer, /mute never answers.
+/noise (no HTTP), /stall/LABEL (the head alone, if the server is of that label, until the client goes), anything else is
+echoed with the client's name of the host. WebSocket: an answer for each message; /once closes after the first, /second
+ends at the second message without an answer, /mute never answers.
 """
 
 from __future__ import annotations

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _deletion_guard as guard
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import flux_helm_release as flux
 from ansible_collections.bluegreen.mesh.plugins.module_utils.owners import istio_operator as operator
 from ansible_collections.bluegreen.mesh.plugins.modules import bigbang_info, migration_journal, resource_archive, resource_keep
 from fake_bigbang import IOP, NAME, OPERATOR, RELEASES, deploys_green, old_bigbang, package, stored, take
-from fake_blue import JOURNAL, act, info, kept, manifest_of
+from fake_blue import JOURNAL, info, kept, manifest_of
 from fake_cluster import run_module
 
 WHERE = {key: JOURNAL[key] for key in ("namespace", "name")}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import re
-import typing as t
 
 from .._inventory import ERROR, Finding, Inventory, Object, Workload, named
 from .._policies import SECURE_ROUTE, applies, copy_of

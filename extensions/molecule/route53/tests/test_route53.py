@@ -108,7 +108,7 @@ def test_clients_are_answered_by_both_sides(half: str) -> None:
     rows = [line.split(",") for line in lab.ask("show stat").splitlines() if line.startswith("green_")]
     assert sum(int(row[7] or 0) for row in rows if row[1] == "BACKEND") > 0
     assert {weight for server, weight in lab.weights().items() if "/green-" in server} == {0}
-    assert {ask("shop.lab.test") for _ in range(64)} == {"172.30.0.20", "172.30.0.22"}
+    assert {ask("shop.lab.test") for _number in range(64)} == {"172.30.0.20", "172.30.0.22"}
 
 
 def test_what_somebody_else_changed_is_refused_and_left(half: str) -> None:
