@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import typing as t
@@ -248,7 +249,9 @@ def test_the_gate_refuses_what_would_not_last(
     # Another root certificate, by what the journal has of the one of then.
     roots_of(mine, tmp_path, dict.fromkeys(ROOTS[0], "another"))
     code, said = gate()
-    assert code != 0 and f"The root certificate in {SPACE} is not the one of when blue was kept" in said, said[-3000:]
+    assert code != 0 and re.search(
+        rf"The root certificate in [a-z, -]*{SPACE} is not the one of when blue was kept", said
+    ), said[-3000:]
     roots_of(mine, tmp_path, ROOTS[0])
     assert gate()[0] == 0
     let_go("gate")
