@@ -245,7 +245,8 @@ def test_a_release_of_istios_goes_in_its_stage(removed: str, cluster: Cluster) -
 
 @pytest.fixture(scope="module")
 def back(removed: str) -> None:
-    done = lab.play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    # Every workload goes back by a rollout of its own.
+    done = lab.play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback", timeout=1000)
     assert done.returncode == 0, done.stdout[-4000:]
 
 
