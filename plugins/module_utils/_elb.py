@@ -264,7 +264,7 @@ def plan_weights(forwards: t.Sequence[Forward], wanted: dict[str, t.Any], attach
                     f" {MAX_WEIGHT}.",
                 )
         kept = {forward.pair.green: 0} if attach and forward.attached else {}
-        plans[forward.arn] = {**given, **{group: weight for group, weight in kept.items() if group not in given}}
+        plans[forward.arn] = {**kept, **given}
     return plans
 
 

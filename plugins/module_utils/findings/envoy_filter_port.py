@@ -25,7 +25,7 @@ def check(inventory: Inventory) -> list[Finding]:
     found = []
     for workload in inventory.workloads:
         gone = _gone(inventory, workload)
-        at_green = _patches_at_green(inventory, workload) if gone else []
+        at_green = _at_green(inventory, workload) if gone else []
         for envoy_filter in inventory["envoy_filters"] if gone else ():
             if copy_of(inventory, workload, envoy_filter):
                 continue  # green has it with its own ports
@@ -83,22 +83,24 @@ def _ports(patch: Object) -> dict[str, int]:
 
 
 # -- green's like ------------------------------------------------------------------------------------------------------
-def _patches_at_green(inventory: Inventory, workload: Workload) -> list[Object]:
+def _at_green(inventory: Inventory, workload: Workload) -> list[tuple[dict[str, int], Object]]:
+    """Of every patch that applies to green: the ports that it names, and the rest of it."""
     return [
-        patch for envoy_filter in inventory["envoy_filters"]
+        (_ports(patch), _plain(inventory, patch)) for envoy_filter in inventory["envoy_filters"]
         if applies(envoy_filter, workload.green[0], workload.green_labels, inventory, reaches=True)
         for patch in _patches(envoy_filter)
     ]  # fmt: skip
 
 
-def _mended(inventory: Inventory, patch: Object, gone: dict[int, set[int]], others: list[Object]) -> bool:
+def _mended(
+    inventory: Inventory, patch: Object, gone: dict[int, set[int]], others: list[tuple[dict[str, int], Object]]
+) -> bool:
     """Whether another patch says the same of green's ports, and names no port that green has not."""
     ports, plain = _ports(patch), _plain(inventory, patch)
-    for other in others:
-        theirs = _ports(other)
-        if _plain(inventory, other) == plain and all(theirs.get(at) in gone.get(port, {port}) for at, port in ports.items()):
-            return True
-    return False
+    return any(
+        other == plain and all(theirs.get(at) in gone.get(port, {port}) for at, port in ports.items())
+        for theirs, other in others
+    )
 
 
 def _plain(inventory: Inventory, patch: Object) -> Object:

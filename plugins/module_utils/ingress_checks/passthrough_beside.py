@@ -11,11 +11,11 @@ import typing as t
 from .._inventory import WARNING, Finding
 from .._objects import key_of
 from .._routes import intersection, server_hosts
+from .._servers import PASSING
 from ..ingress._model import Object, World
 from ..ingress._order import Table
 
 CODE = "passthrough_beside"
-THROUGH = ("PASSTHROUGH", "AUTO_PASSTHROUGH")
 
 
 def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) -> list[Finding]:
@@ -32,7 +32,7 @@ def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) 
     found = []
     for gateway, through in servers:
         for other, ended in servers:
-            if through["tls"]["mode"] not in THROUGH or ended["tls"]["mode"] in THROUGH:
+            if through["tls"]["mode"] not in PASSING or ended["tls"]["mode"] in PASSING:
                 continue
             if not {key_of(gateway), key_of(other)} & names or not _together(gateway, through, other, ended):
                 continue
