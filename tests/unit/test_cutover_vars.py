@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import time
 import typing as t
-from pathlib import Path
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
+import role_tasks
 from ansible.template import Templar, trust_as_template
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
-LOADER = DataLoader()
 STEPS = [10, 25, 50, 75, 100]
 
 
 def load(role: str) -> dict[str, t.Any]:
-    return dict(LOADER.load_from_file(str(ROLES / role / "vars" / "main.yml"), trusted_as_template=True))
+    return dict(role_tasks.load(f"{role}/vars/main.yml"))
 
 
 def evaluate(role: str, *names: str, **given: t.Any) -> dict[str, t.Any]:
-    variables = {**load("mesh"), **load(role), "mesh_balancer": {"type": "haproxy"}, **given}
-    templar = Templar(loader=LOADER, variables=variables)
-    return {name: templar.template(trust_as_template("{{ " + name + " }}")) for name in names}
+    variables = {**load(role), "mesh_balancer": {"type": "haproxy"}, **given}
+    return {name: role_tasks.evaluate(trust_as_template("{{ " + name + " }}"), **variables) for name in names}
 
 
 def share(asked: float, settled: float, judged: bool = False) -> dict[str, t.Any]:
@@ -213,13 +209,13 @@ def test_a_refused_step_says_where_green_stays():
     ],
 )  # fmt: skip
 def test_a_watchdog_leaves_a_step_to_whoever_is_at_it(watched, epoch, operator, state, settled, elsewhere):
-    (play,) = LOADER.load_from_file(str(ROLES.parent / "playbooks" / "watchdog.yml"), trusted_as_template=True)
+    (play,) = role_tasks.load("../playbooks/watchdog.yml")
     journal = {"facts": {"watchdog": watched} if watched else {}, "epoch": epoch, "run": {"operator": operator, "state": state}}
     given = {"watchdog_journal": journal, "watchdog_step": "3-50", "watchdog_epoch": 3}
-    templar = Templar(loader=LOADER, variables={**play["vars"], **given})
+    templar = Templar(loader=role_tasks.LOADER, variables={**play["vars"], **given})
     found = [templar.template(trust_as_template("{{ watchdog_" + name + " }}")) for name in ("settled", "elsewhere")]
     assert found == [settled, elsewhere]
-    unread = Templar(loader=LOADER, variables={**play["vars"], **given, "watchdog_journal": {"failed": True}})
+    unread = Templar(loader=role_tasks.LOADER, variables={**play["vars"], **given, "watchdog_journal": {"failed": True}})
     assert unread.template(trust_as_template("{{ watchdog_settled or watchdog_elsewhere }}")) is False
 
 
@@ -229,12 +225,12 @@ def test_a_watchdog_leaves_a_step_to_whoever_is_at_it(watched, epoch, operator, 
 )
 def test_a_run_that_is_at_it_renews_the_watch(begun, renewed, over):
     """Seconds from now, with a deadline of 30."""
-    (play,) = LOADER.load_from_file(str(ROLES.parent / "playbooks" / "watchdog.yml"), trusted_as_template=True)
+    (play,) = role_tasks.load("../playbooks/watchdog.yml")
     facts = {} if renewed is None else {"watchdog_at": time.time() + renewed}
     given = {"watchdog_journal": {"facts": facts}, "watchdog_begun": time.time() + begun, "watchdog_deadline": 30}
-    templar = Templar(loader=LOADER, variables={**play["vars"], **given})
+    templar = Templar(loader=role_tasks.LOADER, variables={**play["vars"], **given})
     assert templar.template(trust_as_template("{{ watchdog_over }}")) is over
-    unread = Templar(loader=LOADER, variables={**play["vars"], **given, "watchdog_journal": {"failed": True}})
+    unread = Templar(loader=role_tasks.LOADER, variables={**play["vars"], **given, "watchdog_journal": {"failed": True}})
     assert unread.template(trust_as_template("{{ watchdog_over }}")) is (begun == -40 or begun == -400)
 
 
