@@ -27,13 +27,6 @@ GREEN_PORTS = {30081, 30444, 30022, 32081, 32444, 32022}
 Row = dict[str, str]
 
 
-def until(condition: t.Callable[[], bool], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)
-
-
 def ask(client: http.client.HTTPConnection) -> None:
     client.request("GET", "/", headers={"Host": "shop.lab.test"})
     answer = client.getresponse()
@@ -275,8 +268,8 @@ class ThereAndBack:
         for listener in others:
             cutover.set(listener, [50, 50])
         assert cutover.shares()[first] == 75
-        until(lambda: set(cutover.shares().values()) == {50})
-        until(lambda: cutover.journal(cluster)["run"]["state"] == "closed")
+        lab.until(lambda: set(cutover.shares().values()) == {50}, 180)
+        lab.until(lambda: cutover.journal(cluster)["run"]["state"] == "closed", 180)
         assert cutover.journal(cluster)["run"]["operator"] == "watchdog"
         left = cutover.journal(cluster)["facts"]["share"]
         assert (left["asked"], left["settled"], left["judged"]) == (50, 50, True)

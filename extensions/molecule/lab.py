@@ -88,19 +88,13 @@ def kill_in(
 ) -> None:  # fmt: skip
     """Starts the phase, and kills it once the journal has so many steps of it: what follows is done by nobody. journal:
     reads its phases, steps and run."""
-    command, options = playing(settings, "--tags", phase)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    deadline = time.monotonic() + 180
-    found = journal()
-    while (
-        found["phases"].get(phase, {}).get("state") != "started"
-        or len([step for step in found["steps"] if step["phase"] == phase]) < steps
-    ):
-        assert process.poll() is None and time.monotonic() < deadline, "it has ended before it could be killed"
-        time.sleep(0.05)
+
+    def there() -> bool:
         found = journal()
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
+        begun = found["phases"].get(phase, {}).get("state") == "started"
+        return begun and len([step for step in found["steps"] if step["phase"] == phase]) >= steps
+
+    kill_when(there, settings, "--tags", phase, every=0.05)
     found = journal()
     assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
 
@@ -114,14 +108,16 @@ def until(condition: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
     return found
 
 
-def kill_when(there: t.Callable[[], bool], settings: dict[str, t.Any], *argv: str, seconds: float = 180) -> None:
-    """Starts migrate.yml, and kills it as soon as `there`."""
+def kill_when(
+    there: t.Callable[[], bool], settings: dict[str, t.Any], *argv: str, seconds: float = 180, every: float = 0.2
+) -> None:  # fmt: skip
+    """Starts migrate.yml, and kills it as soon as `there`, asked every so many seconds."""
     command, options = playing(settings, *argv)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     deadline = time.monotonic() + seconds
     while not there():
         assert process.poll() is None and time.monotonic() < deadline, "it has ended before it could be killed"
-        time.sleep(0.2)
+        time.sleep(every)
     process.send_signal(signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
 

@@ -147,10 +147,9 @@ def test_a_step_whose_run_was_killed_is_taken_back(half: str, cluster: Cluster) 
     assert list(where().values()).count("green") > list(before.values()).count("green")
     asked = journal(cluster)["facts"]["share"]
     assert (asked["asked"], asked["settled"], asked["judged"]) == (75, 50, False)
-    end = time.monotonic() + 180
-    while where() != before or where(SECONDARY) != before or journal(cluster)["run"]["state"] != "closed":
-        assert time.monotonic() < end, where()
-        time.sleep(0.5)
+    lab.until(
+        lambda: where() == before == where(SECONDARY) and journal(cluster)["run"]["state"] == "closed", 180
+    )  # fmt: skip
     assert journal(cluster)["run"]["operator"] == "watchdog"
     left = journal(cluster)["facts"]["share"]
     assert (left["asked"], left["settled"], left["judged"]) == (50, 50, True)

@@ -13,7 +13,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 import typing as t
 
 import lab
@@ -31,13 +30,6 @@ IMAGE = "lab/execution-environment"
 @pytest.fixture(scope="module")
 def found() -> dict[str, t.Any]:
     return json.loads((pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "routes.json").read_text())
-
-
-def until(condition: t.Callable[[], bool], seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def role(cluster: Cluster, name: str) -> None:
@@ -93,7 +85,7 @@ def gone(cluster: Cluster) -> bool:
 def test_the_shipped_permissions_are_enough_and_nothing_stays(cluster, found, tmp_path):
     result = verify(found, tmp_path, context="operator", deadline=30)
     assert result["verified"] and result["counts"]["equal"] == 6, result
-    until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 30)
 
 
 @pytest.mark.usefixtures("roles")
@@ -121,7 +113,7 @@ def test_a_job_that_does_not_run_is_an_error(cluster, found, tmp_path, job, code
     result = verify(found, tmp_path, job={"start_timeout": 6, **job})
     assert result["failed"] and result["failure"]["code"] == code, result
     assert all(word in result["msg"] for word in (f"Job {SPACE}/", *words)), result["msg"]
-    until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 30)
 
 
 def test_a_deadline_is_an_error(found, tmp_path):
@@ -136,7 +128,7 @@ def test_a_quota_is_an_error(cluster, found, tmp_path):
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     cluster.create(quotas, body)
     try:
-        until(lambda: "hard" in cluster.get(f"{quotas}/none").get("status", {}))
+        lab.until(lambda: "hard" in cluster.get(f"{quotas}/none").get("status", {}), 300)
         result = verify(found, tmp_path, job={"start_timeout": 4})
     finally:
         cluster.delete(f"{quotas}/none")
@@ -183,17 +175,17 @@ def run_of(cluster: Cluster) -> dict[str, t.Any]:
 def test_a_migration_is_verified_from_pods(cluster):
     routes = path_of("v1", "namespaces", name="mesh-verify")  # their Gateways are on blue, and would have no green
     cluster.delete(routes)
-    until(lambda: cluster.find(routes) is None, 60)
+    lab.until(lambda: cluster.find(routes) is None, 60)
     before = made(cluster, "probe")
     forward("preflight", "keep", "bind", "deploy", "verify")
     assert len(made(cluster, "probe") - before) == 3  # one for each pair of Gateways
-    until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 30)
 
 
 def test_a_step_that_holds_leaves_no_watchdog(cluster):
     forward("cutover", mesh_cutover_to="green:20")
     assert weights(20) and len(made(cluster, "watchdog")) == 1
-    until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 30)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +202,7 @@ def test_a_step_that_nobody_could_watch_is_not_made(cluster, changes, words):
     done = lab.play(settings, "--tags", "cutover")
     assert done.returncode != 0 and all(word in done.stdout for word in words), done.stdout[-4000:]
     assert weights(20)
-    until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 30)
 
 
 def test_a_step_whose_run_was_killed_is_taken_back_from_within_the_cluster(cluster):
@@ -220,15 +212,15 @@ def test_a_step_whose_run_was_killed_is_taken_back_from_within_the_cluster(clust
     settings = {**SETTINGS, "mesh_cutover_to": "green:50", "mesh_gate": gate, "mesh_watchdog": watchdog}
     command, options = lab.playing(settings, "--tags", "cutover")
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    until(lambda: weights(50) or process.poll() is not None)
+    lab.until(lambda: weights(50) or process.poll() is not None, 300)
     process.send_signal(signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
     assert weights(50) and run_of(cluster)["state"] == "active"
-    until(lambda: weights(20))
-    until(lambda: run_of(cluster)["state"] == "closed")
+    lab.until(lambda: weights(20), 300)
+    lab.until(lambda: run_of(cluster)["state"] == "closed", 300)
     assert run_of(cluster)["operator"] == "watchdog" and run_of(cluster)["host"].startswith("bluegreen-mesh-watchdog-")
     (left,) = cluster.list(JOBS)
-    until(lambda: cluster.get(f"{JOBS}/{left['metadata']['name']}")["status"].get("succeeded") == 1)
+    lab.until(lambda: cluster.get(f"{JOBS}/{left['metadata']['name']}")["status"].get("succeeded") == 1, 300)
 
 
 def test_all_of_it_is_undone():

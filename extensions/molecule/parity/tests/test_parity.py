@@ -13,7 +13,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 import typing as t
 
 import lab
@@ -65,12 +64,7 @@ def play(settings: dict[str, t.Any], tags: str) -> subprocess.CompletedProcess[s
     return lab.play(settings, "--inventory", str(FOLDER / "hosts.yml"), "--tags", tags)
 
 
-def until(condition: t.Callable[[], t.Any], seconds: float = 40.0) -> t.Any:
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.2)
-    return value
+until = functools.partial(lab.until, seconds=40)
 
 
 def ask(*urls: str, address: str = f"{NODE}:30443", agent: str = "client/1", **more: t.Any) -> list[int]:

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import typing as t
 
 import lab
@@ -59,7 +58,7 @@ def kill_in_the_gate(percent: int, **more: t.Any) -> None:
     gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
     command, options = lab.playing({**SETTINGS, **more, "mesh_gate": gate}, "--tags", "cutover")
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    until(lambda: set(lab.weights().values()) == {percent, 100 - percent} or process.poll() is not None)
+    lab.until(lambda: set(lab.weights().values()) == {percent, 100 - percent} or process.poll() is not None, 300)
     process.send_signal(signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
 
@@ -68,13 +67,6 @@ def share(cluster: Cluster) -> tuple[float, float, bool]:
     """Green's share by the journal: asked for, judged good last, and whether the former was judged."""
     found = journal(cluster)["facts"]["share"]
     return found["asked"], found["settled"], found["judged"]
-
-
-def until(condition: t.Callable[[], bool], seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def forward(*tags: str, **more: t.Any) -> None:
@@ -109,8 +101,8 @@ def test_a_step_whose_run_was_killed_is_taken_back(cluster: Cluster) -> None:
     """By what the run has started beside itself. Nobody runs anything."""
     kill_in_the_gate(75, mesh_cutover_steps=[75], mesh_watchdog={"deadline": 30})
     assert share(cluster) == (75, 50, False)
-    until(lambda: set(lab.weights().values()) == {50})
-    until(lambda: journal(cluster)["run"]["state"] == "closed")
+    lab.until(lambda: set(lab.weights().values()) == {50}, 300)
+    lab.until(lambda: journal(cluster)["run"]["state"] == "closed", 300)
     assert journal(cluster)["run"]["operator"] == "watchdog"
     assert share(cluster) == (50, 50, True)
 
@@ -149,11 +141,11 @@ def at_blue(column: int) -> list[str]:
 def test_no_traffic_goes_back_to_a_blue_without_pods(cluster: Cluster) -> None:
     """Soak does not begin on it either."""
     blue = path_of("apps/v1", "deployments", "istio-system", "public-ingressgateway")
-    until(lambda: set(at_blue(4)) == {"0"}, 120)  # open sessions
+    lab.until(lambda: set(at_blue(4)) == {"0"}, 120)  # open sessions
     replicas = cluster.get(blue)["spec"]["replicas"]
     cluster.patch(blue, {"spec": {"replicas": 0}})
     try:
-        until(lambda: not cluster.get(blue)["status"].get("readyReplicas"), 60)
+        lab.until(lambda: not cluster.get(blue)["status"].get("readyReplicas"), 60)
         missing = "Service istio-system/public-ingressgateway: 0 of its pods are ready, 1 are to be"
         for tag, words in (
             ("rollback", f"Blue is not good to go back to: {missing}"),
@@ -165,8 +157,8 @@ def test_no_traffic_goes_back_to_a_blue_without_pods(cluster: Cluster) -> None:
         assert share(cluster) == (100, 100, True)
     finally:
         cluster.patch(blue, {"spec": {"replicas": replicas}})
-        until(lambda: cluster.get(blue)["status"].get("readyReplicas") == replicas, 60)
-        until(lambda: all(status.startswith("UP") for status in at_blue(17)), 60)
+        lab.until(lambda: cluster.get(blue)["status"].get("readyReplicas") == replicas, 60)
+        lab.until(lambda: all(status.startswith("UP") for status in at_blue(17)), 60)
 
 
 def test_all_of_it_is_undone(cluster: Cluster, before: dict[str, t.Any]) -> None:
