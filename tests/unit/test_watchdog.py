@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import role_tasks
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,23 @@ def test_a_step_is_made_once_somebody_watches_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 0 and "THE STEP IS MADE, 3-50 is watched" in done.stdout, done.stdout
     assert not list((tmp_path / "tmp").glob("bluegreen-mesh-watchdog-*"))
+
+
+def test_that_it_begins_to_watch_between_two_conditions_is_no_failure(tmp_path: Path) -> None:
+    """Ansible asks failed_when, then until; the file may go in between."""
+    _make, _tell, _start, see = role_tasks.load("cutover/tasks/watchdog_process.yml")
+    told = tmp_path / "told"
+    told.touch()
+
+    def holds(which: str, finished: bool) -> bool:
+        given = {"cutover_watchdog_process": {"finished": finished}, "cutover_watchdog_file": {"path": str(told)}}
+        return role_tasks.holds(see["block"][0][which], **given)
+
+    assert not holds("failed_when", finished=False)
+    assert holds("failed_when", finished=True), "it has ended, and never watched"
+    told.unlink()
+    assert holds("until", finished=False)
+    assert not holds("failed_when", finished=True), "it watched, and had nothing to do any more"
 
 
 def test_a_step_that_nobody_watches_is_refused(tmp_path: Path) -> None:
