@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import socket
+import ssl
 import subprocess
 import time
 import typing as t
@@ -86,6 +88,21 @@ def pods(cluster: Cluster, namespace: str) -> set[str]:
     return {pod["status"]["podIP"] for pod in cluster.list(path_of("v1", "pods", namespace))}
 
 
+def upgraded() -> bool:
+    """Whether live.lab.test takes a WebSocket at the new controller."""
+    context = ssl.create_default_context(cafile=f"{STATE}/apps/certs/ca.crt")
+    try:
+        raw = socket.create_connection(("172.30.0.25", 443), 10)
+        with raw, context.wrap_socket(raw, server_hostname="live.lab.test") as tls:
+            tls.sendall(
+                b"GET /socket HTTP/1.1\r\nHost: live.lab.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            return tls.recv(4096).startswith(b"HTTP/1.1 101")
+    except OSError:  # a certificate of the controller's own among them
+        return False
+
+
 @pytest.fixture(scope="module")
 def through(cluster: Cluster) -> str:
     assert weights() == {OLD: {100}, NEW: {0}} and cluster.list(INGRESSES) == []
@@ -100,6 +117,41 @@ def test_all_clients_come_by_the_new_controller_and_it_forwards_to_the_old_gatew
     assert {"orders.lab.test", "ledger.lab.test", "*.wild.lab.test"} <= forwarded.keys()
     assert set(forwarded.values()) == {"istio-system"} and ingresses(cluster, "route") == {}
     assert "shop.lab.test" not in forwarded, "it is moved otherwise"
+
+
+def test_websockets_come_through_the_ingress_that_forwards(
+    through: str, cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
+    """The one host that has them is moved otherwise in this journey, so it is forwarded here for a while."""
+    names = ("gateways", "gateway_service", "controller_service", "class_name", "dialect", "except_hosts")
+    options = {name: SETTINGS["mesh_ingress"][name] for name in names}
+    options["waive"] = ["interim_trusted_proxies"]
+    others = [host for host in options["except_hosts"] if host != "live.lab.test"]
+    made = lab.run("interim_ingress", tmp_path, **{**options, "except_hosts": others})
+    assert made.get("changed") and "live.lab.test" in ingresses(cluster, "interim"), made
+    target = {
+        "name": "live", "url": "https://live.lab.test/socket", "connect_to": "172.30.0.25:443", "protocol": "websocket",
+        "expect_status": 101, "connection_lifetime": 1, "via_pattern": r"(?m)^IP=(\S+)$",
+    }  # fmt: skip
+    client = {"dir": str(tmp_path / "traffic"), "cluster": False}
+
+    def sent() -> int:
+        return lab.run("traffic_probe", tmp_path, state="read", **client)["total"]["requests"]
+
+    # It takes the controller a moment to know the host: what counts is what is asked after the first that succeeds.
+    lab.until(upgraded)
+    started = lab.run(
+        "traffic_probe", tmp_path, state="started", targets=[target], rate=20, ca_file=f"{STATE}/apps/certs/ca.crt",
+        max_seconds=120, **client,
+    )  # fmt: skip
+    assert started.get("running"), started
+    lab.until(lambda: sent() >= 100)
+    seen = lab.run("traffic_probe", tmp_path, state="stopped", **client)
+    assert seen["total"]["failed"] == 0 and seen["protocols"].keys() == {"websocket"}, seen
+    records = _traffic.read_records(_traffic.records_path(client["dir"]))
+    assert {one["via"] for one in records} <= pods(cluster, "istio-system"), "the old gateway called the application"
+    removed = lab.run("interim_ingress", tmp_path, **options)
+    assert removed.get("changed") and "live.lab.test" not in ingresses(cluster, "interim"), removed
 
 
 def test_every_field_of_the_routes_is_accounted_for(through: str) -> None:
