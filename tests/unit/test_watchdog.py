@@ -30,7 +30,7 @@ def needed(balancer: str) -> set[str]:
     """Every mesh_ setting that the watchdog's tasks come to, by way of the variables that they use."""
     tasks = ["unsettled", "breach", "note", *(f"{balancer}/{part}" for part in ("read", "set"))]
     # What is included by these of two balancers.
-    tasks += {"dns": ["dns/records"], "route53": ["route53/records"]}.get(balancer, [])
+    tasks += {"dns": ["dns/records", "dns/endpoints"], "route53": ["route53/records", "dns/endpoints"]}.get(balancer, [])
     tasks += ["aws/weights"] if balancer.startswith("aws") else []
     known: dict[str, object] = {}
     for role in ("mesh", "cutover"):

@@ -126,6 +126,55 @@ def test_clients_are_answered_by_both_sides(half: str) -> None:
     assert {weight for server, weight in lab.weights().items() if "/green-" in server} == {0}
 
 
+@pytest.fixture
+def balanced(half: str, cluster: Cluster) -> t.Iterator[list[dict[str, t.Any]]]:
+    """mesh_workloads of Services whose load balancers are where the clients are sent. They are no gateways': those are
+    of type NodePort, and the API server takes such a status of type LoadBalancer alone."""
+    sides = [(f"{colour}-{number}", endpoint[colour][0])
+             for number, endpoint in enumerate(BALANCER["endpoints"]) for colour in ("blue", "green")]  # fmt: skip
+    try:
+        for name, address in sides:
+            spec = {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": False, "ports": [{"port": 9}]}
+            body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+            cluster.create(path_of("v1", "services", "mesh-dns"), body)
+            tell(cluster, name, address)
+        yield [
+            {"name": name, "blue": {"namespace": "mesh-dns", "service": f"blue-{number}"},
+             "green": {"namespace": "mesh-dns", "release": f"green-{number}", "labels": {}, "node_ports": {}}}
+            for number, name in enumerate(("public", "passthrough"))
+        ]  # fmt: skip
+    finally:
+        for name, _address in sides:
+            if cluster.find(path_of("v1", "services", "mesh-dns", name)):
+                cluster.delete(path_of("v1", "services", "mesh-dns", name))
+
+
+def tell(cluster: Cluster, name: str, address: str) -> None:
+    """As a controller of load balancers does. With this mode kube-proxy leaves the address alone."""
+    status = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "Proxy"}]}}
+    cluster.patch(path_of("v1", "services", "mesh-dns", name, "status"), {"status": status})
+
+
+def test_where_clients_are_sent_is_read_from_the_services_and_a_change_is_refused(
+    balanced: list[dict[str, t.Any]], cluster: Cluster, tmp_path: pathlib.Path
+) -> None:
+    """As the API server has it; then as the journal has it, since records were moved."""
+    before = where()
+    read = lab.run("balancer_endpoints_info", tmp_path, workloads=balanced)
+    assert read["endpoints"] == BALANCER["endpoints"] and not read["changed"], read
+    settings = {**SETTINGS, "mesh_workloads": balanced}
+    settings["mesh_balancer"] = {name: value for name, value in BALANCER.items() if name != "endpoints"}
+    done = lab.part(settings, "cutover", "in_place.yml")
+    assert done.returncode == 0, done.stdout[-4000:]
+    tell(cluster, "green-0", "172.30.0.99")
+    refused = lab.part(settings, "cutover", "in_place.yml")
+    says = r"Service mesh-dns/green-0, status\.loadBalancer\.ingress: found 172\.30\.0\.99, expected green's 172\.30\.0\.22"
+    assert refused.returncode != 0 and re.search(says, refused.stdout), refused.stdout[-4000:]
+    looked = lab.part(settings, "cutover", "dns/read.yml")
+    assert looked.returncode == 0, looked.stdout[-4000:]
+    assert where() == before == where(SECONDARY) and ttls() == {LOW_TTL}
+
+
 def test_what_somebody_else_changed_is_refused_and_left(half: str) -> None:
     """By a host that blue serves and no client asks for: what it is given leads nowhere."""
     before = where()
