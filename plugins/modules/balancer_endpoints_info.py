@@ -14,8 +14,8 @@ description:
   - Reads the addresses of both sides of each workload from C(status.loadBalancer.ingress) of its Service, of each entry
     the address, else the name. Where that is empty and the side is an Ingress controller, from that of the Ingresses of
     its classes, which have to agree. Changes nothing.
-  - Once records were moved by addresses, as O(migration) or O(known) say, these are returned. The cluster's are compared
-    with them, and not followed.
+  - Once records were moved by addresses, as O(migration) or O(known) say, these are returned. The cluster's are
+    compared with them, and not followed.
 options:
   classes:
     description: The classes of Ingresses that a side serves.
@@ -36,7 +36,7 @@ options:
         description: Name of the entry of O(workloads). All of them, if not given.
         type: str
   migration:
-    description: Name of the migration, in whose journal are the addresses that records were moved by. It may be missing.
+    description: Name of the migration, whose journal has the addresses that records were moved by, if there is one.
     type: str
   namespace:
     description: Namespace of the journal.
@@ -65,8 +65,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster.info
   - bluegreen.mesh.sides
 notes:
-  - Needs C(get) on C(services) in the namespaces of O(workloads); with O(classes), where their Services have no address,
-    C(list) on C(ingresses.networking.k8s.io) in all; with O(migration), to read the journal.
+  - Needs C(get) on C(services) in the namespaces of O(workloads); with O(classes), where their Services have no
+    address, C(list) on C(ingresses.networking.k8s.io) in all; with O(migration), to read the journal.
 seealso:
   - module: bluegreen.mesh.dns_records
   - module: bluegreen.mesh.route53_weights
