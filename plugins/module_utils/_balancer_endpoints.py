@@ -118,8 +118,8 @@ def endpoints_of(pairs: t.Sequence[Pair], missing: str = "refuse") -> list[Endpo
     if wrong:
         raise Refusal(
             "address_unknown",
-            f"mesh_balancer.endpoints is not set, and can't be read: {'; '.join(wrong)}. Nothing was changed. Wait until"
-            " the load balancer has its address, or set mesh_balancer.endpoints.",
+            f"mesh_balancer.endpoints is not set, and can't be read: {'; '.join(wrong)}. Nothing was changed. Wait"
+            " until the load balancer has its address, or set mesh_balancer.endpoints.",
             addresses=wrong,
         )
     found = [{colour: list(pair[colour].values) for colour in COLOURS} for pair in pairs]
