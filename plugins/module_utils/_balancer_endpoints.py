@@ -89,7 +89,7 @@ def side_of(ref: str, service: Object | None, classes: t.Collection[str], ingres
     if len(by) > 1:
         told = ", ".join(f"{' '.join(values)} at {key}" for values, key in by.items())
         return Side(f"Ingresses of class {names}", (), told)
-    ((values, key),) = by.items()
+    values, key = next(iter(by.items()))
     return _side(f"Ingress {key}", values)
 
 
