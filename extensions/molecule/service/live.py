@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
 import pathlib
 import re
@@ -98,6 +100,12 @@ def look(cluster: Cluster) -> dict[str, t.Any]:
     for plural, group in (("services", "v1"), ("endpointslices", DISCOVERY), ("leases", LEASES)):
         found[plural] = sorted(item["metadata"]["name"] for item in cluster.list(path_of(group, plural, BLUE)))
     return found
+
+
+def differences(before: dict[str, t.Any], after: dict[str, t.Any]) -> str:
+    """Of two looks, line by line."""
+    lines = [json.dumps(one, indent=1, sort_keys=True).splitlines() for one in (before, after)]
+    return "\n".join(difflib.unified_diff(*lines, "before", "after", n=6, lineterm=""))
 
 
 def keeper(settings: dict[str, t.Any]) -> t.Iterator[subprocess.Popen[str]]:
