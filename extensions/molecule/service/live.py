@@ -95,7 +95,9 @@ def look(cluster: Cluster) -> dict[str, t.Any]:
         body = cluster.get(path_of("v1", "services", BLUE, name))
         for field in ("resourceVersion", "generation"):
             body["metadata"].pop(field, None)
-        body["metadata"]["managedFields"] = [{**e, "time": None} for e in body["metadata"]["managedFields"]]
+        # They come by their times, and what is given back has another one.
+        entries = [{**e, "time": None} for e in body["metadata"]["managedFields"]]
+        body["metadata"]["managedFields"] = sorted(entries, key=lambda e: json.dumps(e, sort_keys=True))
         found[name] = body
     for plural, group in (("services", "v1"), ("endpointslices", DISCOVERY), ("leases", LEASES)):
         found[plural] = sorted(item["metadata"]["name"] for item in cluster.list(path_of(group, plural, BLUE)))
