@@ -41,13 +41,12 @@ class Cutover:
         self._elb, self._ec2 = boto3.client("elbv2", **make), boto3.client("ec2", **make)
         self._autoscaling = boto3.client("autoscaling", **make)
         self._folder = f"{os.environ['LAB_STATE']}/traffic-{kind}"
-        # Few probes: what is tested is the balancer.
         self._settings = {
             "mesh_migration": f"by-{kind.replace('_', '-')}",
             "mesh_journal_namespace": f"mesh-{kind.replace('_', '-')}",
             "mesh_traffic": {"probe": {"dir": self._folder}},
-            "mesh_verify": {"ca_file": f"{os.environ['LAB_STATE']}/apps/certs/ca.crt", "passes": 1},
-            "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
+            **lab.QUICK,
+            **lab.UNHURRIED,
         }
 
     # -- migrate.yml -------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ SETTINGS = {
     "mesh_traffic": {"probe": {"dir": TRAFFIC}},
     "mesh_cutover_steps": [50],
     **lab.QUICK,
+    **lab.UNHURRIED,
 }
 ALL = {**SETTINGS, "mesh_cutover_steps": [50, 100]}
 ROUTE53 = boto3.client("route53", region_name="us-east-1", endpoint_url=BALANCER["endpoint_url"])
