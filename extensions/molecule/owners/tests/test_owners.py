@@ -295,6 +295,7 @@ def test_an_operators_blue_goes_at_cleanup_with_its_istio_operator_and_comes_bac
     gateway = {"name": "public-ingressgateway", "namespace": SPACE, "enabled": True}
     spec = {"components": {"ingressGateways": [gateway]}}
     cluster.patch(PLANE, {"metadata": {"finalizers": [FINALIZER]}, "spec": spec})
+    stood = cluster.get(PLANE)["spec"]
     keep("plane")
     operator = path_of("apps/v1", "deployments", "mesh-owners-live", "istio-operator")
     assert cluster.get(operator)["spec"]["replicas"] == 0
@@ -308,7 +309,7 @@ def test_an_operators_blue_goes_at_cleanup_with_its_istio_operator_and_comes_bac
     assert cluster.find(path_of("v1", "secrets", SPACE, "istio-ca-secret")), "more than blue needs it"
     back = lab.play({**mine, "mesh_rollback_to": "cleanup"}, "--tags", "rollback")
     assert back.returncode == 0, back.stdout[-4000:]
-    assert cluster.get(PLANE)["spec"] == spec and cluster.get(PLANE)["metadata"]["finalizers"] == [FINALIZER]
+    assert cluster.get(PLANE)["spec"] == stood and cluster.get(PLANE)["metadata"]["finalizers"] == [FINALIZER]
     for body in before.values():
         again = cluster.get(body["path"])["metadata"]
         assert again["annotations"]["bluegreen.mesh/kept-by"] == "owners-plane"
