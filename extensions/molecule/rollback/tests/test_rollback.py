@@ -71,7 +71,7 @@ def owners(entries: list[dict[str, t.Any]], taken: t.Collection[str]) -> list[di
             assert not left, f"ours as well: {left}"
         elif without(fields, taken):
             found.append({**entry, "time": None, "fieldsV1": without(fields, taken)})
-    return found
+    return sorted(found, key=lambda entry: json.dumps(entry, sort_keys=True))  # they come by their times
 
 
 def without(fields: dict[str, t.Any], names: t.Collection[str]) -> dict[str, t.Any]:
