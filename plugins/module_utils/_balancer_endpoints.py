@@ -13,12 +13,12 @@ import dataclasses
 import ipaddress
 import typing as t
 
+from ._dns import COLOURS
 from ._ingresses import class_of
 from ._module import Refusal
 from ._objects import Object, key_of
 
 FIELD = "status.loadBalancer.ingress"
-COLOURS = ("blue", "green")
 # Steps of the journal that hold what records were moved by.
 OPS = frozenset(("dns_ttl", "dns_records", "route53_ttl", "route53_records"))
 Endpoint = dict[str, t.Any]
@@ -43,12 +43,17 @@ Pair = dict[str, Side]  # by colour
 
 
 # -- what is there -----------------------------------------------------------------------------------------------------
-def plain(value: str) -> str:
-    """One way to write an address or a name."""
+def address_of(value: str) -> str | None:
+    """One way to write an address; None of a name."""
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        return value.lower().removesuffix(".")
+        return None
+
+
+def plain(value: str) -> str:
+    """One way to write an address or a name."""
+    return address_of(value) or value.lower().removesuffix(".")
 
 
 def plain_values(values: t.Iterable[str]) -> Values:
@@ -59,14 +64,6 @@ def published(body: Object) -> Values:
     """What a Service or an Ingress has in its status: of each entry its address, else its name."""
     entries = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
     return plain_values(value for entry in entries if (value := entry.get("ip") or entry.get("hostname")))
-
-
-def is_name(value: str) -> bool:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return True
-    return False
 
 
 def side_of(ref: str, service: Object | None, classes: t.Collection[str], ingresses: t.Iterable[Object]) -> Side:
@@ -96,7 +93,7 @@ def side_of(ref: str, service: Object | None, classes: t.Collection[str], ingres
 def _side(where: str, values: Values) -> Side:
     """A record holds addresses, or one name."""
     told = " ".join(values) or "no address"
-    fits = len(values) == 1 or not any(map(is_name, values))
+    fits = len(values) == 1 or all(map(address_of, values))
     return Side(where, values if fits else (), told)
 
 

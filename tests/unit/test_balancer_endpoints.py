@@ -30,7 +30,7 @@ JOURNAL = {"namespace": "bluegreen-mesh", "name": "m"}
 
 
 def status(*values: str) -> dict[str, t.Any]:
-    entries = [{"ip" if not ends.is_name(value) else "hostname": value} for value in values]
+    entries = [{"ip" if ends.address_of(value) else "hostname": value} for value in values]
     return {"status": {"loadBalancer": {"ingress": entries} if entries else {}}}
 
 
