@@ -253,8 +253,7 @@ def _route53(entry: Object) -> str:
 
 def _record_set(entry: Object, number: int, target: Object) -> str:
     colour = target.get("colour") or str(number)
-    own = "" if entry.get("simple") else f"_{colour}"
-    name = re.sub(r"\W+", "_", f"{entry['name'].replace('*', 'any')}{own}").strip("_")
+    name = record_name(entry["name"], "" if entry.get("simple") else colour)
     fields = {
         "name": entry["name"], "type": entry.get("record_type") or "A", "ttl": _ttl(entry),
         "zone_id": entry.get("zone") or "ZONE_ID", "set_identifier": target.get("set_identifier") or colour,
@@ -279,7 +278,13 @@ def _record_set(entry: Object, number: int, target: Object) -> str:
         lines += f"  records         = [{records}]\n"
     if not entry.get("simple"):
         lines += f"  weighted_routing_policy {{\n    weight = {target['weight']}\n  }}\n"
-    return f'resource "aws_route53_record" "{name if not name[0].isdigit() else "_" + name}" {{\n{lines}}}\n'
+    return f'resource "aws_route53_record" "{name}" {{\n{lines}}}\n'
+
+
+def record_name(host: str, colour: str) -> str:
+    """How a record set is called in HCL; one of two by its colour."""
+    name = re.sub(r"\W+", "_", "_".join(filter(None, (host.replace("*", "any"), colour)))).strip("_")
+    return f"_{name}" if name[0].isdigit() else name
 
 
 def _ttl(entry: Object) -> int:

@@ -13,7 +13,7 @@ import dataclasses
 import ipaddress
 import typing as t
 
-from . import _dns
+from . import _dns, _infrastructure
 from ._module import Refusal
 
 MAX_WEIGHT = 255
@@ -502,6 +502,26 @@ def weights(hosts: t.Sequence[Host]) -> list[dict[str, t.Any]]:
                      "simple": group.simple, **({"ttl": max(ttls)} if ttls else {}),
                      "targets": [_target(group, one) for one in group.sets]}
                 )  # fmt: skip
+    return found
+
+
+def made(hosts: t.Sequence[Host], before: t.Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Weighted record sets that came beside such as were there before, as infrastructure_files takes resources. One that
+    was simple is the same resource when clean-up is over. Raises Refusal(bad_option)."""
+    known = recorded(before)
+    found = []
+    for host in hosts:
+        for group in host.rrsets:
+            there = {one.get("SetIdentifier") for one in known.get((group.name, group.type), ())}
+            if not there or None in there or group.simple:
+                continue
+            for colour in _dns.COLOURS:
+                one = group.of(colour)
+                if one and one["SetIdentifier"] not in there:
+                    # As the provider's page of aws_route53_record has it.
+                    of = "_".join((host.zone, group.name, group.type, one["SetIdentifier"]))
+                    name = _infrastructure.record_name(group.name, colour)
+                    found.append({"type": "aws_route53_record", "name": name, "id": of})
     return found
 
 

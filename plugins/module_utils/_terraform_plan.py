@@ -220,6 +220,8 @@ def _groups_of(rc: Object, side: Object) -> set[str]:
 def _reverted(rc: Object, made: Made) -> str:
     """How a change moves traffic, or ''."""
     actions, field = _actions(rc), LISTENERS.get(rc["type"])
+    if rc["type"] == "aws_route53_record" and actions == ("create",):
+        return _shares_again(_after(rc), made)
     if not set(actions) & {"update", "delete"} or not field and rc["type"] != "aws_route53_record":
         return ""
     before, after = _before(rc), {} if actions == ("delete",) else _after(rc)
@@ -237,6 +239,20 @@ def _reverted(rc: Object, made: Made) -> str:
     if found == expected:
         return ""
     return f"{field}: found {_percent(found)}, expected {_percent(expected)}, which is live"
+
+
+def _shares_again(record: Object, made: Made) -> str:
+    """How a weighted record that the code has still, blue's that cleanup removed, takes answers from those that are
+    live, or ''."""
+    weight = (record.get("weighted_routing_policy") or [{}])[0].get("weight")
+    for entry in made.weights:
+        own = entry["kind"] == "route53" and entry["name"] == str(record.get("name")).removesuffix(".")
+        if weight and own and entry.get("record_type", "A") == record.get("type"):
+            live = {target.get("set_identifier") for target in entry["targets"]}
+            if record.get("set_identifier") not in live:
+                expected = ", ".join(target["name"] for target in entry["targets"])
+                return f"records: found {_record(record)[1]} with weight {weight} besides, expected {expected} alone"
+    return ""
 
 
 def _record(side: Object) -> list[t.Any]:

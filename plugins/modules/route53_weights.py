@@ -98,6 +98,12 @@ options:
         green has everything.
     type: bool
     default: false
+  before:
+    description:
+      - Record sets as they were before the migration, as O(records) has them. RV(resources) has what came since.
+    type: list
+    elements: dict
+    default: []
   expect_green_percent:
     description:
       - The share that is there if nobody else changed it. If another one is found, by more than half a percentage
@@ -185,6 +191,13 @@ records:
   elements: dict
 weights:
   description: The same, as O(bluegreen.mesh.infrastructure_files#module:weights) takes them.
+  returned: success
+  type: list
+  elements: dict
+resources:
+  description:
+    - Weighted record sets that came beside those in O(before), as
+      O(bluegreen.mesh.infrastructure_files#module:resources) takes them.
   returned: success
   type: list
   elements: dict
@@ -276,7 +289,7 @@ def check_options(params):
         raise _module.Refusal("bad_option", f"max_ttl: {params['max_ttl']} is not between 1 and 86400 seconds.")
     if not params["hosts"] and not params["records"]:
         raise _module.Refusal("bad_option", "hosts is empty; name the hosts to look at.")
-    _route53.recorded(params["records"] or ())
+    _route53.recorded([*(params["records"] or ()), *params["before"]])
     if params["finish"] and not params["records"]:
         raise _module.Refusal("bad_option", "finish: needs records, which say how it was before.")
 
@@ -325,6 +338,7 @@ def operation(module, _cluster):
         "shares": [{"host": one.name, "green_percent": one.share, "wrong": one.wrong} for one in hosts],
         "records": [group.plain() for host in hosts for group in host.rrsets],
         "weights": _route53.weights(hosts),
+        "resources": _route53.made(hosts, params["before"]),
         "missing": missing,
         "backends": _route53.backends(hosts),
         "stale_seconds": round(stale.left(), 1),
@@ -356,6 +370,7 @@ def main():
             "max_ttl": {"type": "int"},
             "records": {"type": "list", "elements": "dict"},
             "finish": {"type": "bool", "default": False},
+            "before": {"type": "list", "elements": "dict", "default": []},
             "expect_green_percent": {"type": "float"},
             "wait": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 300.0},

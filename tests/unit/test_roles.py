@@ -314,7 +314,7 @@ NEVER_RECORDED = {
     },
     "policy_twin": {"pairs", "workloads", "kinds", "root_namespace", "waive", "expect_namespaces"},
     "replicas_pin": {"service", "minimum", "timeout"},
-    "route53_weights": {"kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "finish"},
+    "route53_weights": {"before", "kubeconfig", "context", "green_percent", "expect_green_percent", "max_ttl", "hosts", "finish"},
     "resource_archive": {"resources", "releases", "archive", "wait", "finalizers"},
     "resource_keep": {"owner_deletes", "guard_timeout", "owner_timeout", "backup_dir", "needs", "thaw"},
     "service_endpoints": {

@@ -485,3 +485,23 @@ def test_the_runbook_does_the_same(zones, cluster, tmp_path):
         HostedZoneId=zones.shop, ChangeBatch={"Changes": sent_by(zones, undo, tmp_path)}
     )
     assert sorted(zones.sets(zones.shop), key=str) == sorted(before, key=str)
+
+
+def test_a_record_that_came_beside_a_weighted_one_is_imported(zones, cluster):
+    zones.put(zones.shop, record("*.own.shop.test", BLUE, ttl=900, SetIdentifier="one", Weight=255))
+    hosts = {"hosts": ["a.shop.test", "*.own.shop.test"]}
+    assert run(zones, **hosts)["resources"] == []
+    for percent in (50, 100):
+        run(zones, cluster, green_percent=percent, **hosts)
+    before = [one for step in reversed(steps(cluster)) for one in step["inverse"]["params"]["records"]]
+    expected = [{
+        "type": "aws_route53_record", "name": "any_own_shop_test_green", "id": f"{zones.shop}_*.own.shop.test_A_green",
+    }]  # fmt: skip
+    assert run(zones, before=before, **hosts)["resources"] == expected
+    finished(zones, cluster)
+    done = run(zones, before=before, **hosts)
+    files = _infrastructure.files_of([], done["resources"], done["weights"])
+    assert done["resources"] == expected
+    to = "aws_route53_record.any_own_shop_test_green"
+    assert f'  to = {to}\n  id = "{expected[0]["id"]}"\n' in files["imports.tf"]
+    assert f'resource "{to.replace(".", chr(34) + " " + chr(34))}" {{' in files["snippets/route53.tf"]

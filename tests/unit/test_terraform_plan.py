@@ -349,6 +349,23 @@ def test_what_takes_traffic_away_is_an_error_by_name(judged, which):
     assert one["address"] in result["errors"][0]["text"] and result["errors"][0]["plan"].endswith("p.json")
 
 
+def test_a_weighted_record_that_cleanup_removed_does_not_come_back(judged):
+    """Blue's, in the code still, would take half of the answers."""
+    targets = [{"name": "192.0.2.2", "weight": 100, "set_identifier": "green"}]
+    live = [{"kind": "route53", "name": "app.example.com", "record_type": "A", "targets": targets}]
+    blue = {**weighted(100, "192.0.2.1"), "type": "A", "set_identifier": "primary"}
+    result = judged(change("aws_route53_record", "app", ["create"], None, blue), weights=live, resources=[])
+    assert codes(result) == {"errors": ["reverts_weights"]}
+    assert "found ['192.0.2.1'] with weight 100 besides, expected 192.0.2.2 alone" in result["errors"][0]["text"]
+    harmless = (
+        {**blue, "weighted_routing_policy": [{"weight": 0}]}, {**blue, "set_identifier": "green"},
+        {**blue, "name": "other.example.com"}, {**blue, "type": "AAAA"}, {**blue, "weighted_routing_policy": []},
+    )  # fmt: skip
+    for after in harmless:
+        result = judged(change("aws_route53_record", "app", ["create"], None, after), weights=live, resources=[])
+        assert codes(result) == {"unexpected": ["create"]}, after
+
+
 def test_an_error_says_what_is_found_and_expected(judged):
     text = judged(ERRORS["listener to blue"][1])["errors"][0]["text"]
     assert f"default_action: found {BLUE} 100 %, expected {GREEN} 100 %, which is live" in text
