@@ -131,6 +131,13 @@ def covered_by(stored: dict[str, t.Any] | None) -> set[tuple[str, str]]:
     return {(g, p) for rule in rules for g in rule.get("apiGroups") or [] for p in rule.get("resources") or []}
 
 
+def _is_as(stored: dict[str, t.Any], wanted: dict[str, t.Any]) -> bool:
+    """Whether it says what it is to; more annotations and labels are no difference."""
+    annotations = stored["metadata"].get("annotations") or {}
+    mine = (wanted["metadata"].get("annotations") or {}).items()
+    return all(annotations.get(key) == value for key, value in mine) and stored.get("spec") == wanted["spec"]
+
+
 # -- in the cluster --------------------------------------------------------------------------------------------------
 class Guard:
     """One migration's policy and binding. Raises ClusterError, and Refusal as its methods say."""
@@ -142,6 +149,7 @@ class Guard:
         self.name = policy_name(migration)
         self.before: dict[str, list[str]] = {}  # for a diff, what ensure() found and wrote
         self.after: dict[str, list[str]] = {}
+        self.wanted: list[dict[str, t.Any]] = []  # policy and binding, as ensure() wants them
         self._policy_path = path_of(API, POLICIES, name=self.name)
         self._binding_path = path_of(API, BINDINGS, name=self.name)
 
@@ -153,20 +161,25 @@ class Guard:
         """Whether the API server has this kind of policy (Kubernetes 1.30 and later)."""
         return self._resources.served(API, POLICIES)
 
-    def ensure(self, refs: t.Sequence[Ref], dry_run: bool = False) -> bool:
-        """Makes the policy cover and list refs. Returns whether anything had to change. Raises Refusal: conflict,
-        foreign_policy, and what Resources.path() raises."""
-        wanted_binding = binding(self._migration)
+    def ensure(self, refs: t.Sequence[Ref], dry_run: bool = False, others: bool = False) -> bool:
+        """Makes the policy cover and list refs. Returns whether anything had to change.
+
+        others: somebody else writes policy and binding, and they have to be there already. Raises Refusal: conflict,
+        foreign_policy, not_as_written, and what Resources.path() raises.
+        """
         for _attempt in range(TRIES):
             stored, bound = self.read()
             covered = COVERED | covered_by(stored) | {(r.group, self._plural(r)) for r in refs}
             kept = kept_entries(stored) | {entry(r) for r in refs}
             wanted = policy(self._migration, covered, kept)
+            self.wanted = [wanted, binding(self._migration)]
             self.before = {} if stored is None else {"refuses to delete": sorted(kept_entries(stored))}
             self.after = {"refuses to delete": sorted(kept)}
+            if others:
+                return self._left_to_others(dry_run, stored, bound)
             try:
-                changed = self._put(POLICIES, self._policy_path, stored, wanted, dry_run)
-                return self._put(BINDINGS, self._binding_path, bound, wanted_binding, dry_run) or changed
+                changed = self._put(POLICIES, self._policy_path, stored, self.wanted[0], dry_run)
+                return self._put(BINDINGS, self._binding_path, bound, self.wanted[1], dry_run) or changed
             except ApiError as exc:
                 if exc.status != 409:
                     raise
@@ -254,14 +267,27 @@ class Guard:
             self._cluster.create(path_of(API, plural), wanted, dry_run)
             return True
         self._check_ours(stored)
+        if _is_as(stored, wanted):
+            return False
         meta = stored["metadata"]
         annotations = wanted["metadata"].get("annotations") or {}
-        same = all((meta.get("annotations") or {}).get(key) == value for key, value in annotations.items())
-        if same and stored.get("spec") == wanted["spec"]:
-            return False
         metadata = {**meta, "annotations": {**(meta.get("annotations") or {}), **annotations}}
         self._cluster.replace(path, {**wanted, "metadata": metadata}, dry_run)
         return True
+
+    def _left_to_others(self, dry_run: bool, *stored: dict[str, t.Any] | None) -> bool:
+        wrong = [
+            f"{wanted['kind']} {'is not as it should be' if found else 'is not there'}"
+            for found, wanted in zip(stored, self.wanted)
+            if not found or not _is_as(found, wanted)
+        ]
+        if wrong and not dry_run:
+            raise Refusal(
+                "not_as_written",
+                f"{self.name}: {', '.join(wrong)}, and others write it (guard_written_by). See what applies it; nothing"
+                " was changed.",
+            )
+        return bool(wrong)
 
     def _check_ours(self, stored: dict[str, t.Any] | None) -> None:
         labels = (stored or {}).get("metadata", {}).get("labels") or {}

@@ -55,6 +55,7 @@ class Wish:
     flux_method: str = "suspend"
     live_annotation: bool = True
     guard: str = "none"
+    guard_written_by: str = "module"
     guard_timeout: int = 0
     owner_timeout: int = 0
     owner_deletes: str = "refuse"
@@ -77,7 +78,8 @@ def wish_of(params: dict[str, t.Any]) -> Wish:
         raise Refusal("no_backup_dir", f"backup_dir: {backup_dir} is not a directory. Create it (mode 0700) first.")
     frozen = tuple((_ref_of(item), _former_of(item)) for item in params.get("frozen") or [])
     same = (
-        "helm_record", "flux_method", "live_annotation", "guard", "guard_timeout", "owner_timeout", "owner_deletes", "thaw",
+        "helm_record", "flux_method", "live_annotation", "guard", "guard_written_by", "guard_timeout", "owner_timeout",
+        "owner_deletes", "thaw",
     )  # fmt: skip
     given = {name: params[name] for name in same}
     return Wish(*references(params), migration=migration, frozen=frozen, backup_dir=backup_dir, **given)
@@ -128,6 +130,7 @@ class Run:
         self.wish = wish_of(module.params)
         self.keep = module.params["state"] == "kept"
         self.everything = self.wish.needs and not self.keep
+        self.others = self.wish.guard_written_by == "others"
         self.journal = Journal.load(cluster, module.params["journal"])
         self.resources = Resources(cluster)
         self.guard = Guard(cluster, self.resources, self.wish.migration)
@@ -186,7 +189,8 @@ class Run:
                     " back, it only waits for its finalizers. Recreate it from its source before migrating.",
                     resource=target.ref.as_dict(),
                 )  # fmt: skip
-        guard = self._guard_wanted()
+        guard, refs = self._guard_wanted(), [target.ref for target in targets]
+        guard_changed = guard and self.others and self.guard.ensure(refs, self.check, others=True)
         rendered = [target for target in targets if target.why == "not_kept" and _renderer(target)]
         by_record = [t for t in targets if t.why in ("not_kept", "in_list") and t not in rendered]
         edits = self._record_edits(by_record, keep=True)
@@ -200,7 +204,8 @@ class Run:
         self._record_steps(edits, marks, held)
         if self._hold(held, rendered):
             return self._once()  # from what is there now that they are still
-        guard_changed = guard and self.guard.ensure([target.ref for target in targets], self.check)
+        if guard and not self.others:
+            guard_changed = self.guard.ensure(refs, self.check)
         if guard_changed:
             self.changed = True
             name = f"ValidatingAdmissionPolicy {self.guard.name}"
@@ -228,6 +233,7 @@ class Run:
             ],
             "frozen": [item.ref.as_dict() for item in held],
             "guard": self._guard_word(guard, bool(guard_changed or marks)),
+            "guard_manifests": self.guard.wanted,
         }  # fmt: skip
 
     def _guard_wanted(self) -> bool:
@@ -331,7 +337,7 @@ class Run:
         if self.wish.thaw and self._thaw(targets):
             return self._once()  # from what is there now that they move, and asked again
         self._write_marks(marks)
-        if self.wish.guard != "none":
+        if self.wish.guard != "none" and not self.others:
             self.changed |= self.guard.withdraw([target.ref for target in targets], self.check)
         if self.journal and not self.check:
             self.journal.done(*self.steps)
@@ -510,7 +516,8 @@ class Run:
             "state": "released" if self.keep else "kept", "migration": self.wish.migration,
             "resources": [ref.as_dict() for ref in refs], "helm_record": self.wish.helm_record,
             "flux_method": self.wish.flux_method, "live_annotation": self.wish.live_annotation,
-            "guard": self.wish.guard, **({"frozen": list(frozen)} if frozen else {}),
+            "guard": self.wish.guard, "guard_written_by": self.wish.guard_written_by,
+            **({"frozen": list(frozen)} if frozen else {}),
         }  # fmt: skip
         return {"module": "resource_keep", "params": params}
 

@@ -128,6 +128,14 @@ options:
     type: str
     choices: [auto, required, none]
     default: auto
+  guard_written_by:
+    description:
+      - Who writes and removes the policy and its binding. V(others) is for one that comes from Git, and is applied by
+        Argo CD or Flux. With O(state=kept) the module then refuses, before it changes anything, where they are not in
+        the cluster as RV(guard_manifests) has them; with O(state=released) it leaves them.
+    type: str
+    choices: [module, others]
+    default: module
   guard_timeout:
     description: Seconds to wait until the API server refuses the deletions.
     type: int
@@ -273,6 +281,11 @@ guard:
       V(unavailable) if the API server has no such policies, V(none) if it was not asked for.
   type: str
   returned: success
+guard_manifests:
+  description: The policy and its binding as they are to be; empty without a guard.
+  returned: O(state=kept)
+  type: list
+  elements: dict
 missing:
   description: Objects that are not there any more.
   type: list
@@ -317,6 +330,7 @@ SPEC = {
     "owner_deletes": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
     "thaw": {"type": "bool", "default": True},
     "guard": {"type": "str", "choices": ["auto", "required", "none"], "default": "auto"},
+    "guard_written_by": {"type": "str", "choices": ["module", "others"], "default": "module"},
     "guard_timeout": {"type": "int", "default": 60},
     "backup_dir": {"type": "path"},
 }

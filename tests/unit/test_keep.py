@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import gzip
 import json
 import stat
@@ -257,6 +258,27 @@ def test_an_api_server_without_admission_policies():
 def test_a_guard_that_never_becomes_active():
     result = act(blue(after=10**6))
     assert result["failed"] and result["failure"]["code"] == "guard_inactive"
+
+
+def test_a_guard_that_others_write():
+    """It is asked for, never written; and nothing is changed before it is there."""
+    cluster = blue()
+    wanted = act(cluster, check=True)["guard_manifests"]
+    assert [body["kind"] for body in wanted] == ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]
+    before = snapshot(cluster)
+    assert "ValidatingAdmissionPolicy is not there" in refused(cluster, "not_as_written", guard_written_by="others")
+    assert snapshot(cluster) == before
+    foreseen = act(cluster, check=True, guard_written_by="others")
+    assert foreseen["guard"] == "pending" and foreseen["guard_manifests"] == wanted
+    for plural, body in zip((guard.POLICIES, guard.BINDINGS), wanted):
+        cluster.create(f"/apis/{guard.API}/{plural}", copy.deepcopy(body))
+    assert kept(cluster, guard_written_by="others")["guard"] == "active"
+    assert kept(cluster, guard_written_by="others")["changed"] is False
+    kept(cluster, state="released", guard_written_by="others")
+    assert guard.KEPT_BY not in annotations_of(cluster)
+    assert cluster.names(guard.POLICIES) == cluster.names(guard.BINDINGS) == ["bluegreen-mesh-keep-night"]
+    cluster.edit(guard.BINDINGS, "", "bluegreen-mesh-keep-night", lambda body: body["spec"].update(validationActions=["Audit"]))
+    assert "Binding is not as it should be" in refused(cluster, "not_as_written", guard_written_by="others")
 
 
 # -- releasing -------------------------------------------------------------------------------------------------------

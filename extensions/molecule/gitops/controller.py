@@ -23,6 +23,8 @@ PRUNED = (
     "gateways.networking.istio.io", "authorizationpolicies.security.istio.io",
     "mutatingadmissionpolicies.admissionregistration.k8s.io",
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io",
 )  # fmt: skip
 KUBECTL = ("kubectl", "--context=lab")
 

@@ -27,12 +27,11 @@ def commands(step: dict[str, t.Any], params: dict[str, t.Any], book: Book) -> li
     if step["op"] == "helm_record":
         return [record(step, book)]
     policy = shlex.quote(policy_name(params["migration"]))
-    found = [
-        Command(
-            "remove the guard, so that what was kept can be deleted again",
-            f"k delete validatingadmissionpolicybinding,validatingadmissionpolicy {policy} --ignore-not-found",
-        )
-    ]
+    found = []
+    if params.get("guard_written_by") != "others":  # else it goes with its commit
+        what = "remove the guard, so that what was kept can be deleted again"
+        run = f"k delete validatingadmissionpolicybinding,validatingadmissionpolicy {policy} --ignore-not-found"
+        found.append(Command(what, run))
     for ref in params.get("resources") or []:
         namespace = ref.get("namespace") or ""
         run = edited(plain_kind(ref), namespace, ref["name"], RELEASED)

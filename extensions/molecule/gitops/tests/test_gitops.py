@@ -32,18 +32,21 @@ TRAFFIC = str(STATE / "traffic-gitops")
 ISTIO, SECURITY, ADMISSION = "networking.istio.io/v1", "security.istio.io/v1", "admissionregistration.k8s.io/v1"
 GREEN = "istio-gateway"
 LABEL = "bluegreen.mesh/migration"
-POLICY = "bluegreen-mesh-bind-by-git"
+POLICY, GUARD = "bluegreen-mesh-bind-by-git", "bluegreen-mesh-keep-by-git"
 WATCHED = (
     (ISTIO, "gateways"),
     (ISTIO, "virtualservices"),
     (SECURITY, "authorizationpolicies"),
     (ADMISSION, "mutatingadmissionpolicies"),
     (ADMISSION, "mutatingadmissionpolicybindings"),
+    (ADMISSION, "validatingadmissionpolicies"),
+    (ADMISSION, "validatingadmissionpolicybindings"),
 )
 COMMITTED = {
     f"gateways {GREEN}/public-ingressgateway", f"gateways {GREEN}/httpbin-gateway",
     f"authorizationpolicies {GREEN}/gitops-edge-public-ingressgateway",
     f"mutatingadmissionpolicies /{POLICY}", f"mutatingadmissionpolicybindings /{POLICY}",
+    f"validatingadmissionpolicies /{GUARD}", f"validatingadmissionpolicybindings /{GUARD}",
 }  # fmt: skip
 WORKLOAD = {
     "name": "public",
@@ -237,7 +240,7 @@ def test_what_the_phases_want_comes_from_git(before: dict[str, t.Any], there: di
 
 def test_every_phase_has_committed_its_own_folder(there: dict[str, t.Any]) -> None:
     log = git("log", "--reverse", "--format=%b", "--", "migration").split("\n")
-    wanted = [f"Migration: by-git{end}" for end in ("", "/bind: bind", "/deploy: deploy")]
+    wanted = [f"Migration: by-git{end}" for end in ("", "/keep: keep", "/bind: bind", "/deploy: deploy")]
     assert [line for line in log if line] == wanted
     files = git("show", "--name-only", "--format=", "HEAD").split()
     assert files[-1] == "migration/kustomization.yaml" and {f.split("/")[0] for f in files} == {"migration"}
@@ -304,7 +307,7 @@ def test_the_journal_says_so(cluster: Cluster, back: dict[str, t.Any]) -> None:
     data = cluster.get(path_of("v1", "configmaps", "mesh-gitops", "by-git"))["data"]
     steps = json.loads(data["steps"])
     assert {step["state"] for step in steps} == {"undone"}
-    assert {step["phase"] for step in steps if step["op"] == "git_commit"} == {"bind", "deploy", "unbind"}
+    assert {step["phase"] for step in steps if step["op"] == "git_commit"} == {"keep", "bind", "deploy", "unbind"}
     assert not {step["op"] for step in steps} & {"binding_policy", "twin_gateway", "copy_authorizationpolicy"}
 
 
@@ -313,3 +316,19 @@ def test_no_request_was_lost(back: dict[str, t.Any]) -> None:
     assert seen["total"]["failed"] == 0, str(seen["errors"])
     assert seen["total"]["requests"] > 3000
     assert time.time() - seen["total"]["last"] < 10
+
+
+def test_cleanup_takes_the_guard_out_of_git_when_everything_is_released(
+    host: t.Any, cluster: Cluster, back: dict[str, t.Any]
+) -> None:
+    delete = "kubectl delete gateways.networking.istio.io public --namespace istio-system --dry-run=server"
+    play("--tags", "keep")
+    assert f"validatingadmissionpolicies /{GUARD}" in look(cluster)
+    refused = host.run(delete)
+    assert refused.rc != 0 and "is kept by migration by-git" in refused.stderr
+    done = lab.part(SETTINGS, "cleanup", "unguard.yml")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert look(cluster).keys() == back.keys()
+    assert host.run(delete).rc == 0
+    log = [line for line in git("log", "--format=%b").split("\n") if line]
+    assert log[:2] == ["Migration: by-git/cleanup: keep", "Migration: by-git/keep: keep"]
