@@ -225,6 +225,10 @@ def unbound(cluster: Cluster, there: dict[str, t.Any]) -> dict[str, dict[str, t.
 
 @pytest.fixture(scope="module")
 def back(cluster: Cluster, unbound: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    play("--tags", "rollback", mesh_rollback_to="deploy")
+    # Bound to both sides, as before deploy, and green has nothing of ours yet.
+    kept = {name for name in COMMITTED if POLICY in name or GUARD in name}
+    assert look(cluster).keys() & COMMITTED == kept
     play("--tags", "rollback", mesh_rollback_to="keep")
     return look(cluster)
 

@@ -26,6 +26,7 @@ LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}
 NEEDS = {
     "preflight": ["preflight"], "keep": ["keep"], "bind": ["bind"], "deploy": ["deploy", "keep", "preflight"], "verify": ["verify"],
     "cutover": ["preflight", "verify", "cutover", "certificates", "keep"], "soak": ["soak", "certificates"], "unbind": ["unbind"],
+    "cleanup": ["cleanup", "keep", "preflight"],
 }  # fmt: skip
 SETTINGS = {
     "mesh_context": "operator",
@@ -97,7 +98,25 @@ def test_a_report_takes_the_journal_alone(cluster: Cluster, tmp_path: Path) -> N
 
 
 def test_the_way_back_needs_what_the_phases_needed(cluster: Cluster) -> None:
-    allow(cluster, ["keep", "bind", "deploy", "soak"])
-    done = lab.play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
+    assert not cluster.find(path_of("v1", "services", "istio-system", "public-ingressgateway"))
+    allow(cluster, ["cleanup", "keep", "unbind", "soak"])
+    done = lab.play({**SETTINGS, "mesh_rollback_to": "unbind"}, "--tags", "rollback")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert cluster.find(path_of("v1", "services", "istio-system", "public-ingressgateway"))
+    # Both sides serve again, and clients are where they were.
+    assert named(cluster) >= {"istio-system/public", "istio-gateway/public-ingressgateway"}
+    assert not [name for name, weight in lab.weights().items() if "/blue-" in name and weight]
+
+
+def test_so_does_an_abort(cluster: Cluster) -> None:
+    allow(cluster, ["keep", "bind", "deploy", "soak", "preflight", "verify"])
+    done = lab.play({**SETTINGS, **lab.UNHURRIED}, "--tags", "abort")
     assert done.returncode == 0, done.stdout[-4000:]
     assert not [name for name, weight in lab.weights().items() if "green" in name and weight]
+    assert not cluster.find(path_of("v1", "services", "istio-gateway", "public-ingressgateway"))
+
+
+def named(cluster: Cluster) -> set[str]:
+    """All that VirtualServices name at their top."""
+    found = [vs["spec"].get("gateways") or [] for vs in cluster.list(path_of("networking.istio.io/v1", "virtualservices"))]
+    return {name for names in found for name in names}
