@@ -101,11 +101,11 @@ def kill_in(
     assert found["phases"][phase]["state"] == "started" and found["run"]["state"] == "active"
 
 
-def until(condition: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
+def until(condition: t.Callable[[], t.Any], seconds: float = 60, what: str = "it") -> t.Any:
     """What it answers, once that is true."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, f"not within {seconds} s"
+        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
         time.sleep(0.2)
     return found
 

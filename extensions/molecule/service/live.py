@@ -29,15 +29,6 @@ DISCOVERY = "discovery.k8s.io/v1"
 LEASES = "coordination.k8s.io/v1"
 BLUE = "istio-system"
 SERVICES = ("public-ingressgateway", "passthrough-ingressgateway")
-WAIT = 60.0
-
-
-def await_(what: str, look: t.Callable[[], t.Any], seconds: float = WAIT) -> t.Any:
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(0.1)
-    return found
 
 
 def slices(cluster: Cluster, name: str, by: str) -> list[dict[str, t.Any]]:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import signal
-import subprocess
 import typing as t
 
 import lab
@@ -210,11 +208,7 @@ def test_a_step_whose_run_was_killed_is_taken_back_from_within_the_cluster(clust
     gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
     watchdog = {**SETTINGS["mesh_watchdog"], "deadline": 30}
     settings = {**SETTINGS, "mesh_cutover_to": "green:50", "mesh_gate": gate, "mesh_watchdog": watchdog}
-    command, options = lab.playing(settings, "--tags", "cutover")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    lab.until(lambda: weights(50) or process.poll() is not None, 300)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
+    lab.kill_when(lambda: weights(50), settings, "--tags", "cutover", seconds=300)
     assert weights(50) and run_of(cluster)["state"] == "active"
     lab.until(lambda: weights(20), 300)
     lab.until(lambda: run_of(cluster)["state"] == "closed", 300)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import typing as t
 
 import lab
@@ -56,11 +54,9 @@ def journal(cluster: Cluster) -> dict[str, t.Any]:
 def kill_in_the_gate(percent: int, **more: t.Any) -> None:
     """Makes a step to this share under a gate whose samples never come, and kills the run in it."""
     gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
-    command, options = lab.playing({**SETTINGS, **more, "mesh_gate": gate}, "--tags", "cutover")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-    lab.until(lambda: set(lab.weights().values()) == {percent, 100 - percent} or process.poll() is not None, 300)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
+    settings = {**SETTINGS, **more, "mesh_gate": gate}
+    shared = {percent, 100 - percent}
+    lab.kill_when(lambda: set(lab.weights().values()) == shared, settings, "--tags", "cutover", seconds=300)
 
 
 def share(cluster: Cluster) -> tuple[float, float, bool]:

@@ -61,11 +61,11 @@ def known(cluster: Cluster, before: dict[str, t.Any]) -> t.Iterator[dict[str, li
         for group, plural in (("v1", "serviceaccounts"), (RBAC, "roles"), (RBAC, "rolebindings"), ("v1", "services")):
             copy(cluster, group, plural, name)
         copy(cluster, "apps/v1", "deployments", name)
-    live.await_("green", lambda: len(live.green_ready(cluster, GREEN)) == 3)
-    live.await_("all of green", lambda: all(run_plain(cluster, name) for name in live.SERVICES))
+    lab.until(lambda: len(live.green_ready(cluster, GREEN)) == 3, what="green")
+    lab.until(lambda: all(run_plain(cluster, name) for name in live.SERVICES), what="all of green")
     yield {"blue": live.pods(cluster, live.BLUE), "green": live.pods(cluster, GREEN)}
     cluster.delete(path_of("v1", "namespaces", name=GREEN))
-    live.await_("green to go", lambda: cluster.find(path_of("v1", "namespaces", name=GREEN)) is None)
+    lab.until(lambda: cluster.find(path_of("v1", "namespaces", name=GREEN)) is None, what="green to go")
 
 
 def run_plain(cluster: Cluster, name: str) -> bool:
@@ -106,7 +106,7 @@ def test_nobody_follows_greens_pods(cluster: Cluster, known: t.Any, tmp_path: pa
 
 
 def test_a_share_that_pods_cannot_give(cluster: Cluster, keeper: t.Any, tmp_path: pathlib.Path) -> None:
-    live.await_("the keeper", lambda: live.kept(cluster))
+    lab.until(lambda: live.kept(cluster), what="the keeper")
     refused = shift(tmp_path, 10)
     assert "What can be had: 25, 40, 50, 100 %" in refused["msg"], refused
     assert live.sizes(cluster) == [(3, 0), (3, 0)]
@@ -125,9 +125,9 @@ def test_a_pod_that_goes_is_replaced(cluster: Cluster, keeper: t.Any, known: dic
     listed = cluster.list(path_of("v1", "pods", GREEN))
     (pod,) = [p["metadata"]["name"] for p in listed if p["status"].get("podIP") == address]
     cluster.delete(path_of("v1", "pods", GREEN, pod))
-    live.await_("another in its place", lambda: live.behind(cluster)[1] not in ([], [address]))
+    lab.until(lambda: live.behind(cluster)[1] not in ([], [address]), what="another in its place")
     assert live.sizes(cluster) == [(3, 1), (3, 1)]
-    live.await_("green as large as blue", lambda: len(live.green_ready(cluster, GREEN)) == 3)
+    lab.until(lambda: len(live.green_ready(cluster, GREEN)) == 3, what="green as large as blue")
     known["green"] = sorted({*known["green"], *live.pods(cluster, GREEN)})
 
 
@@ -141,7 +141,7 @@ def test_everything(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]]
     done = shift(tmp_path, 100, expect_green_percent=50)
     assert done.get("green_percent") == 100, done
     assert live.sizes(cluster) == [(0, 3), (0, 3)]
-    live.await_("every node to follow", lambda: live.share(known) == 100)
+    lab.until(lambda: live.share(known) == 100, what="every node to follow")
 
 
 def test_and_back_to_a_quarter(cluster: Cluster, keeper: t.Any, known: t.Any, tmp_path: pathlib.Path) -> None:
@@ -155,7 +155,7 @@ def test_nothing_is_left_of_it(
 ) -> None:
     assert shift(tmp_path, 0, expect_green_percent=25)["green_percent"] == 0
     live.end(keeper)
-    live.await_("what went with the helpers", lambda: live.look(cluster)["endpointslices"] == before["endpointslices"])
+    lab.until(lambda: live.look(cluster)["endpointslices"] == before["endpointslices"], what="what went with the helpers")
     assert live.differences(before, live.look(cluster)) == ""  # with its owner's fields, and the balancer's weights
 
 
@@ -170,8 +170,8 @@ def test_the_runbook_does_it_too(
     assert done.returncode == 0, done.stderr
     assert f"{live.pods(cluster, live.BLUE)[0]} true endpointslice-controller.k8s.io" in done.stdout
     assert live.sizes(cluster) == [(3, 0), (3, 0)]
-    live.await_("every node to follow", lambda: live.share(known) == 0)
-    live.await_("what went with the helpers", lambda: live.look(cluster)["endpointslices"] == before["endpointslices"])
+    lab.until(lambda: live.share(known) == 0, what="every node to follow")
+    lab.until(lambda: live.look(cluster)["endpointslices"] == before["endpointslices"], what="what went with the helpers")
 
 
 def test_no_request_was_lost(begun: float, known: t.Any) -> None:

@@ -121,25 +121,25 @@ def journal(cluster: Cluster) -> dict[str, t.Any]:
 
 def test_a_step_whose_run_was_killed_is_taken_back(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]]) -> None:
     """By the watchdog, while the keeper follows green's pods."""
-    live.await_("the keeper", lambda: live.kept(cluster, SERVICE))
+    lab.until(lambda: live.kept(cluster, SERVICE), what="the keeper")
     # Samples that never come: the run is in the gate until it is killed.
     gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
     watched = {**steps(50), "mesh_watchdog": {"deadline": 30}, "mesh_gate": gate}
     lab.kill_when(lambda: live.sizes(cluster, SERVICE) == [(3, 3)], watched, "--tags", "cutover")
     asked = journal(cluster)["facts"]["share"]
     assert (asked["asked"], asked["settled"], asked["judged"]) == (50, 0, False)
-    live.await_("blue alone", lambda: live.sizes(cluster, SERVICE) == [(3, 0)], 180)
-    live.await_("the watchdog's end", lambda: journal(cluster)["run"]["state"] == "closed")
+    lab.until(lambda: live.sizes(cluster, SERVICE) == [(3, 0)], 180, "blue alone")
+    lab.until(lambda: journal(cluster)["run"]["state"] == "closed", what="the watchdog's end")
     assert journal(cluster)["run"]["operator"] == "watchdog"
     assert journal(cluster)["facts"]["share"]["judged"] is True
-    live.await_("every node to follow", lambda: live.share(known, **PLACE) == 0)
+    lab.until(lambda: live.share(known, **PLACE) == 0, what="every node to follow")
 
 
 def test_cutover(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]]) -> None:
-    live.await_("the keeper", lambda: live.kept(cluster, SERVICE))
+    lab.until(lambda: live.kept(cluster, SERVICE), what="the keeper")
     play(steps(25, 50, 100), "--tags", "cutover")
     assert live.sizes(cluster, SERVICE) == [(0, 3)]
-    live.await_("every node to follow", lambda: live.share(known, **PLACE) == 100)
+    lab.until(lambda: live.share(known, **PLACE) == 100, what="every node to follow")
     assert "changed=0 " in play(steps(25, 50, 100), "--tags", "cutover")
 
 
@@ -152,7 +152,7 @@ def test_handed_over(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]
     point_at(tmp_path, 100)
     play(HANDED_OVER, "--tags", "soak")
     assert live.sizes(cluster, SERVICE) == [(3, 0)]
-    live.await_("every node to follow", lambda: live.share(known, **PLACE) == 100)
+    lab.until(lambda: live.share(known, **PLACE) == 100, what="every node to follow")
 
 
 def test_no_way_back_is_pretended_then(keeper: t.Any) -> None:
@@ -165,9 +165,9 @@ def test_back(
     point_at(tmp_path, 0)
     play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
     live.end(keeper)
-    live.await_("what went with the helpers", lambda: live.look(cluster)["endpointslices"] == before["endpointslices"])
+    lab.until(lambda: live.look(cluster)["endpointslices"] == before["endpointslices"], what="what went with the helpers")
     assert live.differences(before, live.look(cluster)) == ""
-    live.await_("every node to follow", lambda: live.share(known, **PLACE) == 0)
+    lab.until(lambda: live.share(known, **PLACE) == 0, what="every node to follow")
 
 
 def test_no_request_was_lost(begun: float, known: t.Any) -> None:
