@@ -12,6 +12,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.runbook import gate
 from ansible_collections.bluegreen.mesh.plugins.modules import gateway_preview, migration_journal
 from fake_cluster import FakeCluster, run_module
 from fake_mesh import mesh
+from role_tasks import load, refusal
 
 API = "networking.istio.io/v1"
 BLUE = "istio-system/public"
@@ -215,3 +216,27 @@ def test_it_is_no_trap_of_the_migration(cluster):
     assert export_to_hides.check(mesh(("virtual_services", made))) == []
     del made["metadata"]["annotations"]
     assert export_to_hides.check(mesh(("virtual_services", made))) != []
+
+
+# -- the role ----------------------------------------------------------------------------------------------------------
+PAIR = {"blue": BLUE, "green": "istio-gateway/public", "workload": "public"}
+SET = {"mesh_journey": "gateway", "mesh_gateways": [PAIR], "mesh_preview": {"header": PARAMS["header"], "ports": PARAMS["ports"]}}
+
+
+@pytest.mark.parametrize(("given", "without", "says"), [
+    ({}, None, ""),
+    ({"mesh_journey": "ingress_to_istio", "mesh_gateways": []}, None, "docs/journeys/ingress_to_istio.md"),
+    ({"mesh_journey": "istio_to_linkerd"}, "mesh_preview", "mesh_journey is istio_to_linkerd; expected gateway"),
+    ({"mesh_gateways": []}, None, "mesh_gateways has none"),
+    ({}, "mesh_gateways", "mesh_gateways has none"),
+    ({}, "mesh_preview", "mesh_preview is not set; expected header and ports"),
+])  # fmt: skip
+def test_a_preview_that_would_do_nothing_is_refused_before_the_journal_is_taken(given, without, says):
+    settings = {name: value for name, value in {**SET, **given}.items() if name != without}
+    first = []
+    for task in load("verify/tasks/preview.yml"):
+        if "ansible.builtin.assert" not in task:
+            break
+        first.append(refusal(task, **settings))
+    said = next(filter(None, first), "")
+    assert says in said and bool(said) == bool(says)
