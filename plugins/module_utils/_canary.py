@@ -35,23 +35,37 @@ PREFIX = "bluegreen-canary-"  # of the names of routes that we add, and of objec
 NOTE = "bluegreen.mesh/canary"  # annotation: {host: {place: its `route` as it was}}
 HEADER = "x-bluegreen-canary"  # of a scout: WRITE.SUBSET in the request, WRITE in the answer
 NOT_FOR_SCOUTS = ("mirror", "mirrors", "mirrorPercent", "mirrorPercentage", "fault")
+HOWS = ("exact", "prefix", "regex")  # Istio's StringMatch; a regex is one of RE2, and fits the whole value
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110: a header's name; RFC 6265: a cookie's
 
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """A request that goes to a subset whatever the weights say. kind: header or cookie; value: its exact value."""
+    """A request that goes to a subset whatever the weights say. kind: header or cookie; how: of HOWS, what `value` is
+    of the header's; a cookie's is always exact."""
 
     subset: str
     kind: str
     name: str
     value: str
+    how: str = "exact"
 
     def headers(self) -> dict[str, t.Any]:
         if self.kind == "header":
-            return {self.name.lower(): {"exact": self.value}}
+            return {self.name.lower(): {self.how: self.value}}
         # One pair among others (RFC 6265, 4.2.1): NAME=VALUE, with "; " between them.
         return {"cookie": {"regex": rf"^(.*;\s*)?{re.escape(self.name)}={re.escape(self.value)}(;.*)?$"}}
+
+    def takes_all_of(self, later: Match) -> bool:
+        """Whether no request of `later` is left behind this one, as far as that can be told: of what a regular
+        expression lets in only exact values are known."""
+        if self.headers().keys() != later.headers().keys() or (self.kind == "cookie" and self.name != later.name):
+            return False
+        if later.how == "exact":
+            return _routes.string_matches({self.how: self.value}, later.value)
+        if self.how == later.how == "prefix":
+            return later.value.startswith(self.value)
+        return (self.how, self.value) == (later.how, later.value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +123,16 @@ def check_share(share: Share, subsets: t.Container[str]) -> None:
         if match.kind == "header" and match.name.lower() in (HEADER, "cookie"):
             other = "a cookie is matched by match[].cookie" if match.name.lower() == "cookie" else "that one is ours"
             raise Refusal("bad_match", f"{where}.header: found {match.name}; {other}.")
+        why = _routes.usable(match.value) if match.how == "regex" else ""
+        if why:
+            raise Refusal("bad_match", f"{where}.{match.kind}.regex: found {match.value!r}; {why}.")
+        for before, earlier in enumerate(share.matches[:number]):
+            if earlier.subset != match.subset and earlier.takes_all_of(match):
+                raise Refusal(
+                    "bad_match",
+                    f"{where} is never reached: match[{before}] before it sends every such request to"
+                    f" {earlier.subset}. Put the narrower one first, or take one away.",
+                )
 
 
 def marker_of(uid: str, share: Share, state: str) -> str:
@@ -236,14 +260,16 @@ def matches_of(vs: Object, target: Target) -> list[Match]:
     """The matches that it has, in their order, each once."""
     found: dict[Match, None] = {}
     for route in http_of(vs):
-        if is_ours(route, f"{target.mark}match"):
-            for name, wanted in (route["match"][0].get("headers") or {}).items():
-                cookie = re.fullmatch(r"\^\(\.\*;\\s\*\)\?(.+?)=(.+)\(;\.\*\)\?\$", wanted.get("regex", ""))
-                subset = subset_of(route["route"][0])
-                if name == "cookie" and cookie:
-                    found[Match(subset, "cookie", *(re.sub(r"\\(.)", r"\1", part) for part in cookie.groups()))] = None
-                elif route["name"].endswith(f"-{name}") and "exact" in wanted:
-                    found[Match(subset, "header", name, wanted["exact"])] = None
+        if is_ours(route, f"{target.mark}match-"):
+            # The header that we have added is in the route's name; the others are its own conditions.
+            name = route["name"].removeprefix(f"{target.mark}match-").partition("-")[2]
+            wanted, subset = (route["match"][0].get("headers") or {}).get(name) or {}, subset_of(route["route"][0])
+            cookie = re.fullmatch(r"\^\(\.\*;\\s\*\)\?(.+?)=(.+)\(;\.\*\)\?\$", wanted.get("regex", ""))
+            how = next((how for how in HOWS if how in wanted), "")
+            if name == "cookie" and cookie:
+                found[Match(subset, "cookie", *(re.sub(r"\\(.)", r"\1", part) for part in cookie.groups()))] = None
+            elif name != "cookie" and how:
+                found[Match(subset, "header", name, wanted[how], how)] = None
     return list(found)
 
 

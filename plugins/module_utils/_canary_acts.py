@@ -110,7 +110,14 @@ def share_of(params: dict[str, t.Any], target: Target) -> Share:
                 "bad_match",
                 f"match[{number}]: expected one of header and cookie, found {' and '.join(given) or 'none'}.",
             )
-        matches.append(Match(one["subset"], given[0], one[given[0]]["name"], str(one[given[0]]["exact"])))
+        pair, where = one[given[0]], f"match[{number}].{given[0]}"
+        hows = [how for how in _canary.HOWS if pair.get(how) is not None]
+        if len(hows) != 1:
+            raise Refusal(
+                "bad_match",
+                f"{where}: expected one of {', '.join(_canary.HOWS)}, found {' and '.join(hows) or 'none'}.",
+            )
+        matches.append(Match(one["subset"], given[0], pair["name"], str(pair[hows[0]]), hows[0]))
     weights = {str(name): weight for name, weight in (params["weights"] or {}).items()}
     for name, weight in weights.items():
         if not re.fullmatch(r"\d{1,3}", str(weight)):
@@ -613,4 +620,4 @@ class Operation:
 
 def shown(match: Match) -> dict[str, t.Any]:
     """As the option has it."""
-    return {"subset": match.subset, match.kind: {"name": match.name, "exact": match.value}}
+    return {"subset": match.subset, match.kind: {"name": match.name, match.how: match.value}}

@@ -28,6 +28,8 @@ from ._virtual_services import MESH, is_delegate, resolve
 Object = dict[str, t.Any]
 FILLER = "bluegreen-probe"  # stands in where a route takes any value
 UNKNOWN_HOST = "bluegreen-probe.invalid"  # RFC 2606: nobody can have it
+# What PCRE knows and RE2 does not: look-around, back references, possessive quantifiers, atomic groups, conditions.
+PCRE_ONLY = re.compile(r"\(\?(?:[=!>#(|]|<[=!])|\\[1-9]|\\[gkKGRXZ]|[*+?}]\+")
 PLAIN = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"))
 
 
@@ -153,6 +155,17 @@ def regex_samples(pattern: str) -> list[str]:
         return [base + end for base in bases for end in endings if re.fullmatch(pattern, base + end)]
     except re.error:
         return []
+
+
+def usable(pattern: str) -> str:
+    """Why a regular expression can't be used in Istio, or ''."""
+    if PCRE_ONLY.search(pattern):
+        return "it uses what Envoy's RE2 does not know (look-around, back references or possessive quantifiers)"
+    try:
+        re.compile(pattern)
+    except re.error as exc:
+        return f"it is not a valid regular expression ({exc})"
+    return ""
 
 
 # -- routes of a VirtualService ----------------------------------------------------------------------------------------

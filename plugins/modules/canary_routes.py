@@ -97,9 +97,30 @@ options:
         type: str
         required: true
       header:
-        description: A header and its exact value. One of O(match[].header) and O(match[].cookie).
+        description:
+          - A header and its value, by one of C(exact), C(prefix) and C(regex). One of O(match[].header) and
+            O(match[].cookie).
         type: dict
-        suboptions: &pair
+        suboptions:
+          name:
+            description: Its name.
+            type: str
+            required: true
+          exact:
+            description: The whole value.
+            type: str
+          prefix:
+            description: What the value begins with. Capitals count.
+            type: str
+          regex:
+            description:
+              - A regular expression that the whole value fits, in the syntax of RE2, such as V(.*Mobile.*).
+              - What Python can't read either, or is known not to be RE2, is refused here; the rest by istiod.
+            type: str
+      cookie:
+        description: A cookie and its exact value.
+        type: dict
+        suboptions:
           name:
             description: Its name.
             type: str
@@ -108,10 +129,6 @@ options:
             description: Its value.
             type: str
             required: true
-      cookie:
-        description: A cookie and its exact value.
-        type: dict
-        suboptions: *pair
   names:
     description: Only these VirtualServices, as C(NAMESPACE/NAME). If not given, all that send to the service.
     type: list
@@ -201,7 +218,8 @@ notes:
     C(create), C(patch) and C(delete) on them; C(get) on the Service and C(list) on pods in its namespace.
   - Refused by name are several DestinationRules for the host, one that is not for all clients, a wildcard's in the
     place of which a new one would come, TCP and TLS routes to the host, weights that do not add up to 100, a route
-    behind one that takes everything, and a route that names a subset that there is none of.
+    behind one that takes everything, a match behind one that takes all its requests for another subset, and a route
+    that names a subset that there is none of.
   - If a VirtualService is made by Helm, Argo CD, Flux or C(kubectl), its next run takes the shares away, and all pods
     of the service get traffic. RV(owned_elsewhere) lists these.
   - A VirtualService with the label C(bluegreen.mesh/bind=false) is left alone.
@@ -250,6 +268,21 @@ EXAMPLES = r"""
     match:
       - {subset: v2, header: {name: x-canary, exact: always}}
       - {subset: v2, cookie: {name: tester, exact: "yes"}}
+
+- name: Everything to v1, but for mobile clients
+  bluegreen.mesh.canary_routes:
+    kubeconfig: ~/.kube/config
+    context: production
+    state: routed
+    service: shop/somesvc
+    subsets:
+      - {name: v1, labels: {version: v1}}
+      - {name: v2, labels: {version: v2}}
+    settle:
+      urls: [https://shop.example.com/]
+    weights: {v1: 100}
+    match:
+      - {subset: v2, header: {name: user-agent, regex: '.*(Mobile|Android).*'}}
 """
 
 RETURN = r"""
@@ -290,7 +323,8 @@ owned_elsewhere:
 
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _canary_acts, _module
 
-PAIR = {"name": {"type": "str", "required": True}, "exact": {"type": "str", "required": True}}
+NAME = {"type": "str", "required": True}
+HEADER = {"name": NAME, "exact": {"type": "str"}, "prefix": {"type": "str"}, "regex": {"type": "str"}}
 DICTS = {"type": "list", "elements": "dict", "required": True}
 STRINGS = {"type": "list", "elements": "str"}
 SETTLE = {
@@ -315,7 +349,8 @@ SPEC = {
     "weights": {"type": "dict"},
     "match": {"type": "list", "elements": "dict", "default": [], "options": {
         "subset": {"type": "str", "required": True},
-        "header": {"type": "dict", "options": PAIR}, "cookie": {"type": "dict", "options": PAIR},
+        "header": {"type": "dict", "options": HEADER},
+        "cookie": {"type": "dict", "options": {"name": NAME, "exact": {"type": "str", "required": True}}},
     }},
     "names": STRINGS, "mesh": {"type": "bool", "default": True}, "gateways": STRINGS, "hosts": STRINGS,
     "port": {"type": "int"}, "require_ready": {"type": "bool", "default": True},

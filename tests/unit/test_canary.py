@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 
@@ -123,6 +124,9 @@ def test_parts_are_whole_and_add_up(share, weights_, parts):
     (Share({"v1": 100}, (Match("v2", "header", "x", ""),)), "bad_match"),
     (Share({"v1": 100}, (Match("v2", "header", "Cookie", "a=b"),)), "bad_match"),
     (Share({"v1": 100}, (Match("v2", "header", _canary.HEADER, "b"),)), "bad_match"),
+    (Share({"v1": 100}, (Match("v2", "header", "x", "", "prefix"),)), "bad_match"),
+    (Share({"v1": 100}, (Match("v2", "header", "x", "(", "regex"),)), "bad_match"),
+    (Share({"v1": 100}, (Match("v2", "header", "x", "(?!a).*", "regex"),)), "bad_match"),  # Python's, not RE2's
 ])  # fmt: skip
 def test_a_share_that_can_t_be_is_refused(share, code):
     with pytest.raises(Refusal) as exc:
@@ -132,6 +136,33 @@ def test_a_share_that_can_t_be_is_refused(share, code):
 
 def test_a_good_share_is_not():
     _canary.check_share(Share({"v1": 100}, (Match("v2", "cookie", "a", "b"),)), TARGET.subsets)
+    _canary.check_share(MOBILE, TARGET.subsets)
+
+
+@pytest.mark.parametrize(("first", "second", "hidden"), [
+    (("header", "X", "a"), ("header", "x", "a"), True),
+    (("header", "x", "a"), ("header", "y", "a"), False),
+    (("header", "x", "a"), ("header", "x", "a", "prefix"), False),
+    (("header", "x", "a", "prefix"), ("header", "x", "ab"), True),
+    (("header", "x", "a", "prefix"), ("header", "x", "b"), False),
+    (("header", "x", "a", "prefix"), ("header", "x", "ab", "prefix"), True),
+    (("header", "x", "ab", "prefix"), ("header", "x", "a", "prefix"), False),
+    (("header", "x", "a.*", "regex"), ("header", "x", "ab"), True),
+    (("header", "x", "a", "regex"), ("header", "x", "ab"), False),  # it fits the whole value, or not at all
+    (("header", "x", "a.*", "regex"), ("header", "x", "a.*", "regex"), True),
+    (("header", "x", "a.*", "regex"), ("header", "x", "ab", "prefix"), False),  # it is, and that is not known
+    (("cookie", "a", "b"), ("cookie", "a", "b"), True),
+    (("cookie", "a", "b"), ("cookie", "A", "b"), False),
+    (("cookie", "a", "b"), ("header", "a", "b"), False),
+])  # fmt: skip
+def test_a_match_behind_one_that_takes_all_of_it_for_another_version_is_refused(first, second, hidden):
+    share = Share({"v1": 100}, (Match("v1", *first), Match("v2", *second)))
+    if hidden:
+        with pytest.raises(Refusal, match=r"match\[1\] is never reached: match\[0\] .* to v1\. Put the narrower"):
+            _canary.check_share(share, TARGET.subsets)
+    else:
+        _canary.check_share(share, TARGET.subsets)
+    _canary.check_share(Share({"v1": 100}, (Match("v2", *first), Match("v2", *second))), TARGET.subsets)
 
 
 @pytest.mark.parametrize(("http", "share", "code", "says"), [
@@ -155,6 +186,13 @@ def test_a_route_for_one_gateway_does_not_shadow():
 # -- matches -----------------------------------------------------------------------------------------------------------
 TESTERS = Share(
     {"v1": 100, "v2": 0}, (Match("v2", "header", "X-Canary", "always"), Match("v2", "cookie", "ca.nary", "yes"))
+)
+MOBILE = Share(
+    {"v1": 100, "v2": 0},
+    (
+        Match("v2", "header", "User-Agent", "Shop/2.", "prefix"),
+        Match("v2", "header", "User-Agent", ".*(Mobile|Android).*", "regex"),
+    ),
 )
 
 
@@ -186,6 +224,27 @@ def test_matches_stand_before_the_weights_in_their_order_and_are_read_back():
     assert names == [f"{TARGET.mark}match-0-x-canary", f"{TARGET.mark}match-1-cookie", None]
     assert _canary.matches_of(body, TARGET) == [Match("v2", "header", "x-canary", "always"), TESTERS.matches[1]]
     assert _canary.weights_of(body, TARGET) == {"v1": 100, "v2": 0}
+
+
+@pytest.mark.parametrize(("agent", "v2"), [
+    ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile/15E148", True),
+    ("Mozilla/5.0 (X11; Linux x86_64)", False),
+    ("Shop/2.1", True), ("shop/2.1", False), ("Shop/20", False), ("my Shop/2.1", False),
+])  # fmt: skip
+def test_only_mobile_clients_reach_v2(agent, v2):
+    body = shared(vs({"match": [{"headers": {"agent": {"exact": "x"}}}], "route": [to()]}), MOBILE)
+    found = taker(body, headers={"user-agent": agent, "agent": "x"})
+    assert weights(found) == ({"v2": None} if v2 else {"v1": 100, "v2": 0})
+    assert taker(body, headers={"user-agent": agent}) is None
+    assert weights(taker(body, headers={"agent": "x"})) == {"v1": 100, "v2": 0}, "no User-Agent at all"
+
+
+def test_what_a_header_begins_with_and_fits_is_read_back_and_its_route_s_own_header_is_not():
+    http = [{"match": [{"headers": {"agent": {"exact": "x"}, "cookie": {"exact": "a=b"}}}], "route": [to()]}]
+    there = shared(vs(*copy.deepcopy(http)), MOBILE)
+    assert _canary.matches_of(there, TARGET) == [dataclasses.replace(one, name="user-agent") for one in MOBILE.matches]
+    assert shared(there, MOBILE) == there
+    assert written(there, _canary.edited(there, TARGET, None))["spec"]["http"] == http
 
 
 # -- scouts ------------------------------------------------------------------------------------------------------------
@@ -328,11 +387,12 @@ PARAMS = {
 BOOK = runbook.Book("m", "bluegreen-mesh")
 
 
+@pytest.mark.parametrize("share", [TESTERS, MOBILE])
 @pytest.mark.parametrize("http", ORIGINALS)
-def test_the_runbook_gives_the_routes_back(http):
+def test_the_runbook_gives_the_routes_back(http, share):
     body, stranger = vs(*copy.deepcopy(http)), vs({"route": [to("other")]})
     stranger["metadata"]["name"] = "stranger"
-    there = shared(body, TESTERS, "w1")
+    there = shared(body, share, "w1")
     first, second = canary_routes.commands({}, {**PARAMS, "state": "unrouted"}, BOOK)
     (back,) = by_hand.run(first.run, there, stranger)
     assert back["spec"] == body["spec"] and back["metadata"]["annotations"] == {}

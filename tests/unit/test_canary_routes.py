@@ -222,6 +222,11 @@ def test_destination_rules_that_can_t_take_the_subsets(cluster, objects, code, s
     ([], {"weights": {"v1": 50.5, "v2": 49.5}}, "bad_weights", "weights.v1: found 50.5"),
     ([], {"weights": {"v1": 99}}, "bad_weights", "add up to 99"),
     ([], {"match": [{"subset": "v1"}]}, "bad_match", "match[0]: expected one of header and cookie, found none"),
+    ([], {"match": [{"subset": "v1", "header": {"name": "x"}}]}, "bad_match",
+     "match[0].header: expected one of exact, prefix, regex, found none"),
+    ([], {"match": [{"subset": "v1", "header": {"name": "x", "prefix": "a", "regex": "b"}}]}, "bad_match",
+     "match[0].header: expected one of exact, prefix, regex, found prefix and regex"),
+    ([], {"match": [{"subset": "v1", "header": {"name": "x", "regex": "["}}]}, "bad_match", "match[0].header.regex: found '['"),
     ([], {"settle": {}}, "bad_option", "names neither urls nor istiod_url"),
     ([], {"settle": {"urls": ["web.test/"]}}, "bad_option", "'web.test/' is no URL"),
 ])  # fmt: skip
@@ -426,6 +431,24 @@ def test_the_way_back_first_pins_then_waits_for_v2_to_be_gone(cluster):
     for step in steps_of(cluster):
         assert not undo(cluster, journal, step).get("failed")
     assert look(cluster) == before and steps_of(cluster) == []
+
+
+def test_matches_of_every_kind_are_told_and_come_back(cluster):
+    journal = open_journal(cluster)
+    cluster.add(pod("b", "v2"))
+    mobile = [
+        {"subset": "v2", "header": {"name": "user-agent", "prefix": "Shop/2."}},
+        {"subset": "v2", "header": {"name": "user-agent", "regex": ".*(Mobile|Android).*"}},
+    ]
+    good(cluster, "subsets")
+    told = good(cluster, "routed", weights={"v1": 100}, match=mobile, mesh=False)
+    assert told["match"] == mobile == good(cluster, "read")["match"]
+    before = look(cluster)
+    good(cluster, "routed", weights={"v1": 50, "v2": 50}, mesh=False, journal=journal)
+    assert good(cluster, "read")["match"] == []
+    (step,) = steps_of(cluster)
+    assert step["inverse"]["params"]["match"] == mobile and not undo(cluster, journal, step).get("failed")
+    assert look(cluster) == before
 
 
 def test_what_was_taken_away_comes_back_in_the_right_order(cluster):

@@ -19,10 +19,9 @@ import re
 import typing as t
 
 from .._inventory import ERROR, WARNING, Finding
+from .._routes import usable
 from ._model import ANY, EXACT, PREFIX, SPECIFIC, Object, Route, Target, World
 
-# What PCRE knows and RE2 does not: look-around, back references, possessive quantifiers, atomic groups, conditions.
-PCRE_ONLY = re.compile(r"\(\?(?:[=!>#(|]|<[=!])|\\[1-9]|\\[gkKGRXZ]|[*+?}]\+")
 SPECIAL = re.compile(r"[][\\.^$*+?{}()|]")
 
 
@@ -99,17 +98,6 @@ def branches(pattern: str) -> bool:
         if char == "|" and depth == 0:
             return True
     return False
-
-
-def usable(pattern: str) -> str:
-    """Why a regular expression can't be used in Istio, or ''."""
-    if PCRE_ONLY.search(pattern):
-        return "it uses what Envoy's RE2 does not know (look-around, back references or possessive quantifiers)"
-    try:
-        re.compile(pattern)
-    except re.error as exc:
-        return f"it is not a valid regular expression ({exc})"
-    return ""
 
 
 def locations_of(

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._routes import usable
 from ._model import NGINX, TOKEN, Backend, Canary, Object, Route, Source, World
-from ._order import usable
 
 CODE = "canary"
 ANNOTATIONS = {

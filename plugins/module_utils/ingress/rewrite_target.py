@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 
+from .._routes import usable
 from ._model import Source, World
-from ._order import branches, usable
+from ._order import branches
 
 CODE = "rewrite_target"
 ANNOTATIONS = {
