@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import ingress as conversion
 from ansible_collections.bluegreen.mesh.plugins.module_utils import ingress_checks
+from ansible_collections.bluegreen.mesh.plugins.module_utils._inventory import Finding
 from ansible_collections.bluegreen.mesh.plugins.module_utils.ingress import _others
 from ansible_collections.bluegreen.mesh.plugins.module_utils.ingress._model import NGINX, Target
 from fake_ingresses import PUBLIC, answer, backend, codes, convert, ingress, made, only, status, world
@@ -322,12 +323,39 @@ def test_a_virtual_service_of_others_with_the_host_on_the_gateway():
     assert finding("host_taken", ingress(), virtual_services=[other]).object == "VirtualService edge/old"
 
 
-@pytest.mark.parametrize(
-    ("gateways", "found"), [(["public"], True), (["edge/public"], False), (["other"], False), (["mesh"], False)]
-)
-def test_a_reference_in_a_form_that_means_another_gateway(gateways, found):
-    other = {"metadata": {"namespace": "team", "name": "v"}, "spec": {"hosts": ["else.test"], "gateways": gateways}}
-    assert ("reference_unresolved" in codes(convert(ingress(), virtual_services=[other]))) == found
+@pytest.mark.parametrize(("reference", "found", "fix"), [
+    ("public", "'public' means team/public, which is no Gateway", "Write edge/public if that is meant."),
+    ("other", "'other' means team/other", "Correct or remove it."),
+    ("gone/old", "'gone/old' means gone/old", "Correct or remove it."),
+    ("edge/theirz", "'edge/theirz' means edge/theirz", "Correct or remove it. Did you mean edge/theirs?"),
+    ("a/b/c", "'a/b/c' is not a reference to a Gateway", "Write NAMESPACE/NAME."),
+    ("edge/public", None, ""), ("public.edge", None, ""), ("edge/theirs", None, ""), ("mesh", None, ""),
+])  # fmt: skip
+def test_a_reference_in_a_form_that_means_another_gateway(reference, found, fix):
+    other = {
+        "metadata": {"namespace": "team", "name": "v"},
+        "spec": {
+            "hosts": ["else.test"],
+            "http": [{"match": [{"uri": {"exact": "/"}}, {"gateways": ["mesh", reference]}]}],
+        },
+    }
+    theirs = {"metadata": {"namespace": "edge", "name": "theirs"}, "spec": {"selector": {"istio": "theirs"}}}
+    around = {"virtual_services": [other], "gateways": [theirs]}
+    if found is None:
+        assert "reference_unresolved" not in codes(convert(ingress(), **around))
+        return
+    said = finding("reference_unresolved", ingress(), **around)
+    assert (said.severity, said.object, said.field) == (
+        "warning", "VirtualService team/v", "spec.http.0.match.1.gateways",
+    )  # fmt: skip
+    assert said.found.startswith(found) and said.fix == fix
+
+
+def test_of_gateways_that_can_t_be_listed_none_is_said_to_be_missing():
+    other = {"metadata": {"namespace": "team", "name": "v"}, "spec": {"hosts": ["else.test"], "gateways": ["other"]}}
+    around = world(ingress(), virtual_services=[other])
+    around.findings.append(Finding("unreadable", "error", "gateways", "", "403", ""))
+    assert "reference_unresolved" not in codes(conversion.convert(around))
 
 
 @pytest.mark.parametrize(
