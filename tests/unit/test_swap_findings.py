@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _mesh_mtls, swap_findings
-from ansible_collections.bluegreen.mesh.plugins.modules import mesh_mtls, mesh_swap_info, object_edits
+from ansible_collections.bluegreen.mesh.plugins.modules import mesh_mtls, mesh_swap_info, mesh_wave, object_edits
 from fake_cluster import FakeCluster, run_module
 from fake_ingress import NETWORKING, journal, namespace, service, thing, virtual_service
 from fake_rollout import deployment
+from role_tasks import refusal, task
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/mesh_swap.md").read_text(encoding="utf-8")
+# code -> its severity as the page has it, of what CASES brings about
+ROWS = dict(re.findall(r"^\| `(swap_\w+)` \| (error|warning)\b", PAGE, re.M))
 SECURITY = "security.istio.io/v1"
 PRINCIPAL = "cluster.local/ns/shop/sa/web"
 
@@ -120,17 +124,48 @@ def codes(fake):
     return {finding["code"] for finding in run(fake)["findings"]}
 
 
+def wave(fake, *waive):
+    """A wave of Linkerd's, as far as check mode goes: what is in its way refuses it there as well."""
+    return run_module(mesh_wave, {"namespaces": ["shop"], "name": "wave-1", "waive": list(waive)}, fake, check=True)
+
+
 def test_every_finding_has_a_case_and_a_row():
     assert set(CASES) == set(swap_findings.CODES)
     files = {p.stem for p in (ROOT / "plugins/module_utils/swap_findings").glob("swap_*.py")}
-    rows = re.findall(r"^\| `(swap_\w+)` \| (\w+)", (ROOT / "docs/mesh_swap.md").read_text(encoding="utf-8"), re.M)
-    assert files == set(swap_findings.CODES) == {code for code, _severity in rows}
+    assert files == set(swap_findings.CODES) == set(ROWS)
 
 
 @pytest.mark.parametrize("code", CASES)
-def test_a_finding_is_found(code):
+def test_a_finding_is_found_and_as_severe_as_the_page_says(code):
     fake = cluster(*CASES[code][0])
-    assert code in codes(fake) and fake.writes == 0
+    assert {f["severity"] for f in run(fake)["findings"] if f["code"] == code} == {ROWS[code]} and fake.writes == 0
+
+
+@pytest.mark.parametrize("code", sorted(code for code, severity in ROWS.items() if severity == "error"))
+def test_an_error_blocks_until_it_is_waived(code):
+    fake = cluster(*CASES[code][0])
+    refuse = task("soak/tasks/swap/refuse.yml", "Refuse")
+    errors = run(fake)["errors"]
+    assert {one["code"] for one in errors} == {code} and code in refusal(refuse, soak_errors=errors)
+    assert wave(fake)["failure"]["code"] == "findings"
+    own = [f"{code}:{one['object'].partition(' ')[2]}" for one in errors]
+    for waived in ([code], own):
+        assert run(fake, waive=waived)["errors"] == [] and not wave(fake, *waived).get("failed")
+    assert refusal(refuse, soak_errors=[]) == ""
+    for kept in ([f"{code}:other/another"], own[1:]):
+        assert run(fake, waive=kept)["errors"] and wave(fake, *kept)["failure"]["code"] == "findings"
+
+
+@pytest.mark.parametrize("code", sorted(code for code, severity in ROWS.items() if severity == "warning"))
+def test_a_warning_blocks_nothing(code):
+    fake = cluster(*CASES[code][0])
+    assert run(fake)["errors"] == [] and not wave(fake).get("failed")
+
+
+def test_a_policy_that_only_says_what_it_would_deny_is_a_warning():
+    fake = cluster(policy(action="AUDIT"))
+    assert [(f["code"], f["severity"]) for f in run(fake)["findings"]] == [("swap_deny_rule", "warning")]
+    assert not wave(fake).get("failed") and "| `swap_deny_rule` | error; warning for AUDIT |" in PAGE
 
 
 @pytest.mark.parametrize("code", CASES)
