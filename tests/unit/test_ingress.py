@@ -16,7 +16,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import ingress_chec
 from ansible_collections.bluegreen.mesh.plugins.module_utils._inventory import Finding
 from ansible_collections.bluegreen.mesh.plugins.module_utils.ingress import _others
 from ansible_collections.bluegreen.mesh.plugins.module_utils.ingress._model import NGINX, Target
-from fake_ingresses import PUBLIC, answer, backend, codes, convert, ingress, made, only, status, world
+from fake_ingresses import PUBLIC, answer, backend, codes, convert, ingress, made, only, service, status, world
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -391,6 +391,32 @@ def test_what_istio_takes_the_services_port_for(port, notes, severity):
     services = [{"metadata": {"namespace": "team", "name": "web"}, "spec": {"ports": [{"port": 80, **port}]}}]
     result = convert(ingress(notes=notes), services=services)
     assert {f.severity for f in result.findings if f.code == "port_protocol"} == ({severity} if severity else set())
+
+
+@pytest.mark.parametrize(
+    ("notes", "main", "port", "canary", "severity"),
+    [
+        ({}, "http", "grpc", {"canary-weight": "5"}, "error"), ({}, "http", "http", {"canary-weight": "5"}, None),
+        ({}, "http", "grpc", {"canary-by-header": "x-try"}, "error"),
+        ({}, "http", "web", {"canary-by-cookie": "try"}, "warning"),
+        ({}, "http", "grpc", {"canary-weight": "0"}, None),  # which no request reaches
+        ({"backend-protocol": "GRPC"}, "grpc", "grpc", {"canary-weight": "5"}, None),
+        ({"backend-protocol": "GRPC"}, "http", "http", {"canary-weight": "5"}, "warning"),
+        ({"backend-protocol": "GRPC"}, "grpc", "http", {"canary-weight": "5"}, "error"),  # no rule upgrades it
+    ],
+)  # fmt: skip
+def test_what_istio_takes_a_canarys_port_for(notes, main, port, canary, severity):
+    result = convert(
+        ingress("main", [("/", "Prefix", "v1")], notes=notes),
+        ingress("next", [("/", "Prefix", "v2")], notes={"canary": "true", **canary}),
+        services=[service("v1", appProtocol=main), service("v2", appProtocol=port)],
+    )
+    said = [f for f in result.findings if f.code == "port_protocol" and f.object == "Service team/v2"]
+    assert {f.severity for f in said} == ({severity} if severity else set())
+    if severity:
+        upgraded = "v2-from-ingress" in {rule["metadata"]["name"] for rule in made(result, "DestinationRule")}
+        assert upgraded == ("DestinationRule" in said[0].found)
+        assert "Ingress team/next" in said[0].found or port == "web"
 
 
 def test_a_missing_secret_is_worse_than_one_to_copy():
