@@ -7,6 +7,8 @@ To add a feature: a file with CODE, ANNOTATIONS (what it understands, and what b
 its name in both lists below, and a test. It writes what it makes into the routes of the source (_model.Route); objects
 of its own it returns from objects(world, tables). Of each of its annotations that is there it has to say what became of
 it. The table in docs/journeys/ingress_to_istio.md is made of these declarations.
+What is no annotation is no feature: pathType is handled in _order.py, the default backend in _read.py and TLS in
+_tls.py, with tests in tests/unit/test_ingress_order.py and, of TLS, test_ingress.py.
 The imports are written out because Ansible ships to the target only what it can see imported.
 """
 
