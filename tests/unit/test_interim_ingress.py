@@ -90,6 +90,25 @@ def test_a_wildcard_gets_a_server_name_under_it_and_any_host_gets_none():
     assert N + "proxy-ssl-name" not in every["metadata"]["annotations"] and "host" not in every["spec"]["rules"][0]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "controller", "hosts", "found"),
+    [
+        ("traefik", "traefik.io/ingress-controller", ["*.test"], True),
+        ("traefik_nginx", "traefik.io/ingress-controller", ["*.test"], True),
+        ("haproxy", "haproxy.org/ingress-controller/haproxy", ["*.test"], True),
+        ("traefik", "traefik.io/ingress-controller", ["web.test"], False),
+        ("nginx", "k8s.io/ingress-nginx", ["*.test"], False),
+    ],
+)  # fmt: skip
+def test_a_wildcard_that_is_narrower_on_the_new_controller_is_a_warning(dialect, controller, hosts, found):
+    fake = cluster(ingress_class(controller=controller), gateway(https(("*",))), virtual_service(hosts=hosts))
+    done = run(fake, dialect=dialect, snippets=True)
+    said = [f for f in done["findings"] if f["code"] == "interim_wildcard_depth"]
+    assert not done.get("failed") and list(done["hosts"]) == hosts, "it stops nothing"
+    assert [(f["severity"], f["object"]) for f in said] == [("warning", "Gateway istio-system/public")] * found
+    assert all("*.test takes names of any depth on the old gateway, and of one label" in f["found"] for f in said)
+
+
 def test_grpc_has_an_ingress_of_its_own_with_a_grpc_protocol():
     api = virtual_service("shop/api", ["api.test"], to("api"))
     fake = cluster(NGINX, api, service("shop/api", "grpc-web-api"))
