@@ -226,7 +226,8 @@ def test_destination_rules_that_can_t_take_the_subsets(cluster, objects, code, s
      "match[0].header: expected one of exact, prefix, regex, found none"),
     ([], {"match": [{"subset": "v1", "header": {"name": "x", "prefix": "a", "regex": "b"}}]}, "bad_match",
      "match[0].header: expected one of exact, prefix, regex, found prefix and regex"),
-    ([], {"match": [{"subset": "v1", "header": {"name": "x", "regex": "["}}]}, "bad_match", "match[0].header.regex: found '['"),
+    ([], {"match": [{"subset": "v1", "header": {"name": "x", "regex": "["}}]}, "bad_match",
+     "match[0].header.regex: found '['"),
     ([], {"settle": {}}, "bad_option", "names neither urls nor istiod_url"),
     ([], {"settle": {"urls": ["web.test/"]}}, "bad_option", "'web.test/' is no URL"),
 ])  # fmt: skip

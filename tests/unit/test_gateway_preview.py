@@ -220,7 +220,10 @@ def test_it_is_no_trap_of_the_migration(cluster):
 
 # -- the role ----------------------------------------------------------------------------------------------------------
 PAIR = {"blue": BLUE, "green": "istio-gateway/public", "workload": "public"}
-SET = {"mesh_journey": "gateway", "mesh_gateways": [PAIR], "mesh_preview": {"header": PARAMS["header"], "ports": PARAMS["ports"]}}
+SET = {
+    "mesh_journey": "gateway", "mesh_gateways": [PAIR],
+    "mesh_preview": {"header": PARAMS["header"], "ports": PARAMS["ports"]},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("given", "without", "says"), [
