@@ -26,8 +26,10 @@ options:
       id:
         description:
           - Its id, as C(terraform import) takes it for that type.
-          - V(aws_autoscaling_attachment) and V(aws_lb_target_group_attachment) can't be imported. Theirs is the name of
-            the Auto Scaling group, or the target's id, a comma, and the ARN of the target group.
+          - That of V(aws_autoscaling_attachment) and V(aws_lb_target_group_attachment) is the name of the Auto Scaling
+            group, or the target's id, a comma, and the ARN of the target group. They are written as resources and not
+            as imports. Older versions of the provider can't import the latter, and none the former; attaching again
+            changes nothing.
         type: str
         required: true
       module:

@@ -33,7 +33,8 @@ SKIPPED = {".git", ".terraform", ".terragrunt-cache"}
 _ADDRESS = re.compile(r'[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*|\["[^"\\$%]*"\]|\[\d+\])+')
 _WORD = re.compile(r"[^\s#]+")
 HEAD = "Written by a blue-green migration. Nothing here is applied by it."
-# What ties targets to a target group can't be imported: type -> fields of the two parts of its id.
+# What ties targets to a target group, which older versions of the provider can't import (and none the first of these):
+# type -> fields of the two parts of its id here.
 TIES = {
     "aws_autoscaling_attachment": ("autoscaling_group_name", "lb_target_group_arn"),
     "aws_lb_target_group_attachment": ("target_id", "target_group_arn"),
@@ -182,8 +183,9 @@ def attachments(resources: t.Sequence[Object]) -> str:
         blocks[address_of(resource)] = f'\nresource "{resource["type"]}" "{resource["name"]}" {{\n{"".join(lines)}}}\n'
     return (
         f"# {HEAD}\n"
-        "# These can't be imported. Add them, unless your code says the same otherwise (target_group_arns of a group).\n"
-        "# That they are there already does no harm: attaching again changes nothing.\n"
+        "# Older versions of the provider can't import an aws_lb_target_group_attachment, and none can import an\n"
+        "# aws_autoscaling_attachment. Add these, unless your code says the same otherwise (target_group_arns of a\n"
+        "# group). That they are there already does no harm: attaching again changes nothing.\n"
     ) + "".join(blocks.values())
 
 

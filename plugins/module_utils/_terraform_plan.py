@@ -38,8 +38,8 @@ ATTACHMENTS = {
 @dataclasses.dataclass(frozen=True)
 class Made:
     """What the migration made and what holds now. ports: blue's NodePort -> green's, from `values`, by their names;
-    imports: address -> id; weights: as infrastructure_files takes them, with ARNs; ties: what can't be imported, by
-    type and fields."""
+    imports: address -> id; weights: as infrastructure_files takes them, with ARNs; ties: what older versions of the
+    provider can't import, by type and fields."""
 
     values: tuple[Object, ...] = ()
     imports: tuple[tuple[str, str], ...] = ()
@@ -134,10 +134,13 @@ def _resource(rc: Object, made: Made) -> Change | None:
     """What is no error: expected or not; None for what is left as it is."""
     address, actions, importing = rc["address"], _actions(rc), _importing(rc)
     imported = (address, importing.get("id")) in made.imports
+    tied = (rc["type"], {field: _after(rc).get(field) for field in TIES.get(rc["type"], ())}) in made.ties
     if actions in ((), ("no-op",), ("read",)):
         if importing:
             if imported:
                 return Change(EXPECTED, "import", address, actions, f"{address}: {importing.get('id')} is imported")
+            if tied:  # by an id in words of its own, or by its identity, which has none
+                return Change(EXPECTED, "attachment", address, actions, f"{address}: is imported")
             return _unexpected("import", address, actions, f"the migration did not make {importing.get('id', 'it')}")
         moved = rc.get("previous_address")
         return _unexpected("moved", address, actions, f"it was {moved}") if moved and moved != address else None
@@ -150,8 +153,9 @@ def _resource(rc: Object, made: Made) -> Change | None:
         if same and (not importing or imported):
             return Change(EXPECTED, "node_port", address, actions, f"{address}: {_shown(differing)}")
     code = "replace" if replaced else actions[0]
-    if code == "create" and (rc["type"], {f: _after(rc).get(f) for f in TIES.get(rc["type"], ())}) in made.ties:
-        return Change(EXPECTED, "attachment", address, actions, f"{address}: is there already, and can't be imported")
+    if code == "create" and tied:
+        text = f"{address}: is there already, and attaching it again changes nothing"
+        return Change(EXPECTED, "attachment", address, actions, text)
     if code == "create" and address in dict(made.imports):
         return _unexpected(code, address, actions, f"{dict(made.imports)[address]} is there already: import it instead")
     shown = _shown(differing) if code in ("update", "replace") else f"it would {code} it"

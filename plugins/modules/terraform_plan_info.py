@@ -13,8 +13,8 @@ author: bluegreen.mesh contributors (@bluegreen-mesh)
 description:
   - Reads plans of Terraform, OpenTofu or Terragrunt as JSON, on the host that the task runs on, and lists every change
     that a migration does not explain. Terraform itself is not run.
-  - Expected are imports of O(resources), and attachments of these that can't be imported, NodePorts that go from blue's
-    to green's as O(inputs) has them, and no-ops.
+  - Expected are imports of O(resources), attachments of these that are made again, which changes nothing, or imported,
+    NodePorts that go from blue's to green's as O(inputs) has them, and no-ops.
   - RV(errors) are changes that would move traffic or take it away; V(reverts_weights) of a listener, a rule or a
     weighted record; V(destroys_target_group) and V(detaches_target_group) of one that gets traffic;
     V(closes_node_ports) of green's in a security group; V(replaces_load_balancer).

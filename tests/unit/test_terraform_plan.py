@@ -446,6 +446,32 @@ def test_what_can_not_be_imported_is_made_a_second_time_without_harm(judged):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "importing",
+    [
+        {"id": f"{GREEN},i-0a,30444"}, {"id": f"{GREEN},i-0a"},
+        {"identity": {"target_group_arn": GREEN, "target_id": "i-0a", "port": 30444}},
+    ],
+)  # fmt: skip
+def test_what_ties_a_target_to_green_may_be_imported_by_a_provider_that_can(judged, importing):
+    """By the provider's own id or the resource's identity: what it ties says which one it is."""
+    kind = "aws_lb_target_group_attachment"
+    resources = [*RESOURCES, {"type": kind, "name": "node", "id": f"i-0a,{GREEN}"}]
+    tie = {"target_group_arn": GREEN, "target_id": "i-0a", "port": 30444, "id": "x"}
+    other = {**tie, "target_id": "i-0b"}
+    mine = change(kind, "a", ["no-op"], tie, tie, importing=importing)
+    foreign = change(kind, "b", ["no-op"], other, other, importing=importing)
+    replaced = change(kind, "c", ["delete", "create"], {**tie, "target_group_arn": BLUE}, tie, importing=importing)
+    result = judged(IMPORT, mine, foreign, replaced, resources=resources)
+    assert found(result) == {
+        "errors": [], "unexpected": [("import", f"{kind}.b"), ("replace", f"{kind}.c")],
+        "expected": [("import", "aws_lb_target_group.green"), ("attachment", f"{kind}.a")],
+    }  # fmt: skip
+    assert result["expected"][1]["text"] == f"{kind}.a: is imported"
+    again = judged(IMPORT, change(kind, "a", ["create"], None, tie), resources=resources)
+    assert codes(again) == {"expected": ["import", "attachment"]}
+
+
 def test_a_folder_is_that_of_terragrunt(tmp_path):
     for unit in ("a", "b/c"):
         (tmp_path / unit).mkdir(parents=True)
