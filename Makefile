@@ -27,7 +27,7 @@ long: ## the long ones
 unit lint sanity build molecule long:
 	@tests/run $@
 
-bench: lab ## measure binding and verifying against the usual ways; writes .cache/bench/report.json
+bench: lab ## measure binding and verifying beside the usual ways, and each BACKEND's way back: .cache/bench/report.json
 	@tests/bench/run
 
 lab: setup ## build the lab's programs (minutes, the first time)

@@ -35,7 +35,7 @@ BLUE, GREEN = "istio-system/public", "istio-gateway/public-ingressgateway"
 LOOPED = 30
 ROUNDS = 3
 PROBES = 5000
-BACKENDS = ("haproxy", "dns", "route53", "service", "aws_nlb", "aws_alb")
+BACKENDS = ("haproxy", "tasks", "dns", "route53", "service", "aws_nlb", "aws_alb")
 QUIET = 15.0  # seconds without a new connection on green, after which the last one was the last
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import types
@@ -12,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 
 DEMO = Path(__file__).resolve().parents[2] / "tests" / "demo" / "demo.py"
 PHASE = {"name": "soak", "changed": 0, "requests": 400, "failed": 0, "rate": 400.0}
@@ -93,3 +95,15 @@ def test_the_clients_ask_in_every_phase_and_to_the_end(
     assert (status, f"demo: FAILED: {says}" in shown) == ((1, True) if says else (0, False)), shown
     (first, *_more) = json.loads((tmp_path / "report.json").read_text())["phases"]
     assert (first["requests"], first["rate"]) == (min(4000, 400 * until), min(400, 40 * until))
+
+
+def test_the_bench_times_the_way_back_by_every_balancer_of_a_demo() -> None:
+    """What a demo can be shifted by: HAProxy, and what has a file of settings; a list there is a playbook."""
+    files = (DEMO.parent / "backends").glob("*.yml")
+    shifted = {path.stem for path in files if isinstance(yaml.safe_load(path.read_text()), dict)}
+    bench = ast.parse((DEMO.parents[1] / "bench" / "bench.py").read_text())
+    (timed,) = (
+        ast.literal_eval(line.value) for line in bench.body
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "BACKENDS"
+    )  # fmt: skip
+    assert sorted(timed) == sorted({"haproxy", *shifted})
