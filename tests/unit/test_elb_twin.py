@@ -72,6 +72,8 @@ GREEN = {**BLUE, "TargetGroupName": "g", "Port": 30081, "HealthCheckEnabled": Tr
         ({"Protocol": "TLS"}, "Protocol is TLS, expected TCP (as b has)"),
         ({"ProtocolVersion": "HTTP2"}, "ProtocolVersion is HTTP2, expected None"),
         ({"VpcId": "other"}, "VpcId is other"),
+        ({"TargetType": "ip"}, "TargetType is ip, expected instance (as b has)"),
+        ({"IpAddressType": "ipv6"}, "IpAddressType is ipv6, expected ipv4 (as b has)"),
         ({"Port": 30080}, "Port is 30080, expected 30081"),
         ({"HealthCheckPort": "30021"}, "HealthCheckPort is 30021, expected 30022"),
         ({"HealthCheckProtocol": "TCP"}, "HealthCheckProtocol is TCP, expected HTTP"),
@@ -380,6 +382,49 @@ def test_what_others_made_is_compared_and_left(nlb):
     assert kept["failure"]["code"] == "not_ours" and arn in [
         g["TargetGroupArn"] for g in nlb.elb.describe_target_groups()["TargetGroups"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        ("alb", {"stickiness.enabled": "true"}),
+        ("alb", {"stickiness.type": "app_cookie", "stickiness.app_cookie.cookie_name": "session"}),
+        ("nlb", {"load_balancing.cross_zone.enabled": "true"}),
+        ("nlb", {"preserve_client_ip.enabled": "false"}),
+        ("nlb", {"deregistration_delay.timeout_seconds": "45"}),
+        ("nlb", {"proxy_protocol_v2.enabled": "true"}),
+    ],
+)
+def test_what_blue_has_green_has_to_have_too(request, kind, attributes):
+    """One that others made and has something else is told so by name; one that is made here gets it."""
+    cloud = request.getfixturevalue(kind)
+    blue, protocol, where = {
+        "nlb": ("https-blue", "TCP", {"balancer": "network", "listeners": ["public:443"]}),
+        "alb": ("blue", "HTTP", {"balancer": "application", "listeners": ["front:80"]}),
+    }[kind]
+    wanted = [{"Key": key, "Value": value} for key, value in attributes.items()]
+    cloud.elb.modify_target_group_attributes(TargetGroupArn=cloud.arn[blue], Attributes=wanted)
+
+    def attributes_of(arn):
+        told = cloud.elb.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
+        return {entry["Key"]: entry["Value"] for entry in told}
+
+    def compared(green):
+        pairs = [{"blue": blue, "green": green, "node_port": 30444, "status_port": 30022}]
+        return run(cloud, missing="make", security_groups="ignore", target_groups=pairs, **where)
+
+    theirs = cloud.target_group("theirs", 30444, protocol, status=30022)
+    before = attributes_of(theirs)
+    result = compared("theirs")
+    (problem,) = result["failure"]["problems"]
+    named = (f"{key} is {before.get(key)}, expected {value}" for key, value in sorted(attributes.items()))
+    assert problem == f"target group theirs: {', '.join(named)} (as {blue} has)"
+    assert attributes_of(theirs) == before, "what others made is theirs"
+
+    assert compared("made")["changed"]
+    (made,) = cloud.elb.describe_target_groups(Names=["made"])["TargetGroups"]
+    assert attributes_of(made["TargetGroupArn"]) == attributes_of(cloud.arn[blue]) != before
+    assert compared("made")["changed"] is False
 
 
 def test_a_node_that_is_in_no_group_is_registered_too(nlb):
