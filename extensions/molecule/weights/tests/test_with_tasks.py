@@ -84,6 +84,38 @@ def test_rollback_gives_back_what_was_there_first() -> None:
     assert changed(lab.play({**SETTINGS, "mesh_rollback_to": "cutover"}, "--tags", "rollback")) == 0
 
 
+def in_turn(*backends: str) -> dict[str, t.Any]:
+    """A file that sets one backend after another, and breaks off where there is none of that name."""
+    balancer = SETTINGS["mesh_balancer"]
+    settings = {**balancer["settings"], "in_turn": backends}
+    files = {"set": str(HERE / "files/haproxy/in_turn.yml")}
+    return {**SETTINGS, "mesh_balancer": {**balancer, **files, "settings": settings}}
+
+
+def journalled(tmp_path: pathlib.Path) -> list[tuple[str, float]]:
+    """State and share of before, of what a rollback would undo."""
+    where = {"namespace": "mesh-weights", "name": "tasks"}
+    steps = lab.run("migration_journal", tmp_path, **where, undo_from="cutover")["undo"]
+    return [(step["state"], step["inverse"]["params"]["green_percent"]) for step in steps]
+
+
+def test_a_set_that_breaks_off_in_the_middle_is_completed_by_the_next_run(tmp_path: pathlib.Path) -> None:
+    refused(share(in_turn(BACKENDS[0], "nope"), 40, weights_expected=0), "no_such_backend")
+    assert green() == {0, 40} and journalled(tmp_path) == [("recorded", 0)]
+    assert changed(share(in_turn(*BACKENDS), 40)) == 1 and green() == {40}
+    # What is gone back to is what was there first, and not the half that the second run found.
+    assert journalled(tmp_path) == [("done", 0)]
+    assert changed(lab.play({**in_turn(*BACKENDS), "mesh_rollback_to": "cutover"}, "--tags", "rollback")) == 1
+    assert green() == {0} and journalled(tmp_path) == []
+
+
+def test_a_set_that_breaks_off_in_the_middle_is_undone_by_a_rollback(tmp_path: pathlib.Path) -> None:
+    refused(share(in_turn(BACKENDS[0], "nope"), 40, weights_expected=0), "no_such_backend")
+    assert green() == {0, 40} and journalled(tmp_path) == [("recorded", 0)]
+    assert changed(lab.play({**in_turn(*BACKENDS), "mesh_rollback_to": "cutover"}, "--tags", "rollback")) == 1
+    assert green() == {0} and journalled(tmp_path) == []
+
+
 def switch(tmp_path: pathlib.Path, **options: t.Any) -> dict[str, t.Any]:
     folder = HERE / "files" / "switch"
     files = {name: str(folder / f"{name}.yml") for name in ("read", "set", "prepare")}
