@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A whole migration whose last phases are killed in their middle, each of them: the next run goes on where it ended,
-and no client notices. Before it, check mode over all of it. The scenario `resume` kills the first phases.
+and no client notices. Before it, check mode over all of it; before its cleanup, one that is refused, since something
+refers to blue. The scenario `resume` kills the first phases.
 
 The tests build on each other, in their order.
 """
@@ -114,6 +115,27 @@ def test_an_unbind_that_was_killed_is_finished(cluster: Cluster) -> None:
     assert not named(cluster) & BLUE
     policies = cluster.list(path_of("admissionregistration.k8s.io/v1", "mutatingadmissionpolicies"))
     assert [policy["metadata"]["name"] for policy in policies] == []
+
+
+def test_a_cleanup_is_refused_while_something_refers_to_blue_and_removes_nothing(cluster: Cluster) -> None:
+    route = {"destination": {"host": "public-ingressgateway.istio-system.svc.cluster.local"}}
+    body = {
+        "apiVersion": ISTIO, "kind": "VirtualService", "metadata": {"namespace": "shop", "name": "to-blue"},
+        "spec": {"hosts": ["to-blue.lab.test"], "gateways": ["mesh"], "http": [{"route": [route]}]},
+    }  # fmt: skip
+    cluster.create(path_of(ISTIO, "virtualservices", "shop"), body)
+    try:
+        before, steps = versions(cluster), journal(cluster)["steps"]
+        refused = lab.play(SETTINGS, "--tags", "cleanup")
+        assert refused.returncode != 0
+        assert "1 would break: service_name_user: VirtualService shop/to-blue" in refused.stdout, refused.stdout[-3000:]
+        assert "Nothing has been removed." in refused.stdout
+        found = journal(cluster)
+        assert found["steps"] == steps and found["run"]["state"] == "closed"
+        noted = {"configmaps mesh-killed/killed": ""}  # who ran, and that the phase has begun
+        assert {**versions(cluster), **noted} == {**before, **noted}
+    finally:
+        cluster.delete(path_of(ISTIO, "virtualservices", "shop", "to-blue"))
 
 
 def test_a_cleanup_that_was_killed_twice_is_finished(cluster: Cluster) -> None:
