@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import shutil
 import socket
 import socketserver
@@ -119,6 +120,18 @@ class FakeHaproxy(socketserver.ThreadingUnixStreamServer):
                 f"2 {s.backend} 1 {s.name} 127.0.0.1 {up} {s.admin} {s.weight} {s.configured} 0 6 3 4 {6 * s.checked} 0"
             )
         return "\n".join(lines) + "\n"
+
+
+class Counting(FakeHaproxy):
+    """counts: server -> (stot, econ)."""
+
+    counts: t.ClassVar[dict[str, tuple[int, int]]] = {}
+
+    def _stat(self) -> str:
+        told = super()._stat()
+        for name, (total, econ) in self.counts.items():
+            told = re.sub(rf"(?m)^(\w+,{name}),3,40,2,1,", rf"\g<1>,3,{total},2,{econ},", told)
+        return told
 
 
 class _Handler(socketserver.StreamRequestHandler):

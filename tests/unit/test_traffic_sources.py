@@ -30,7 +30,7 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils.traffic_sources imp
 )
 from ansible_collections.bluegreen.mesh.plugins.modules import traffic_gate_info
 from fake_cluster import FakeCluster, run_module
-from fake_haproxy import FakeHaproxy, free_port, pair, real_haproxy, until
+from fake_haproxy import Counting, FakeHaproxy, free_port, pair, real_haproxy, until
 from fake_prometheus import FakePrometheus, vector
 from hypothesis import given
 from hypothesis import strategies as st
@@ -330,18 +330,6 @@ def test_its_certificate_is_checked_against_the_given_authority(prom, tmp_path):
 
 
 # -- the gate ----------------------------------------------------------------------------------------------------------
-class Counting(FakeHaproxy):
-    """counts: server -> (stot, econ)."""
-
-    counts: t.ClassVar[dict[str, tuple[int, int]]] = {}
-
-    def _stat(self) -> str:
-        told = super()._stat()
-        for name, (total, econ) in self.counts.items():
-            told = re.sub(rf"(?m)^(\w+,{name}),3,40,2,1,", rf"\g<1>,3,{total},2,{econ},", told)
-        return told
-
-
 @pytest.fixture
 def balancer(tmp_path):
     server = Counting(str(tmp_path / "api"), pair(["https"], 1, 1))
@@ -474,6 +462,36 @@ def test_a_gate_of_the_pods_own_counters():
     assert result["passed"], result["breaches"]
     assert result["sources"]["gateway"]["green"]["requests"] < 400
     assert "g2 (green) has no statistic of its answers" in result["sources"]["gateway"]["notes"][0]
+
+
+def test_a_breach_that_only_the_pods_own_counters_show(balancer):
+    """Their connections are good ones: what was answered on them, HAProxy does not see in mode tcp."""
+    sources = {**haproxy_of(balancer, gate={"min_samples": 1, "min_green_samples": 1}), **GATEWAY}
+    blue, green, asked = {"good": 1000}, {"good": 100, "bad": 3}, []
+
+    def clients() -> str:
+        """Between two looks of the gate. What failed before the first of them was before the step."""
+        asked.append(1)
+        if len(asked) > 2:
+            blue["good"] += 600
+            green.update(good=green["good"] + 28, bad=green["bad"] + 2)
+        return page(**green)
+
+    fake = cluster({"b1": lambda: page(**blue), "g1": clients})
+    begun = gate(sources, fake, state="begun")
+    balancer.counts = {"node-1-blue": (2000, 0), "node-1-green": (50, 0)}
+    result = gate(sources, fake, since=begun["snapshot"], deadline=20)
+    assert result["breaches"] == ["gateway: 2 of green's 30 requests failed (6.6667%, allowed 0.0000%)"]
+    # Applications fail by themselves: as often as on blue is no breach.
+    like, asked[:] = {"good": 1000, "bad": 0}, []
+
+    def alike() -> str:
+        like.update(good=like["good"] + 560, bad=like["bad"] + 40)
+        return page(**like)
+
+    fake = cluster({"b1": alike, "g1": clients})
+    again = gate(GATEWAY, fake, since=gate(GATEWAY, fake, state="begun")["snapshot"], deadline=20)
+    assert again["passed"] and again["sources"]["gateway"]["green"]["failed"], again["breaches"]
 
 
 def test_pods_that_can_not_be_read_are_refused_before_the_step_and_a_breach_after_it(monkeypatch):

@@ -221,15 +221,15 @@ def prometheus(cluster: Cluster) -> t.Iterator[Prometheus]:
 
 
 @contextlib.contextmanager
-def strangers() -> t.Iterator[list[int]]:
-    """Clients who ask green, and green alone, for what is not there. No 5xx, and nobody's probe."""
+def strangers(host: str, path: str = "/") -> t.Iterator[list[int]]:
+    """Clients who ask green, and green alone, past the balancer; nobody's probe. Yields what they are answered."""
     answers: list[int] = []
     over = threading.Event()
 
     def ask() -> None:
         while not over.wait(0.05):
             connection = http.client.HTTPConnection("172.30.0.11", 30081, timeout=5)
-            connection.request("GET", "/", headers={"Host": "nobody.example.com"})
+            connection.request("GET", path, headers={"Host": host})
             answers.append(connection.getresponse().status)
             connection.close()
 
@@ -249,13 +249,25 @@ def test_a_breach_that_only_a_query_to_prometheus_shows(prometheus: Prometheus) 
         "failed": 'sum(increase(answers{ns="$colour",class=~"[45]xx"}[$window]))',
         "gate": {"min_samples": 100, "min_green_samples": 10},
     }  # fmt: skip
-    with strangers() as answers:
+    with strangers("nobody.example.com") as answers:  # nothing is there: no 5xx
         done = cutover(mesh_traffic={**REAL, "prometheus": queries}, mesh_cutover_to="green:50")
     assert answers and set(answers) == {404}
     told = re.search(r"The step to 50 % did not hold: (.*?) Green is back at 20", said(done))
     assert done.returncode != 0 and told, done.stdout[-3000:]
     assert re.match(r"prometheus: \d+ of green's \d+ requests failed", told[1])
     assert "gateway:" not in told[1] and "haproxy:" not in told[1]
+    assert shares() == {20}
+
+
+def test_a_breach_that_only_the_pods_own_counters_show() -> None:
+    """An application fails, as it is told to by these clients."""
+    with strangers("httpbin.lab.test", "/get?codes=500") as answers:
+        done = cutover(mesh_traffic={**REAL, "probe": PROBE}, mesh_cutover_to="green:50")
+    assert answers and set(answers) == {500}
+    told = re.search(r"The step to 50 % did not hold: (.*?) Green is back at 20", said(done))
+    assert done.returncode != 0 and told, done.stdout[-3000:]
+    assert re.match(r"gateway: \d+ of green's \d+ requests failed", told[1])
+    assert "haproxy:" not in told[1] and "probe:" not in told[1]
     assert shares() == {20}
 
 
