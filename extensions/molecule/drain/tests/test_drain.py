@@ -40,6 +40,7 @@ SETTINGS = {
 TARGETS = yaml.safe_load((lab.ROOT / "tests/lab/apps/targets.yml").read_text(encoding="utf-8"))
 LONG = ("shop", "shop-api", "vault")  # http1, h2, and TLS that blue does not end
 WEBSOCKETS = 3
+SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 class WebSocket(threading.Thread):
@@ -94,6 +95,15 @@ def sessions() -> dict[str, int]:
     return found
 
 
+def lasting() -> dict[str, int]:
+    """How many of them are more than a minute old."""
+    found: dict[str, int] = {}
+    for backend, age in re.findall(r"\bbe=(\S+) srv=blue-\S+ .*?\bage=(\S+)", lab.ask("show sess")):
+        seconds = sum(int(number) * SECONDS[unit] for number, unit in re.findall(r"(\d+)([dhms])", age))
+        found[backend] = found.get(backend, 0) + (seconds > 60)
+    return found
+
+
 def said(done: t.Any) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
@@ -133,6 +143,8 @@ def test_without_leave_they_are_named_with_their_age_and_nothing_is_cut(cluster:
     assert bound and sum(int(old) for _all, old in bound) >= WEBSOCKETS, text[-3000:]
     assert re.search(r"passthrough-ingressgateway-\S+: \d+ open connections?, at least \d+ of them older than", text)
     assert "-e mesh_cut_connections=true" in text
+    # They live for minutes: so long have cutover and soak taken, but on a machine that is very fast.
+    lab.until(lambda: (old := lasting()).get("public_https", 0) >= WEBSOCKETS and old.get("passthrough_https", 0) >= 1)
     assert {pod["metadata"]["uid"] for pod in blues_pods(cluster)} == clients.pods.keys()
     assert [one.ended for one in clients.websockets] == [None] * WEBSOCKETS
     assert {one["route"] for one in records(STAYING) if "error" in one} == set()
