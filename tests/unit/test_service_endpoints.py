@@ -531,6 +531,18 @@ def test_green_is_given_more_only_while_someone_follows_its_pods(lab: Lab) -> No
     assert run(lab, green_percent=0, require_keeper=True)["green_percent"] == 0  # the way back needs nobody
 
 
+def test_a_look_is_seven_requests_for_each_workload(lab: Lab) -> None:
+    """docs/balancers/service.md says so: three Services, two lists of EndpointSlices, and the Lease."""
+    run(lab, green_percent=25)
+    run(lab, state="refreshed")
+    names = _service_endpoints.names_of(WORKLOADS)
+    begun = len(lab.log)
+    assert _service_endpoints.follow(lab, names, 0, 1) == 0
+    asked = [request.method for request in lab.log[begun:]]
+    assert len(asked) == len(names) * (5 + 7), "it is read once before"
+    assert asked.count("PATCH") == len(names)
+
+
 def test_whoever_ends_says_so(lab: Lab) -> None:
     assert run(lab, state="refreshed", for_seconds=0.05, interval=0.01)["refreshes"] == 0
     assert lab.names("leases") == []
