@@ -206,13 +206,15 @@ def _one(pairs: t.Iterable[tuple[str, str]], name: str) -> str | None:
 
 def _header(answer: Answer, name: str, rules: Rules) -> str | None:
     """A header's value as it is compared: masked; of cookies, names and attributes only, since values are each
-    client's."""
+    client's. The order of attributes means nothing."""
     values = [value for key, value in answer.headers if key == name]
     if not values:
         return None
     if name == "set-cookie":
-        values = sorted(re.sub(r"=[^;]*", "", value, count=1).lower() for value in values)
+        values = [re.sub(r"=[^;]*", "", value, count=1).lower() for value in values]
         values = [re.sub(r"(expires|max-age)=[^;]*", r"\1", value) for value in values]
+        parts = (re.split(r"\s*;\s*", value) for value in values)
+        values = sorted("; ".join([cookie, *sorted(attributes)]) for cookie, *attributes in parts)
     return rules.masked("\n".join(values).encode("latin-1", "replace")).decode("latin-1")
 
 

@@ -87,7 +87,8 @@ options:
     choices: [status, location, http_version, certificate, grpc_status, headers, body]
     default: [status, location, http_version, certificate, grpc_status, headers, body]
   headers:
-    description: Response headers to compare. Of C(set-cookie), names and attributes are compared, not values.
+    description: Response headers to compare. Of C(set-cookie), names and attributes are compared, not values, and in
+      any order.
     type: list
     elements: str
     default: [content-type, location, set-cookie, cache-control, strict-transport-security, server, www-authenticate,

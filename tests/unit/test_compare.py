@@ -163,7 +163,7 @@ def test_own_masks_and_bad_ones():
 
 def test_cookies_are_compared_by_name_and_attributes_and_never_shown():
     blue = answer(headers=[*BASE.headers, ("set-cookie", "sid=secret1; Path=/; HttpOnly; Max-Age=10")])
-    same = answer(headers=[*BASE.headers, ("set-cookie", "sid=secret2; Path=/; HttpOnly; Max-Age=11")])
+    same = answer(headers=[*BASE.headers, ("set-cookie", "sid=secret2; Max-Age=11; Path=/; HttpOnly")])
     other = answer(headers=[*BASE.headers, ("set-cookie", "sid=secret2; Path=/")])
     assert compare([blue, blue], same).verdict == "equal"
     found = only(compare([blue, blue], other))
