@@ -72,6 +72,32 @@ def denied(result: conversion.Conversion, host: str, path: str, client: str) -> 
     return False
 
 
+def cors(policy: dict[str, t.Any], headers: dict[str, str], preflight: bool) -> dict[str, str | None]:
+    """What Envoy says by this policy to a request of this origin."""
+    origin = headers["Origin"]
+    allowed = any(
+        origin == one.get("exact") or re.fullmatch(one.get("regex", "(?!)"), origin) for one in policy["allowOrigins"]
+    )
+    said = {
+        "Access-Control-Allow-Origin": origin if allowed else None,
+        "Access-Control-Allow-Credentials": "true" if policy.get("allowCredentials") else None,
+        "Access-Control-Expose-Headers": ", ".join(policy.get("exposeHeaders", [])) or None,
+    }
+    if preflight:
+        said["Access-Control-Allow-Methods"] = ", ".join(policy["allowMethods"])
+        said["Access-Control-Allow-Headers"] = ", ".join(policy["allowHeaders"])
+        said["Access-Control-Max-Age"] = policy["maxAge"].removesuffix("s")
+    return said
+
+
+def cookie(result: conversion.Conversion, service: str) -> dict[str, str]:
+    """What Envoy sets for the affinity of this Service."""
+    (rule,) = (one for one in made(result, "DestinationRule") if one["spec"]["host"].startswith(f"{service}."))
+    (port,) = rule["spec"]["trafficPolicy"]["portLevelSettings"]
+    made_of = port["loadBalancer"]["consistentHash"]["httpCookie"]
+    return {"name": made_of["name"], "path": made_of["path"], "max-age": made_of["ttl"].removesuffix("s")}
+
+
 def location(action: dict[str, t.Any], scheme: str, host: str, path: str) -> str:
     """Location of Envoy's redirect, as far as a request with this path and query has it."""
     redirect = action["redirect"]
@@ -101,6 +127,15 @@ def test_a_request_gets_what_the_corpus_says(result, expected):
             expected["status"],
         )
         return
+    if expected.get("method") == "OPTIONS":
+        said = cors(action["corsPolicy"], expected["headers"], preflight=True)
+        assert {name: said[name] for name in expected["seen_answer"]} == expected["seen_answer"]
+        return
+    delay = re.search(r"[?&]delay=(\d+)s", written)
+    late = bool(delay and float(action["timeout"].removesuffix("s")) < float(delay[1]))
+    assert late == (expected.get("status") == 504)
+    if late:
+        return
     if "status" in expected:
         assert action["directResponse"] == {"status": expected["status"]}
         return
@@ -114,11 +149,11 @@ def test_a_request_gets_what_the_corpus_says(result, expected):
         assert rewrite["authority"] == expected["seen_host"]
     for name, value in expected.get("seen_headers", {}).items():
         assert action["headers"]["request"]["set"][name] == value
-    for value in expected.get("seen_answer", {}).values():
-        assert any(
-            value == o.get("exact") or re.fullmatch(o.get("regex", "(?!)"), value)
-            for o in action["corsPolicy"]["allowOrigins"]
-        )
+    if "seen_answer" in expected:
+        said = cors(action["corsPolicy"], expected["headers"], preflight=False)
+        assert {name: said[name] for name in expected["seen_answer"]} == expected["seen_answer"]
+    if "seen_cookie" in expected:
+        assert expected["seen_cookie"].items() <= cookie(result, expected["backend"]).items()
 
 
 @pytest.mark.parametrize(("name", "statuses"), NOTED, ids=[name for name, _statuses in NOTED])
@@ -165,6 +200,17 @@ def test_every_ingress_is_probed_or_said_not_to_be(result):
         "corpus/regex-pcre",
         "corpus/claimed-newer",
     } - known
+
+
+def test_an_entry_has_keys_that_are_explained():
+    """Of another one nobody would look."""
+    page = (FOLDER / "README.md").read_text(encoding="utf-8").partition("An entry of `expect`")[2]
+    first = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    explained = set(re.findall(r"`(\w+)[:`]", " ".join(first)))
+    assert {"host", "path", "backend", "status", "only", "why"} < explained
+    for content in FILES.values():
+        for entry in content["expect"]:
+            assert entry.keys() <= explained, entry
 
 
 def test_what_only_ingress_nginx_does_says_why():
