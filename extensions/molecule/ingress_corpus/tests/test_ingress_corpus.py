@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every request that the corpus expects something of, asked of both sides at their NodePorts: of Traefik all but those
-marked for ingress-nginx alone, of Istio's gateway all. What is expected was written from the rules of ingress-nginx."""
+marked for ingress-nginx alone, of Istio's gateway all. What is expected was written from the rules of ingress-nginx.
+
+And what both support, by route_verify: these requests, and the probes that the conversion makes, are answered alike."""
 
 from __future__ import annotations
 
@@ -12,11 +14,13 @@ import pathlib
 import re
 import time
 import typing as t
-from urllib.parse import urljoin
+from urllib.parse import parse_qsl, urljoin
 
+import lab
 import pycurl
 import pytest
 import yaml
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _compare
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 CORPUS = pathlib.Path(__file__).parents[4] / "tests" / "unit" / "ingress_corpus"
@@ -33,6 +37,18 @@ ASKED = [
     if not (side == "blue" and entry.get("only"))
 ]
 CHANCE = 400  # requests, where chance decides
+SETTINGS = yaml.safe_load((pathlib.Path(__file__).parents[1] / "vars" / "settings.yml").read_text(encoding="utf-8"))
+CLIENT = "192.0.2.7"  # whom the corpus' source ranges let in
+# Of the echo server's lines all but which backend was reached, and by what: headers, of which each gateway adds its own.
+REST = r"(?m)(?:^(?!ServicePort=|Host=|URL=)[A-Z]\w*=.*\n)+"
+PREFLIGHT = [f"access-control-{name}" for name in ("allow-methods", "allow-headers", "allow-credentials", "max-age")]
+# What is compared of an answer: a backend's, one that says where to go or who may ask, and one that only refuses, for
+# which each controller has its own words.
+COMPARED = {
+    "backend": list(_compare.FIELDS),
+    "instead": [name for name in _compare.FIELDS if name != "body"],
+    "refusal": ["status", "http_version"],
+}
 
 
 class Answer(t.NamedTuple):
@@ -150,5 +166,130 @@ def test_a_request_gets_what_the_corpus_says(services: dict[str, str], side: str
 
 def test_all_of_the_corpus_is_asked() -> None:
     asked = collections.Counter(one.values[0] for one in ASKED)
-    assert asked["green"] == len(EVERY) >= 155
+    assert asked["green"] == len(EVERY) >= 157
     assert asked["blue"] == len(EVERY) - sum("only" in entry for entry in EVERY) >= 125
+
+
+def route_of(entry: dict[str, t.Any]) -> dict[str, t.Any]:
+    """An expectation's request, as the conversion's probes are."""
+    secure, (path, _mark, query) = entry.get("scheme") == "https", entry["path"].partition("?")
+    grpc, port = path.startswith("/grpc.health"), 443 if secure else 80
+    return {
+        "id": f"corpus-gateway/public:{port} {entry['host']} {entry['path']} {entry.get('headers', '')}",
+        "host": entry["host"], "port": port, "scheme": "https" if secure else "http",
+        "protocol": "grpc" if grpc else "h2" if secure else "http1",
+        "method": "POST" if grpc else entry.get("method", "GET"), "path": path, "query": dict(parse_qsl(query)),
+        "headers": {"X-Forwarded-For": entry.get("client", CLIENT), **entry.get("headers", {})},
+    }  # fmt: skip
+
+
+def question(route: dict[str, t.Any]) -> tuple[t.Any, ...]:
+    """What is asked, in whichever version of HTTP."""
+    headers = {name.lower(): value for name, value in route["headers"].items() if name.lower() != "content-type"}
+    return (
+        route["scheme"], route["host"], route["method"], route["path"], *sorted(route["query"].items()),
+        *sorted(headers.items()),
+    )  # fmt: skip
+
+
+ONLY = {question(route_of(entry)) for entry in EVERY if "only" in entry}
+CHANCES = {question(route_of(entry)): entry["host"] for entry in EVERY if "shares" in entry}
+REFUSALS = [
+    route_of(entry) for entry in EVERY
+    if "status" in entry and "redirect" not in entry and entry.get("method") != "OPTIONS" and "only" not in entry
+]  # fmt: skip
+INSTEAD = {question(route_of(entry)) for entry in EVERY if "redirect" in entry or entry.get("method") == "OPTIONS"}
+
+
+def kind_of(route: dict[str, t.Any]) -> str:
+    if route.get("expect") == "redirect" or question(route) in INSTEAD:
+        return "instead"
+    for one in REFUSALS:  # a path is refused with all that is below it
+        if all(one[name] == route[name] for name in ("scheme", "host", "query")) and (
+            route["path"].startswith(one["path"])
+            and route["headers"]["X-Forwarded-For"] == one["headers"]["X-Forwarded-For"]
+        ):
+            return "refusal"
+    return "backend"
+
+
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
+    """What the conversion says of the Ingresses as they are in the cluster; nothing is written."""
+    conversion, (workload,) = SETTINGS["mesh_conversion"], SETTINGS["mesh_workloads"]
+    (of,) = conversion["classes"]
+    green = workload["green"]
+    made = {
+        "name": of["name"], "gateway": of["gateway"], "selector": green["labels"],
+        "workload_namespace": green["namespace"],
+    }  # fmt: skip
+    return lab.run(
+        "ingress_convert", tmp_path_factory.mktemp("convert"), classes=[made], namespaces=conversion["namespaces"],
+        name=SETTINGS["mesh_migration"], waive=conversion["waived"], apply=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def routes(converted: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    """By id, the probes and the requests of the corpus that both sides support. What the conversion refuses to do is in
+    the corpus for its report, and no request is expected of it. Nor can TLS be passed through here: a source range that
+    denies reaches it, which is such a finding."""
+    refused = {one["object"].removeprefix("Ingress ") for one in converted["waived"] if one["severity"] == "error"}
+    probes = [
+        # As the balancer in front would say who the client is.
+        {**probe, "headers": {"X-Forwarded-For": CLIENT, **probe["headers"]}}
+        for probe in converted["probes"]
+        if probe["virtual_service"] not in refused and probe["protocol"] != "tls_passthrough"
+    ]
+    entries = [{**one, "id": f"{one['id']} {number}"} for number, one in enumerate(map(route_of, EVERY))]
+    left_out = {*ONLY, *CHANCES}
+    return {one["id"]: one for one in [*probes, *entries] if question(one) not in left_out}
+
+
+@pytest.fixture(scope="session")
+def verdicts(
+    converted: dict[str, t.Any], routes: dict[str, dict[str, t.Any]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, t.Any]]:
+    """What route_verify says of each, on every node."""
+    folder = tmp_path_factory.mktemp("verify")
+    gateways = lab.run("gateway_info", folder, gateways=converted["gateways"])["gateways"]
+    nodes = gateways[0]["addresses"]
+    ports = {port: to for gateway in gateways for port, to in gateway["node_ports"].items()}
+    found = []
+    for kind, fields in COMPARED.items():
+        result = lab.run(
+            "route_verify", folder, cluster=False, routes=[one for one in routes.values() if kind_of(one) == kind],
+            blue={"addresses": nodes, "ports": {"80": PORTS["blue"]["http"], "443": PORTS["blue"]["https"]}},
+            green={"addresses": nodes, "ports": ports}, compare=fields, headers=[*_compare.HEADERS, *PREFLIGHT],
+            ignore_headers=["server", *([] if kind == "instead" else PREFLIGHT)], masks=[REST], deadline=20, timeout=15,
+            fail_on=[],
+        )  # fmt: skip
+        assert "routes" in result, result.get("msg")
+        found += result["routes"]
+    assert len(nodes) == 2 and len(found) == len(routes)
+    return {one["id"]: one for one in found}
+
+
+def test_what_both_support_is_equal_on_both(verdicts: dict[str, dict[str, t.Any]]) -> None:
+    differing = {name: one for name, one in verdicts.items() if one["verdict"] != "equal"}
+    named = [one["route"] for one in SETTINGS["mesh_conversion"]["differs"]]
+    wrong = [
+        f"{name}: {one['verdict']}, {one['differences'][:1]}"
+        for name, one in differing.items()
+        if not any(re.match(pattern, name) for pattern in named)
+    ]
+    assert wrong == [], "\n".join(wrong)
+    needless = [pattern for pattern in named if not any(re.match(pattern, name) for name in differing)]
+    assert needless == []
+    assert len(verdicts) - len(differing) >= 240
+
+
+def test_what_is_not_compared_is_what_the_corpus_marks(
+    converted: dict[str, t.Any], routes: dict[str, dict[str, t.Any]], verdicts: dict[str, dict[str, t.Any]]
+) -> None:
+    """What Traefik does not support, which green alone is asked, and what chance decides, of which the shares are
+    counted."""
+    compared = {question(routes[name]) for name, one in verdicts.items() if one["verdict"] in ("equal", "different")}
+    assert {question(route_of(entry)) for entry in EVERY} - compared == {*ONLY, *CHANCES}
+    unprobed = {one["host"] for one in converted["unprobed"] if one["reason"] == "no_request"}
+    assert unprobed == set(CHANCES.values())
