@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 import time
 
 import lab
 import yaml
-from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
+from ansible_collections.bluegreen.mesh.plugins.module_utils import _ingress_convert, _traffic
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
 
 STATE = pathlib.Path(os.environ["LAB_STATE"])
@@ -68,6 +69,29 @@ def test_each_host_has_a_virtual_service_and_a_file(cluster: Cluster) -> None:
     files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (STATE / "converted").rglob("*.yaml")]
     written = {one["metadata"]["name"]: one["spec"] for one in files if one.get("kind") == "VirtualService"}
     assert written == {one["metadata"]["name"]: one["spec"] for one in made}
+
+
+def test_the_folder_builds_exactly_what_is_in_the_cluster(cluster: Cluster) -> None:
+    """As GitOps reads it, that is by its kustomization. The cluster's own collections are read, so that one that is in
+    the cluster alone is seen, too."""
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(STATE / "converted")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    built = [one for one in yaml.safe_load_all(done.stdout) if one]
+    kinds = {one["kind"] for one in built}
+    assert {"Gateway", "VirtualService"} <= kinds
+    there = [
+        one
+        for kind in {*kinds, "DestinationRule"}
+        for one in cluster.list(path_of(*_ingress_convert.KINDS[kind]))
+        if one["metadata"].get("labels", {}).get(_ingress_convert.MARK) == "traefik-2026"
+    ]
+
+    def by_name(objects: list[dict]) -> dict:
+        return {(one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one["spec"] for one in objects}
+
+    assert len(built) == len(by_name(built)) and by_name(built) == by_name(there)
 
 
 def test_certificates_are_beside_the_pods_that_read_them(cluster: Cluster) -> None:
