@@ -215,3 +215,46 @@ def test_the_stages_are_what_the_archive_takes():
     )
     assert gone["changed"] and fake.peek("deployments", "istio-system", "ingressgateway") is None
     assert fake.peek("deployments", "istio-system", "istiod") and fake.peek("deployments", "shop", "web")
+
+
+SERVICE = ("services", "istio-system", "ingressgateway")
+CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
+
+
+def removed_while(monkeypatch, then):
+    """The removal of the gateways, with the load balancer's own finalizer. then: called with the cluster and the seconds
+    that have passed, whenever it waits."""
+    fake, clock = FakeCluster(*istio()), {"now": 0.0}
+    done = run_module(istio_removal_info, {"gateways": GATEWAYS}, fake)
+    place = {**journal(fake, run_module), "phase": "cleanup"}
+
+    def sleep(seconds):
+        clock["now"] += seconds
+        then(fake, clock["now"])
+
+    monkeypatch.setattr(resource_archive.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(resource_archive.time, "sleep", sleep)
+    resources = done["stages"][0]["resources"]
+    options = {"state": "removed", "key": "gateways", "resources": resources, "journal": place, "wait": 60}
+    return run_module(resource_archive, options, fake), fake, clock["now"]
+
+
+def test_the_removal_waits_until_the_load_balancer_is_released(monkeypatch):
+    held = []
+
+    def release(fake, now):
+        meta = fake.peek(*SERVICE)["metadata"]
+        held.append(bool(meta["deletionTimestamp"]) and meta["finalizers"] == [CLEANUP])
+        if now >= 30:  # the cloud's controller has let go
+            del fake._store["", *SERVICE]
+
+    gone, fake, spent = removed_while(monkeypatch, release)
+    assert gone["changed"] and not gone.get("failed") and fake.peek(*SERVICE) is None
+    assert 30 <= spent < 60 and len(held) > 1 and all(held), "it is the cloud's to take the finalizer off"
+
+
+def test_a_load_balancer_that_is_never_released_is_named(monkeypatch):
+    stuck, fake, spent = removed_while(monkeypatch, lambda _fake, _now: None)
+    assert stuck["failure"]["code"] == "still_there" and spent >= 60
+    assert "Service istio-system/ingressgateway" in stuck["msg"] and CLEANUP in stuck["msg"]
+    assert "Deployment" not in stuck["msg"] and fake.peek("deployments", "istio-system", "ingressgateway") is None
