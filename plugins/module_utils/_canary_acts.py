@@ -316,8 +316,9 @@ class Planner:
             return []
         hosts = ([self.target.host] if "mesh" in gateways else []) + list(self.params["hosts"] or [])
         self._check_hosts(gateways)
-        if self.view.service is not None:
-            _canary_rules.check_ports(self.view.service, self.params["port"], gateways)
+        declared = self.view.service or _canary_rules.entry_of(self.view.entries, self.target)
+        if declared is not None:
+            _canary_rules.check_ports(declared, self.params["port"], gateways)
         body = _canary.shell(self.target, self.own, hosts, gateways, self.params["port"])
         body["apiVersion"] = self.view.api
         body["metadata"]["labels"] = {**OUR_LABELS, _virtual_services.LEAVE_ALONE: "false"}

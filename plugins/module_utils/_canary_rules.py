@@ -155,19 +155,24 @@ def ready(service: Object | None, entry: Object | None, pods: t.Iterable[Object]
     return {name: sum(wanted.items() <= have.items() for have in labels) for name, wanted in target.subsets.items()}
 
 
-def check_ports(service: Object, port: int | None, gateways: t.Sequence[str]) -> None:
-    """Before a VirtualService of ours is made for it. Raises Refusal: not_http, port_needed."""
-    ports = (service.get("spec") or {}).get("ports") or []
-    for one in ports:
-        word = (one.get("appProtocol") or (one.get("name") or "").split("-")[0]).lower()
-        if word in NOT_HTTP and port in (None, one["port"]):
+def check_ports(item: Object, port: int | None, gateways: t.Sequence[str]) -> None:
+    """Before a VirtualService of ours is made for this Service, or ServiceEntry. Raises Refusal: not_http,
+    port_needed."""
+    external = item["kind"] == "ServiceEntry"
+    ports = [
+        # Of a Service's port `protocol` is TCP, and what it speaks is in its name.
+        (one["number"], one.get("protocol") or "") if external
+        else (one["port"], one.get("appProtocol") or (one.get("name") or "").split("-")[0])
+        for one in (item.get("spec") or {}).get("ports") or []
+    ]  # fmt: skip
+    what = f"{item['kind']} {key_of(item)}"
+    for number, word in ports:
+        if word.lower() in NOT_HTTP and port in (None, number):
             raise Refusal(
                 "not_http",
-                f"Service {key_of(service)} port {one['port']} speaks {word}: a VirtualService shares HTTP alone, and"
-                " this port would go on reaching all pods. Name the HTTP port with port, if nobody calls this one.",
+                f"{what} port {number} speaks {word.lower()}: a VirtualService shares HTTP alone, and this port would go"
+                " on reaching all versions. Name the HTTP port with port, if nobody calls this one.",
             )
     if port is None and len(ports) > 1 and any(name != "mesh" for name in gateways):
-        numbers = ", ".join(str(one["port"]) for one in ports)
-        raise Refusal(
-            "port_needed", f"port: Service {key_of(service)} has several ({numbers}), and a gateway must be told which."
-        )
+        numbers = ", ".join(str(number) for number, _word in ports)
+        raise Refusal("port_needed", f"port: {what} has several ({numbers}), and a gateway must be told which.")

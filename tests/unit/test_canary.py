@@ -261,7 +261,8 @@ def test_a_scout_says_which_write_it_is_of():
         assert weights(scout) == {subset: None} and "mirror" not in scout and "fault" not in scout
         assert scout["headers"]["response"]["set"] == {"a": "b", _canary.HEADER: "w1"}
     assert taker(body, headers={_canary.HEADER: "w0.v2"})["route"] == taker(body)["route"]
-    assert body["spec"]["http"][-1]["mirror"] == {"host": "m"}
+    last = body["spec"]["http"][-1]
+    assert (last["mirror"], last["fault"]) == (route["mirror"], route["fault"])
 
 
 def test_on_the_way_back_a_scout_takes_the_route_of_before():

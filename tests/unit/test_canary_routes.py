@@ -330,6 +330,15 @@ def test_an_external_host_needs_endpoints_with_labels(cluster, external, code):
     refused(cluster, "subsets", code, host="api.example.com", namespace="shop", external=external)
 
 
+@pytest.mark.parametrize("protocol", ["TLS", "HTTPS"])
+def test_an_external_host_that_is_known_by_its_server_name_alone_is_not_shared(cluster, protocol):
+    ports = [{"number": 443, "name": "out", "protocol": protocol}]
+    where = {"host": "api.example.com", "namespace": "shop", "external": {**EXTERNAL, "ports": ports}}
+    good(cluster, "subsets", **where)
+    said = refused(cluster, "routed", "not_http", weights={"v1": 100}, **where)
+    assert f"ServiceEntry shop/bluegreen-canary-api-example-com port 443 speaks {protocol.lower()}" in said
+
+
 def test_a_declared_host_is_not_declared_again(cluster):
     cluster.add(body("ServiceEntry", "api", spec={"hosts": ["api.example.com"], "endpoints": EXTERNAL["endpoints"]}))
     where = {"host": "api.example.com", "namespace": "shop"}
