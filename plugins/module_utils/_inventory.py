@@ -64,6 +64,7 @@ class Finding:
 
 
 CONTROL_PLANE = "istio-system"
+OPERATOR = "install.operator.istio.io/owning-resource"  # a label: the IstioOperator's name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +139,8 @@ KINDS = (
     # external-dns, wherever it is: as its charts label it, and as its manifests call it.
     Kind("external_dns", (("apps/v1", "deployments"),), query=(("labelSelector", "app.kubernetes.io/name=external-dns"),)),
     Kind("external_dns_named", (("apps/v1", "deployments"),), query=(("fieldSelector", "metadata.name=external-dns"),)),
+    # What Istio's operator makes, wherever it is: one IstioOperator may have gateways in several namespaces.
+    Kind("of_operators", (("apps/v1", "deployments"),), query=(("labelSelector", OPERATOR),)),
     Kind("hpas", (("autoscaling/v2", "horizontalpodautoscalers"),), everywhere=False),
     Kind("pdbs", (("policy/v1", "poddisruptionbudgets"),), everywhere=False),
     Kind("certificates", (("cert-manager.io/v1", "certificates"),), everywhere=False),

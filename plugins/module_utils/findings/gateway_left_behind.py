@@ -9,11 +9,10 @@ When the owner is removed, it goes as well: the operator's IstioOperator, or the
 from __future__ import annotations
 
 from .. import sources
-from .._inventory import ERROR, Finding, Inventory, Object, labels_of, named, ref_of, template_labels
+from .._inventory import ERROR, OPERATOR, Finding, Inventory, Object, labels_of, named, ref_of, template_labels
 from .._objects import selector_of, selects
 
 CODE = "gateway_left_behind"
-OPERATOR = "install.operator.istio.io/owning-resource"
 
 
 def check(inventory: Inventory) -> list[Finding]:
@@ -23,8 +22,10 @@ def check(inventory: Inventory) -> list[Finding]:
     ]  # fmt: skip
     blues = {_owner(d) for w in inventory.workloads if (d := inventory.blue_deployment(w))} - {""}
     found = []
-    for deployment in inventory["deployments"]:
-        if ref_of(deployment) in known or _owner(deployment) not in blues or not _is_gateway(deployment):
+    # An IstioOperator's gateways may be in any namespace; of other owners those of the workloads' are looked at.
+    looked_at = {ref_of(d): d for kind in ("deployments", "of_operators") for d in inventory[kind]}
+    for ref, deployment in looked_at.items():
+        if ref in known or _owner(deployment) not in blues or not _is_gateway(deployment):
             continue
         labels = template_labels(deployment)
         served = [named(g) for g in inventory["gateways"] if selects(selector_of(g), labels)]
