@@ -14,6 +14,9 @@ description:
   - Looks at green, deployed by this collection, by Flux or Argo CD, or by hand, and changes nothing.
   - Green's Service has to have its NodePorts, its pods to be ready, as many as blue's and with labels of their own, and
     its Gateways to exist and to select these pods. Blue's Gateways must not select them.
+  - Where green's Gateways name certificates, its pods' service account has to be allowed to list Secrets in its
+    namespace. Whether it is, is asked as istiod asks it; where that may not be asked, it is not known, which is a
+    warning.
   - Looks again until that is so or O(deadline) has passed, and then fails with everything that is not.
 options:
   workloads:
@@ -92,8 +95,8 @@ extends_documentation_fragment:
   - bluegreen.mesh.cluster
   - bluegreen.mesh.cluster.info
 notes:
-  - Needs C(get) on C(services) and C(list) on C(pods) in both namespaces, and C(list) on
-    C(gateways.networking.istio.io) in all.
+  - Needs C(get) on C(services) and C(list) on C(pods) in both namespaces, C(create) on
+    C(localsubjectaccessreviews.authorization.k8s.io) in green's, and C(list) on C(gateways.networking.istio.io) in all.
 seealso:
   - module: bluegreen.mesh.gateway_clone
 """
@@ -162,17 +165,22 @@ def operation(module, cluster):
     params = module.params
     until = time.monotonic() + params["deadline"]
     while True:
-        world = _green.read(cluster, params["workloads"])
+        world = _green.read(cluster, params["workloads"], params["pairs"])
         problems = _green.problems(world, params["workloads"], params["pairs"])
-        if not problems:
+        if not problems or time.monotonic() >= until:
             break
-        if time.monotonic() >= until:
-            raise _module.Refusal(
-                "green_not_ready",
-                " ".join(problem.text for problem in problems),
-                problems=[dataclasses.asdict(problem) for problem in problems],
-            )
         time.sleep(POLL_SECONDS)
+    for account in (name for name, allowed in world.lists_secrets.items() if allowed is None):
+        module.warn(
+            f"ServiceAccount {account}: whether it may list Secrets, as its Gateways' certificates need, is not known."
+            " To look, allow create on localsubjectaccessreviews.authorization.k8s.io."
+        )
+    if problems:
+        raise _module.Refusal(
+            "green_not_ready",
+            " ".join(problem.text for problem in problems),
+            problems=[dataclasses.asdict(problem) for problem in problems],
+        )
     sides = [(workload["name"], *_green.service_names(workload)) for workload in params["workloads"]]
     return {
         "changed": False,

@@ -31,6 +31,7 @@ SPARED = {
 # What a phase's settings have no way to ask a module for: (phase, module, verb, resource).
 NEVER = {
     ("canary", "traffic_gate_info", "get", "pods/proxy"),  # its sources are the probe and Prometheus
+    ("cutover", "gateway_ready_info", "create", "localsubjectaccessreviews"),  # it asks for pods, and not for Gateways
     # Preflight and keep convert with apply: false.
     *(
         (phase, "ingress_convert", verb, resource)

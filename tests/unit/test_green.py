@@ -28,9 +28,10 @@ def service(ref, app, node_port):
     return thing("Service", ref, {"selector": {"app": app}, "ports": ports})
 
 
-def pod(ref, ready=True, **labels):
+def pod(ref, ready=True, account="", **labels):
     condition = {"type": "Ready", "status": "True" if ready else "False"}
-    return thing("Pod", ref, {}, labels=labels, status={"phase": "Running", "conditions": [condition]})
+    spec = {"serviceAccountName": account} if account else {}
+    return thing("Pod", ref, spec, labels=labels, status={"phase": "Running", "conditions": [condition]})
 
 
 def gateway(ref, **selector):
@@ -127,3 +128,56 @@ def test_requests_do_not_grow_with_gateways(cluster):
 
 def test_a_workload_that_is_not_given(cluster):
     assert run(cluster, pairs=[{**PAIR, "workload": "x"}])["failure"]["code"] == "bad_option"
+
+
+# -- certificates ------------------------------------------------------------------------------------------------------
+def with_certificates(cluster, *names, mode="SIMPLE", allowed=()):
+    """Green's Gateway names these; allowed: service accounts that may list Secrets."""
+    tls = {"mode": mode, **({"credentialName": names[0]} if len(names) == 1 else {"credentialNames": list(names)})}
+    cluster.edit("gateways", "gw", "public", lambda o: o["spec"].update(servers=[{"tls": tls}]))
+
+    def review(request):
+        asked = request.body["spec"]
+        assert asked["resourceAttributes"] == {"namespace": "gw", "verb": "list", "resource": "secrets"}
+        user = asked["user"].removeprefix("system:serviceaccount:gw:")
+        return 201, {**request.body, "status": {"allowed": user in allowed}}
+
+    cluster.on("POST", "/apis/authorization.k8s.io/v1/namespaces/gw/localsubjectaccessreviews", review)
+
+
+def test_certificates_need_a_service_account_that_may_list_secrets(cluster):
+    with_certificates(cluster, "site-cert", allowed=["default"])
+    assert run(cluster)["workloads"] and cluster.writes == 0
+    cluster.add(pod("gw/n1", account="edge", app="new"), pod("gw/n2", account="edge", app="new"))
+    result = run(cluster)
+    assert codes(result) == ["secrets_not_listed"]
+    assert "ServiceAccount gw/edge: may not list Secrets" in result["msg"]
+    assert "Gateway gw/public names site-cert" in result["msg"]
+    assert cluster.requests["POST"] == 2, "once for each service account, not for each pod"
+
+
+@pytest.mark.parametrize(
+    ("names", "mode", "found"),
+    [
+        (["site-cert"], "MUTUAL", True),
+        (["one", "two"], "SIMPLE", True),
+        (["builtin://"], "MUTUAL", False),
+        (["site-cacert"], "MUTUAL", False),  # an authority's is nobody's secret
+        (["site-cert"], "PASSTHROUGH", False),
+    ],
+)
+def test_only_what_istiod_hands_out_by_that_permission(cluster, names, mode, found):
+    with_certificates(cluster, *names, mode=mode)
+    result = run(cluster)
+    assert (codes(result) if result.get("failed") else []) == ["secrets_not_listed"] * found
+    assert cluster.requests.get("POST", 0) == found
+    assert run(cluster, pairs=[])["workloads"] and cluster.requests.get("POST", 0) == found
+
+
+def test_what_may_not_be_asked_is_not_known(cluster):
+    cluster.fail("POST", "*/localsubjectaccessreviews", 403, "Forbidden", times=1)
+    cluster.fail("POST", "*/localsubjectaccessreviews", 500, "InternalError")
+    with_certificates(cluster, "site-cert")
+    result = run(cluster)
+    assert not result.get("failed") and "ServiceAccount gw/default" in str(result["warnings"])
+    assert "InternalError" in run(cluster)["msg"]
