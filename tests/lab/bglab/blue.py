@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import typing as t
 
 from . import settings as s
 from .control_plane import istio_sources
@@ -37,11 +36,12 @@ def base() -> None:
     run("helm", "upgrade", "--install", "istio-base", str(chart), "--namespace", "istio-system", "--create-namespace")
 
 
-def applications(step: t.Callable[[str], None]) -> None:
+def applications() -> None:
     sys.path.insert(0, str(s.LAB))
     from apps import load  # the applications are data with a small loader of their own
 
     load.load(
         kubectl="kubectl", helm="helm", istio_dir=istio_sources(), workdir=s.STATE / "apps",
         env={**os.environ, **environment()}, vs=int(os.environ.get("LAB_VS", "0")),
+        component=s.LAB / "apps" / "bare" if s.BARE else None,
     )  # fmt: skip

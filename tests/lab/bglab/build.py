@@ -47,8 +47,9 @@ LAB = Module(
         "helm": "helm.sh/helm/v3/cmd/helm",
         "istioctl": "istio.io/istio/istioctl/cmd/istioctl",
     },
-    sources={"istio.io/istio": ("manifests/charts/base", "manifests/charts/gateway", "samples/bookinfo",
-                                "samples/httpbin", "tools/packaging/common")},
+    sources={"istio.io/istio": ("manifests/charts/base", "manifests/charts/gateway",
+                                "manifests/charts/istio-control/istio-discovery", "samples/bookinfo", "samples/httpbin",
+                                "tools/packaging/common")},
     copies=s.CACHE / "istio",
     ldflags=STAMP,
 )  # fmt: skip
@@ -75,6 +76,10 @@ def wanted(module: Module, go_version: str) -> str:
         digest.update((module.folder / name).read_bytes())
     digest.update((module.ldflags + go_version).encode())
     return digest.hexdigest()
+
+
+def wanted_sources(module: Module, go_version: str) -> str:
+    return hashlib.sha256(f"{wanted(module, go_version)} {module.sources}".encode()).hexdigest()
 
 
 def missing(module: Module) -> list[str]:
@@ -108,7 +113,7 @@ def build(*modules: Module) -> None:
         stamps.write_text(json.dumps(have, indent=1))
         print(f" {time.monotonic() - start:.0f} s", flush=True)
     for module in modules:
-        _sources(module, tool, env, want[module.folder])
+        _sources(module, tool, env, wanted_sources(module, version))
     print(f"lab programs: {len(todo)} built, {sum(len(m.programs) for m in modules) - len(todo)} as they were,"
           f" {time.monotonic() - begin:.0f} s", flush=True)  # fmt: skip
 

@@ -104,11 +104,11 @@ def down() -> int:
 def enter(argv: t.Sequence[str], host: str = "operator") -> t.NoReturn:
     network = "--net=/proc/1/ns/net" if host == "control-plane" else f"--net=/run/netns/{host}"
     join = ["nsenter", network, "--"]
-    if not s.SHORT.is_symlink():  # else this is a command of the lab's operator: inside already
-        pid = first_process()
-        if pid is None:
-            print("lab: is not up; run 'make lab-up'", file=sys.stderr)
-            sys.exit(1)
+    pid = first_process()
+    if pid is None and not s.SHORT.is_symlink():  # else this is a command of the lab's operator: inside already
+        print("lab: is not up; run 'make lab-up'", file=sys.stderr)
+        sys.exit(1)
+    if pid:
         into = ["nsenter", "--preserve-credentials", "-t", str(pid), "-U", "-n", "-m", "-p", f"--wd={os.getcwd()}"]
         join = [*into, *join]
     os.environ.update(blue.environment())

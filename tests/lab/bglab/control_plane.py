@@ -146,15 +146,20 @@ def istio_sources() -> Path:
     return s.CACHE / "istio"
 
 
+# Upstream Envoy lacks Istio's own filters; these keep them out of what istiod sends. Proxies ask without TLS.
+ISTIOD = {
+    "XDS_AUTH_PLAINTEXT": "true", "PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_DISABLE_MX_ALPN": "true",
+    "PILOT_ENABLE_ALPN_FILTER": "false",
+}  # fmt: skip
+
+
 def istiod() -> subprocess.Popen[bytes]:
     folder = s.STATE / "istiod"
     folder.mkdir(exist_ok=True)
     mesh = folder / "mesh.yaml"
     mesh.write_text(yaml.safe_dump({"enableAutoMtls": False, "enableTracing": False, "accessLogFile": ""}))
-    # Upstream Envoy lacks Istio's own filters; the PILOT_* switches keep them out of what istiod sends.
     env = {
-        "POD_NAMESPACE": "istio-system", "POD_NAME": "istiod-0", "CLUSTER_ID": "Kubernetes", "XDS_AUTH_PLAINTEXT": "true",
-        "PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_DISABLE_MX_ALPN": "true", "PILOT_ENABLE_ALPN_FILTER": "false",
+        **ISTIOD, "POD_NAMESPACE": "istio-system", "POD_NAME": "istiod-0", "CLUSTER_ID": "Kubernetes",
         "INJECT_ENABLED": "false", "VALIDATION_WEBHOOK_CONFIG_NAME": "", "ENABLE_LEADER_ELECTION": "false",
     }  # fmt: skip
     process = start("istiod", [

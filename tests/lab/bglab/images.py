@@ -1,6 +1,6 @@
 """Which local program stands for a container image.
 
-Four kinds are enough: Istio's gateway (pilot-agent with Envoy), Traefik, an execution environment, in which a
+Five kinds are enough: Istio's gateway (pilot-agent with Envoy), istiod, Traefik, an execution environment, in which a
 container's own command runs, and Istio's own echo server for every application.
 """
 
@@ -48,6 +48,8 @@ def program(pod: Pod, address: str, folder: Path, api: control_plane.Api) -> Pro
         return _gateway(pod, address, folder, api)
     if "no-such-image" in image:
         raise Waiting("ImagePullBackOff", f'Back-off pulling image "{image}": not found')
+    if s.BARE and "/pilot:" in image:
+        return _istiod(pod, container, address, folder, api)
     if "traefik" in image:
         return _traefik(pod, container, folder, api)
     if "execution-environment" in image:
@@ -73,16 +75,19 @@ def _gateway(pod: Pod, address: str, folder: Path, api: control_plane.Api) -> Pr
         (info / key).write_text("".join(f"{k}={json.dumps(v)}\n" for k, v in values.items()))
     (folder / "etc/istio/proxy").mkdir(parents=True, exist_ok=True)
     annotations = meta.get("annotations") or {}
+    injected = _env(pod, address)  # by the chart's own injector, where there is one
     proxy = {
-        "binaryPath": str(s.VENV / "bin" / "envoy"), "discoveryAddress": f"{s.API}:15010", "concurrency": 1,
+        **(yaml.safe_load(injected.pop("PROXY_CONFIG", "")) or {}),
+        "binaryPath": str(s.VENV / "bin" / "envoy"), "discoveryAddress": f"{_discovery(api)}:15010", "concurrency": 1,
         "controlPlaneAuthPolicy": "NONE", "configPath": str(folder / "etc/istio/proxy"),
         **(yaml.safe_load(annotations.get("proxy.istio.io/config", "{}")) or {}),
     }  # fmt: skip
+    injected.pop("CA_ADDR", None)  # a name, and with TLS: pods have no DNS here
     owner = next((o["name"] for o in meta.get("ownerReferences", []) if o["kind"] == "ReplicaSet"), name)
     env = {
         "POD_NAME": name, "POD_NAMESPACE": namespace, "INSTANCE_IP": address, "SERVICE_ACCOUNT": account,
         "ISTIO_META_CLUSTER_ID": "Kubernetes", "ISTIO_META_WORKLOAD_NAME": owner.rsplit("-", 1)[0],
-        "TRUST_DOMAIN": "cluster.local", "PROXY_CONFIG": json.dumps(proxy), **_env(pod, address),
+        "TRUST_DOMAIN": "cluster.local", "PROXY_CONFIG": json.dumps(proxy), **injected,
     }  # fmt: skip
     return Program(
         [
@@ -93,9 +98,33 @@ def _gateway(pod: Pod, address: str, folder: Path, api: control_plane.Api) -> Pr
     )  # fmt: skip
 
 
-def _traefik(pod: Pod, container: t.Mapping[str, t.Any], folder: Path, api: control_plane.Api) -> Program:
-    """With the container's own arguments. Where a container would have the token of its service account, its provider
-    is told where the API server is."""
+def _discovery(api: control_plane.Api) -> str:
+    """Where istiod is: beside the API server, or, where the lab began without Istio, behind its Service."""
+    if not s.BARE:
+        return s.API
+    return str(api("GET", "/api/v1/namespaces/istio-system/services/istiod")["spec"]["clusterIP"])
+
+
+def _istiod(
+    pod: Pod, container: t.Mapping[str, t.Any], address: str, folder: Path, api: control_plane.Api
+) -> Program:  # fmt: skip
+    """With its chart's arguments and environment, as its own service account. It writes where it is started."""
+    token, ca, server = _account(pod, folder, api)
+    user = {"name": "istiod", "user": {"tokenFile": str(token)}}
+    config = folder / "kubeconfig"
+    config.write_text(json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": "lab", "users": [user],
+        "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority": str(ca)}}],
+        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "istiod"}}],
+    }))  # fmt: skip
+    argv = [str(s.BIN / "pilot-discovery"), *(container.get("args") or []), f"--kubeconfig={config}"]
+    env = {**_env(pod, address), **control_plane.ISTIOD}
+    env.pop("KUBECONFIG", None)  # of a remote cluster, which is none
+    return Program(argv, env, ready_url=f"http://{address}:8080/ready")
+
+
+def _account(pod: Pod, folder: Path, api: control_plane.Api) -> tuple[Path, Path, str]:
+    """Files with the token of the pod's account and the API server's CA, and where that is."""
     namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
     token = folder / "token"
     token.touch(mode=0o600)
@@ -106,10 +135,17 @@ def _traefik(pod: Pod, container: t.Mapping[str, t.Any], folder: Path, api: cont
     config = yaml.safe_load(s.KUBECONFIG.read_text())["clusters"][0]["cluster"]
     ca = folder / "ca.crt"
     ca.write_bytes(base64.b64decode(config["certificate-authority-data"]))
+    return token, ca, str(config["server"])
+
+
+def _traefik(pod: Pod, container: t.Mapping[str, t.Any], folder: Path, api: control_plane.Api) -> Program:
+    """With the container's own arguments. Where a container would have the token of its service account, its provider
+    is told where the API server is."""
+    token, ca, server = _account(pod, folder, api)
     args = list(container.get("args") or [])
     for provider in ("kubernetesingressnginx", "kubernetesingress"):
         if any(re.match(rf"--providers\.{provider}(=|\.|$)", arg) for arg in args):
-            told = {"endpoint": config["server"], "token": token, "certauthfilepath": ca}
+            told = {"endpoint": server, "token": token, "certauthfilepath": ca}
             args += [f"--providers.{provider}.{name}={value}" for name, value in told.items()]
     port = next(p["containerPort"] for p in container["ports"])
     return Program([str(s.VENV / "bin" / "traefik"), *args], ready_port=port)

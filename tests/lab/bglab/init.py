@@ -49,15 +49,17 @@ def boot() -> None:
     control_plane.controller_manager()
     control_plane.nodes(control_plane.Api())
     start("podrunner", [sys.executable, "-m", "bglab", "podrunner"])
-    step("Istio's base chart and istiod")
-    blue.base()
-    control_plane.istiod()
+    if not s.BARE:
+        step("Istio's base chart and istiod")
+        blue.base()
+        control_plane.istiod()
     step("HAProxy")
     config = s.STATE / "haproxy.cfg"
     config.write_text(balancer.config())
     haproxy = start("haproxy", ["haproxy", "-db", "-f", str(config)], netns="balancer")
     await_("haproxy", lambda: os.path.exists("/run/haproxy.sock"), haproxy)
-    step("blue and its applications")
-    blue.applications(step)
-    await_("blue's servers at the balancer", balancer.blue_is_up, haproxy)
+    step("the applications" if s.BARE else "blue and its applications")
+    blue.applications()
+    if not s.BARE:
+        await_("blue's servers at the balancer", balancer.blue_is_up, haproxy)
     step("up")

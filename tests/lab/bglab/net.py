@@ -58,6 +58,8 @@ def build() -> None:
         ]
         ip("\n".join([f"link add pods type bridge\naddr add {gateway}/24 dev pods\nlink set pods up", *routes]) + "\n", node)
     ip("\n".join(f"route add {s.POD_NETS[node]}.0/24 via {s.NODES[node]}" for node in s.NODES) + "\n")
+    # Webhooks are called by the Services' addresses, which nodes know.
+    ip(f"route add {s.SERVICE_NET} via {next(iter(s.NODES.values()))}\n")
     add_host("balancer", s.BALANCER, s.BALANCER_PASSTHROUGH, s.BALANCER_GREEN, s.BALANCER_GREEN_PASSTHROUGH,
              s.BALANCER_INGRESS, s.BALANCER_EDGE)  # fmt: skip
     sysctl("balancer", "net.ipv4.ip_unprivileged_port_start", "0")

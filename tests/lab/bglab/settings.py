@@ -9,6 +9,8 @@ LAB = Path(__file__).resolve().parent.parent
 ROOT = LAB.parent.parent
 CACHE = Path(os.environ.get("LAB_CACHE", ROOT / ".cache" / "lab"))
 BIN = CACHE / "bin"
+# Without Istio, its gateways and routes: what finds a cluster that has only the applications.
+BARE = bool(os.environ.get("LAB_BARE"))
 STATE = Path(os.environ.get("LAB_STATE", CACHE / "run"))  # of one running lab: kubeconfig, logs, etcd's data
 VENV = Path(os.environ.get("LAB_VENV", ROOT / ".cache" / "venv"))
 KUBECONFIG = STATE / "kubeconfig"
