@@ -107,5 +107,6 @@ def journal(fake: FakeCluster, run_module: t.Any, phase: str = "bind") -> dict[s
     from ansible_collections.bluegreen.mesh.plugins.modules import migration_journal
 
     place = {"namespace": "journals", "name": "m"}
-    epoch = run_module(migration_journal, {**place, "state": "open"}, fake)["epoch"]
+    opened = {**place, "state": "open", "takeover": True}  # a run before may have been another second's
+    epoch = run_module(migration_journal, opened, fake)["epoch"]
     return {**place, "epoch": epoch, "phase": phase}

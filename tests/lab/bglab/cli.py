@@ -48,10 +48,12 @@ def up() -> int:
         return 1
     control_plane.clean_state()
     s.PROGRESS.touch()
+    # Of another lab, in which this one may be; Traefik takes it where it is set.
+    env = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
     with open(s.LOGS / "init.log", "ab") as log:
         outer = subprocess.Popen(
             [*UNSHARE, "sh", "-c", MOUNT_AND_GO, sys.executable], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            stderr=subprocess.STDOUT, start_new_session=True, env=env,
         )  # fmt: skip
     try:
         return _follow(outer)
