@@ -32,8 +32,8 @@ SCENARIOS = ROOT / "extensions" / "molecule"
 LAB = str(ROOT / "tests" / "lab" / "lab")
 # Begun first, so that no lane is left alone with one of them at the end.
 SLOW = ("killed", "istio_to_linkerd", "resume", "rollback", "strategies", "owners", "dns", "service", "gates", "canary",
-        "route53", "job", "rbac", "plan", "aws_alb", "aws_nlb", "gitops", "deploy", "ingress_to_istio", "drain", "preview",
-        "parity")  # fmt: skip
+        "istio_charts", "route53", "job", "rbac", "plan", "aws_alb", "aws_nlb", "gitops", "deploy", "ingress_to_istio",
+        "drain", "preview", "parity")  # fmt: skip
 TAIL = 150  # lines of a log that are shown of what failed
 
 
