@@ -29,7 +29,7 @@ from ._client import ApiError, Cluster
 from ._deletion_guard import KEPT_BY, Guard, entry
 from ._frozen import FROZEN, Path, freeze_patch, thaw_patch, value_at
 from ._helm_storage import Record, read_storage, write_body
-from ._journal import NAME, Journal, Store
+from ._journal import NAME, ROLLBACK, Journal, Store
 from ._keep_target import OURS, Mark, Target, keep_mark, read_targets, release_mark, shown
 from ._look import Look
 from ._module import Refusal
@@ -215,8 +215,10 @@ class Run:
         targets = [target for target in targets if target.ref not in unmarked]
         if guard and not (self.check and (guard_changed or marks)):
             objects = [(target.ref, target.meta["uid"]) for target in targets]
-            shared = {target.ref for target in targets if target.shared}
-            self.guard.await_active(objects, self.wish.guard_timeout, unasked=shared)
+            # Who goes back by the journal is given names alone, and not why each was kept.
+            back = self.journal is not None and self.journal.phase == ROLLBACK
+            unasked = {target.ref for target in targets if target.shared or back}
+            self.guard.await_active(objects, self.wish.guard_timeout, unasked=unasked)
         self._write_records(edits)
         if self.journal and not self.check:
             self.journal.done(*self.steps)

@@ -137,6 +137,8 @@ class FakeCluster(_client.Cluster):
         """Refuses matching requests. 429 and 5xx come through at once: the retries of the real `raw` are not played."""
         body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason, "message": message}
         self.on(method, path, lambda _request: (status, body), times)
+        if status == 403:  # who may do what is asked before admission is
+            self._hooks.insert(0, self._hooks.pop())
 
     @property
     def total(self) -> int:

@@ -260,6 +260,18 @@ def test_a_guard_that_never_becomes_active():
     assert result["failed"] and result["failure"]["code"] == "guard_inactive"
 
 
+def test_going_back_takes_no_leave_to_delete():
+    """What is kept again after cleanup may be the cluster's, such as a CRD, which its user need not be allowed to
+    delete."""
+    back = {**JOURNAL, "phase": "rollback"}
+    for journal, fails in ((JOURNAL, True), (back, False)):
+        cluster = blue()
+        cluster.fail("DELETE", "*/secrets/public-cert", 403, "Forbidden", "no")
+        result = act(cluster, journal=journal, helm_record=False)
+        assert bool(result.get("failed")) is fails, result
+        assert fails or result["guard"] == "active"
+
+
 def test_a_guard_that_others_write():
     """It is asked for, never written; and nothing is changed before it is there."""
     cluster = blue()
