@@ -20,7 +20,7 @@ except ImportError:  # ansible-core needs PyYAML itself
 from . import _virtual_services
 from ._client import ApiError, Cluster, path_of
 from ._module import Refusal
-from ._objects import PREVIEW_OF, annotations_of, configures, labels_of, ref_of, selector_of, selects, template_labels
+from ._objects import OPERATOR, PREVIEW_OF, annotations_of, configures, labels_of, ref_of, selector_of, selects, template_labels
 from ._twin import Ref, credentials, parse_ports, parse_ref, title
 from ._values import service_settings
 
@@ -64,7 +64,6 @@ class Finding:
 
 
 CONTROL_PLANE = "istio-system"
-OPERATOR = "install.operator.istio.io/owning-resource"  # a label: the IstioOperator's name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,11 +305,7 @@ class Inventory:
         for key, vs in by_key.items():
             if _virtual_services.is_delegate(vs) or PREVIEW_OF in annotations_of(vs):  # which is to be blue's alone
                 continue
-            names = {
-                _virtual_services.resolve(name, vs["metadata"]["namespace"])
-                for given in _virtual_services.lists_of(vs).values()
-                for name in given
-            }
+            names = _virtual_services.gateways_of(vs)
             pairs = {name: self._blue_names[name] for name in names if name in self._blue_names}
             for concerned in [key, *_virtual_services.delegates_of(vs)] if pairs else []:
                 if concerned in by_key:

@@ -22,12 +22,12 @@ import typing as t
 
 from . import _mesh_swap
 from ._inventory import ERROR, WARNING, Finding, named
-from ._objects import Object, annotations_of, labels_of, picks, ref_of
+from ._objects import OPERATOR, Object, annotations_of, labels_of, picks, ref_of
 from ._resources import Ref
 
 STAGES = ("gateways", "webhooks", "control_plane", "access", "configuration", "crds")
 RUNNING = ("gateways", "control_plane")  # stages of what runs
-OPERATOR, COMPONENT = "install.operator.istio.io/owning-resource", "operator.istio.io/component"
+COMPONENT = "operator.istio.io/component"
 RELEASE, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 GATEWAY_COMPONENTS = ("IngressGateways", "EgressGateways")
 APPS = {"istiod", "sidecar-injector", "ztunnel", "istio-cni", "istio-reader"}

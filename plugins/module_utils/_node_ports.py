@@ -17,6 +17,7 @@ import typing as t
 from ._client import ApiError, Cluster, path_of
 from ._journal import Journal
 from ._module import Refusal
+from ._objects import OPERATOR
 
 TRIES = 5
 HEALTH_CHECK = "healthCheckNodePort"
@@ -179,11 +180,8 @@ def put_back_by(obj: dict[str, t.Any]) -> list[dict[str, str]]:
             annotations.get("meta.helm.sh/release-namespace", ""),
             annotations["meta.helm.sh/release-name"],
         )
-    if labels.get("install.operator.istio.io/owning-resource"):
-        add(
-            "istio-operator", "IstioOperator", labels.get("install.operator.istio.io/owning-resource-namespace", ""),
-            labels["install.operator.istio.io/owning-resource"],
-        )  # fmt: skip
+    if labels.get(OPERATOR):
+        add("istio-operator", "IstioOperator", labels.get(f"{OPERATOR}-namespace", ""), labels[OPERATOR])
     for owner in meta.get("ownerReferences") or []:
         if owner.get("controller"):
             add("controller", owner["kind"], meta.get("namespace", ""), owner["name"])

@@ -13,6 +13,7 @@ Labels = t.Mapping[str, str]
 # finds none of blue's pods for it. Whose Service it is has not changed by that.
 CARRIES = "bluegreen.mesh/carries"
 PREVIEW_OF = "bluegreen.mesh/preview-of"  # annotation of what leads requests with a header from blue to green: the Gateway
+OPERATOR = "install.operator.istio.io/owning-resource"  # label of what an Istio operator has made: its IstioOperator
 OUR_LABELS = {"app.kubernetes.io/managed-by": "bluegreen.mesh"}  # on what a migration has put there for its own use
 
 

@@ -248,11 +248,15 @@ def readmission(version: str) -> dict[str, t.Any]:
     return {"metadata": {"resourceVersion": version}}
 
 
+def gateways_of(body: dict[str, t.Any]) -> set[str | None]:
+    """Every gateway that a VirtualService names, in any of its lists, as resolve() has it."""
+    namespace = body["metadata"]["namespace"]
+    return {resolve(name, namespace) for names in lists_of(body).values() for name in names}
+
+
 def names_any(body: dict[str, t.Any], rule: Bound | Unbound) -> bool:
     """Whether a VirtualService names a gateway of the rule, in any of its lists."""
-    namespace = body["metadata"]["namespace"]
-    concerned = {gateway for pair in rule.pairs for gateway in pair}
-    return any(resolve(name, namespace) in concerned for names in lists_of(body).values() for name in names)
+    return not gateways_of(body).isdisjoint(gateway for pair in rule.pairs for gateway in pair)
 
 
 def plan_one(body: dict[str, t.Any], rule: Rule) -> Plan:

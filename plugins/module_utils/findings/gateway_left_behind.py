@@ -9,7 +9,8 @@ When the owner is removed, it goes as well: the operator's IstioOperator, or the
 from __future__ import annotations
 
 from .. import sources
-from .._inventory import ERROR, OPERATOR, Finding, Inventory, Object, labels_of, named, ref_of, template_labels
+from .._inventory import ERROR, Finding, Inventory, Object, labels_of, named, ref_of, template_labels
+from .._objects import OPERATOR
 from .._objects import selector_of, selects
 
 CODE = "gateway_left_behind"

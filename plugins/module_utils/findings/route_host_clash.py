@@ -13,6 +13,7 @@ from __future__ import annotations
 from .. import _virtual_services as vs
 from .._inventory import ERROR, Finding, GatewayPair, Inventory, Object, named
 from .._objects import PREVIEW_OF, annotations_of
+from .._routes import subset
 from .._twin import title
 
 CODE = "route_host_clash"
@@ -29,7 +30,7 @@ def check(inventory: Inventory) -> list[Finding]:
                 for other in blue
                 for host in _hosts(body)
                 for wider in _hosts(other)
-                if _takes(host, wider)
+                if subset(host, wider)
             ]  # fmt: skip
             if clashes:
                 found.append(
@@ -49,8 +50,7 @@ def _alone(inventory: Inventory, pair: GatewayPair) -> tuple[list[Object], list[
     for body in inventory["virtual_services"]:
         if vs.is_delegate(body) or PREVIEW_OF in annotations_of(body):  # which is to be blue's alone
             continue
-        namespace = body["metadata"]["namespace"]
-        names = {vs.resolve(name, namespace) for given in vs.lists_of(body).values() for name in given}
+        names = vs.gateways_of(body)
         sides = title(pair.blue) in names, title(pair.green) in names
         if sides in ((True, False), (False, True)):
             (blue if sides[0] else green).append(body)
@@ -59,8 +59,3 @@ def _alone(inventory: Inventory, pair: GatewayPair) -> tuple[list[Object], list[
 
 def _hosts(body: Object) -> list[str]:
     return [str(host).lower() for host in (body.get("spec") or {}).get("hosts") or ()]
-
-
-def _takes(host: str, wider: str) -> bool:
-    """Whether requests for the second are, all or in part, the first's: it is the same, or within that wildcard."""
-    return host == wider or wider == "*" or (wider.startswith("*.") and host.endswith(wider[1:]))

@@ -23,12 +23,12 @@ from .._keep_target import Claim, Target
 from .._helm_storage import RELEASE_NAME, Record
 from .._look import Look
 from .._module import Refusal
+from .._objects import OPERATOR as OWNER
 from .._objects import label_query, ref_of
 from .._resources import Ref
 from . import argo_cd, flux_helm_release
 
 NAME = "istio_operator"
-OWNER = "install.operator.istio.io/owning-resource"
 OWNER_NAMESPACE = f"{OWNER}-namespace"
 VERSIONS = ("install.istio.io/v1alpha1",)
 REPLICAS = ("spec", "replicas")

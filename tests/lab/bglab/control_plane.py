@@ -21,7 +21,7 @@ from .proc import await_, http_ok, start
 
 
 def kubeconfig(tokens: dict[str, str], ca: bytes) -> dict[str, object]:
-    """One context a user; the administrator's is called `lab`."""
+    """One context a user, of which the first is the current one; the administrator's is called `lab`."""
     name = {user: "lab" if user == "admin" else user for user in tokens}
     cluster = {
         "server": f"https://{s.API}:6443",
@@ -33,7 +33,7 @@ def kubeconfig(tokens: dict[str, str], ca: bytes) -> dict[str, object]:
         "clusters": [{"name": "lab", "cluster": cluster}],
         "users": [{"name": user, "user": {"token": token}} for user, token in tokens.items()],
         "contexts": [{"name": name[user], "context": {"cluster": "lab", "user": user}} for user in tokens],
-        "current-context": "lab",
+        "current-context": name[next(iter(tokens))],
     }
 
 

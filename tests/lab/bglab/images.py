@@ -61,10 +61,7 @@ def _gateway(pod: Pod, address: str, folder: Path, api: control_plane.Api) -> Pr
     meta = pod["metadata"]
     namespace, name = meta["namespace"], meta["name"]
     account = pod["spec"].get("serviceAccountName", "default")
-    token = api("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {
-        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-        "spec": {"audiences": ["istio-ca"], "expirationSeconds": 86400},
-    })["status"]["token"]  # fmt: skip
+    token = _token(pod, ["istio-ca"], api)
     secret = folder / "var/run/secrets/tokens"
     secret.mkdir(parents=True, exist_ok=True)
     (secret / "istio-token").write_text(token)
@@ -109,29 +106,29 @@ def _istiod(
     pod: Pod, container: t.Mapping[str, t.Any], address: str, folder: Path, api: control_plane.Api
 ) -> Program:  # fmt: skip
     """With its chart's arguments and environment, as its own service account. It writes where it is started."""
-    token, ca, server = _account(pod, folder, api)
-    user = {"name": "istiod", "user": {"tokenFile": str(token)}}
+    token, ca, _server = _account(pod, folder, api)
     config = folder / "kubeconfig"
-    config.write_text(json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "lab", "users": [user],
-        "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority": str(ca)}}],
-        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "istiod"}}],
-    }))  # fmt: skip
+    config.write_text(json.dumps(control_plane.kubeconfig({"istiod": token.read_text()}, ca.read_bytes())))
     argv = [str(s.BIN / "pilot-discovery"), *(container.get("args") or []), f"--kubeconfig={config}"]
     env = {**_env(pod, address), **control_plane.ISTIOD}
     env.pop("KUBECONFIG", None)  # of a remote cluster, which is none
     return Program(argv, env, ready_url=f"http://{address}:8080/ready")
 
 
+def _token(pod: Pod, audiences: list[str], api: control_plane.Api) -> str:
+    """Of the pod's service account."""
+    namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
+    return str(api("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"audiences": audiences, "expirationSeconds": 86400},
+    })["status"]["token"])  # fmt: skip
+
+
 def _account(pod: Pod, folder: Path, api: control_plane.Api) -> tuple[Path, Path, str]:
     """Files with the token of the pod's account and the API server's CA, and where that is."""
-    namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
     token = folder / "token"
     token.touch(mode=0o600)
-    token.write_text(api("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {
-        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-        "spec": {"audiences": [], "expirationSeconds": 86400},
-    })["status"]["token"])  # fmt: skip
+    token.write_text(_token(pod, [], api))
     config = yaml.safe_load(s.KUBECONFIG.read_text())["clusters"][0]["cluster"]
     ca = folder / "ca.crt"
     ca.write_bytes(base64.b64decode(config["certificate-authority-data"]))
@@ -199,14 +196,9 @@ def _content(volume: t.Mapping[str, t.Any], pod: Pod, api: control_plane.Api) ->
         return {path: content for part in parts for path, content in part.items()}
     namespace = pod["metadata"]["namespace"]
     if "serviceAccountToken" in volume:
-        account = pod["spec"].get("serviceAccountName", "default")
         asked = volume["serviceAccountToken"]
         audience = asked.get("audience")
-        token = api("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"audiences": [audience] if audience else [], "expirationSeconds": 86400},
-        })["status"]["token"]  # fmt: skip
-        return {asked["path"]: token.encode()}
+        return {asked["path"]: _token(pod, [audience] if audience else [], api).encode()}
     for field_name, kind in (("secret", "secrets"), ("configMap", "configmaps")):
         if field_name in volume:
             return _keys(volume[field_name], f"/api/v1/namespaces/{namespace}/{kind}", api)

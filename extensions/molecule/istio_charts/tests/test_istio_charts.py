@@ -32,16 +32,15 @@ RELEASES = ["istio-base", "istiod", "istio-ingress"]
 
 def bare(*command: str) -> subprocess.CompletedProcess[str]:
     """On the operator's host of the lab in the lab."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
-    env |= {"LAB_STATE": f"{os.environ['LAB_STATE']}/bare", "LAB_BARE": "1", "ANSIBLE_NOCOLOR": "1"}
+    _argv, options = lab.playing({})
+    options["env"] |= {"LAB_STATE": f"{os.environ['LAB_STATE']}/bare", "LAB_BARE": "1"}
     argv = [str(lab.ROOT / "tests/lab/lab"), "exec", "--", *command]
-    return subprocess.run(argv, cwd=lab.ROOT, env=env, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(argv, capture_output=True, timeout=600, check=False, **options)
 
 
 def play(*argv: str, **more: t.Any) -> subprocess.CompletedProcess[str]:
-    settings = {**JOURNEY, **more}
-    command = ["ansible-playbook", "--inventory", "inventories/lab/hosts.yml", lab.MIGRATE, *argv]
-    return bare(*command, "--extra-vars", json.dumps(settings))
+    command, _options = lab.playing({**JOURNEY, **more}, *argv)
+    return bare(*command)
 
 
 def said(*command: str) -> t.Any:
