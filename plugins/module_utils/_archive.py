@@ -78,7 +78,10 @@ def without_address(body: Body) -> Body:
 
 
 def unready(body: Body) -> str:
-    """Why a workload is not up, or ''. Any other object is, as soon as it is there."""
+    """Why a workload is not up, or a CRD's kind not served, or ''. Any other object is ready as soon as it is there."""
+    if body["kind"] == "CustomResourceDefinition":  # until it is, none of its objects can be made again
+        conditions = {one["type"]: one["status"] for one in (body.get("status") or {}).get("conditions") or ()}
+        return "" if conditions.get("Established") == "True" else "its kind is not served yet"
     if body["kind"] not in ("Deployment", "StatefulSet", "DaemonSet"):
         return ""
     status = body.get("status") or {}

@@ -50,8 +50,7 @@ _UNINSTALL_ORDER = {
         " ReplicationController Pod DaemonSet RoleBindingList RoleBinding RoleList Role ClusterRoleBindingList"
         " ClusterRoleBinding ClusterRoleList ClusterRole CustomResourceDefinition PersistentVolumeClaim"
         " PersistentVolume StorageClass ConfigMap SecretList Secret ServiceAccount PodDisruptionBudget"
-        " PodSecurityPolicy LimitRange"
-        " ResourceQuota NetworkPolicy Namespace PriorityClass".split()
+        " PodSecurityPolicy LimitRange ResourceQuota NetworkPolicy Namespace PriorityClass".split()
     )
 }
 

@@ -169,8 +169,7 @@ def plan_present(wanted: t.Sequence[Object], found: t.Sequence[Object | None], n
         raise Refusal(
             "foreign",
             f"{', '.join(foreign)}: there already, and not made by conversion {name!r}. Choose another name for the"
-            f" Gateway, move"
-            " the host, or delete them if they are of no use.",
+            " Gateway, move the host, or delete them if they are of no use.",
             objects=foreign,
         )
     steps = []

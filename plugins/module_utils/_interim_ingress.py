@@ -45,9 +45,8 @@ class Cluster:
     """What is looked at; all lists are of plain objects.
 
     gateways: the old ones, to be bridged. service: the old gateway's Service. controller: (namespace, name) of the new
-    controller's Service. pods: of the old gateway. mesh_configs: Istio's, decoded, by
-    ConfigMap. secrets: by name, (type, keys) of
-    those in the old gateway's namespace.
+    controller's Service. pods: of the old gateway. mesh_configs: Istio's, decoded, by ConfigMap. secrets: by name,
+    (type, keys) of those in the old gateway's namespace.
     """
 
     gateways: list[Object]
@@ -401,11 +400,9 @@ def _trusted_proxies(cluster: Cluster, hops: int, done: Plan) -> None:
                 "interim_trusted_proxies", ERROR, f"Service {'/'.join(cluster.service)}", "numTrustedProxies",
                 f"the old gateway trusts {found} proxies in front of it, and there will be {hops}",
                 "Applications, logs and policies (remoteIpBlocks) would see the new controller's address as the"
-                " client's."
-                f" Set gatewayTopology.numTrustedProxies: {hops} in the pods' annotation proxy.istio.io/config or the"
-                " mesh"
-                " config and restart them, just before traffic moves: a client that still comes directly could then"
-                " forge its address.",
+                f" client's. Set gatewayTopology.numTrustedProxies: {hops} in the pods' annotation"
+                " proxy.istio.io/config or the mesh config and restart them, just before traffic moves: a client that"
+                " still comes directly could then forge its address.",
             )
         )  # fmt: skip
 

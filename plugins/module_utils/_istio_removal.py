@@ -227,9 +227,8 @@ def _blockers(cluster: Cluster) -> list[Finding]:
         found.append(
             Finding(
                 "removal_pod", ERROR, named(pod), "spec.containers", "it has Istio's proxy",
-                "Without istiod it gets no certificates and no configuration any more. Swap its workload"
-                " (mesh_wave), or take"
-                " the containers out of its manifest. If it is a gateway of its own, name it in gateways.",
+                "Without istiod it gets no certificates and no configuration any more. Swap its workload (mesh_wave),"
+                " or take the containers out of its manifest. If it is a gateway of its own, name it in gateways.",
             )
         )  # fmt: skip
     for item in cluster["namespaces"]:
@@ -288,8 +287,7 @@ def _blockers(cluster: Cluster) -> list[Finding]:
                 Finding(
                     "removal_ca", WARNING, named(item), "", "it is the mesh's certificate authority, and stays",
                     "Keep it until you are sure that you will not come back: a new one would be a new root of trust."
-                    " Then"
-                    " delete it by hand.",
+                    " Then delete it by hand.",
                 )
             )  # fmt: skip
     return found
@@ -303,9 +301,8 @@ def _finalizers(item: Object, findings: list[Finding]) -> None:
         findings.append(
             Finding(
                 "removal_finalizer", WARNING, named(item), "metadata.finalizers", f"it waits for {', '.join(foreign)}",
-                "It stays until that has let go. See that who set it still runs; take a finalizer away by hand only"
-                " if its"
-                " work is surely done.",
+                "It stays until that has let go. See that who set it still runs; take a finalizer away by hand only if"
+                " its work is surely done.",
             )
         )  # fmt: skip
 

@@ -179,9 +179,8 @@ def _await(
         if time.monotonic() >= deadline:
             raise Refusal(
                 "not_arrived",
-                f"After {params['timeout']} s: {'; '.join(f'{name}: {why}' for name, why in waiting.items())}. Look"
-                " at its"
-                " pods' events; then run it again, or take the wave back with state: istio.",
+                f"After {params['timeout']} s: {'; '.join(f'{name}: {why}' for name, why in waiting.items())}. Look at"
+                " its pods' events; then run it again, or take the wave back with state: istio.",
                 stuck=waiting, done=list(done), remaining=list(remaining),
             )  # fmt: skip
         time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))

@@ -336,9 +336,8 @@ def _owners(host: Host, roots: t.Sequence[Object], options: Options) -> None:
                     Finding(
                         "route_owner", WARNING if options.owned else ERROR, f"VirtualService {key_of(vs)}",
                         "metadata.ownerReferences", f"{host.name}: {source.title} makes it",
-                        "Let its owner make an Ingress, and name the host in no wave; or move a copy that nobody"
-                        " keeps in"
-                        " step (owned: convert).",
+                        "Let its owner make an Ingress, and name the host in no wave; or move a copy that nobody keeps"
+                        " in step (owned: convert).",
                     )
                 )  # fmt: skip
 

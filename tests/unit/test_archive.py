@@ -242,6 +242,20 @@ def test_a_token_is_left_to_its_controller():
     assert "data" not in made and made["metadata"]["annotations"] == {"kubernetes.io/service-account.name": "sa"}
 
 
+@pytest.mark.parametrize(
+    ("status", "ready"),
+    [
+        ({}, False),
+        ({"conditions": [{"type": "NamesAccepted", "status": "True"}]}, False),
+        ({"conditions": [{"type": "Established", "status": "False"}]}, False),
+        ({"conditions": [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"}]}, True),
+    ],
+)
+def test_a_kind_is_back_once_it_is_served(status, ready):
+    body = {"kind": "CustomResourceDefinition", "metadata": {"name": "gateways.networking.istio.io"}, "status": status}
+    assert (_archive.unready(body) == "") is ready
+
+
 def test_parts_stay_under_their_limit_and_keep_their_order():
     bodies = [{"n": number, "text": hashlib.sha512(bytes([number])).hexdigest() * 2} for number in range(40)]
     parts = _archive.chunks(bodies, limit=1000)

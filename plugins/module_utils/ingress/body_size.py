@@ -19,6 +19,5 @@ def apply(source: Source, world: World) -> None:
         source.refuse(
             "proxy-body-size", f"Istio has no limit, and no field for one; blue refuses more than {size} with 413",
             "Let the application refuse it, or add an EnvoyFilter with Envoy's buffer filter (max_request_bytes) for"
-            " these"
-            " routes.", "warning",
+            " these routes.", "warning",
         )  # fmt: skip

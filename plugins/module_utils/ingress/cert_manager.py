@@ -88,9 +88,8 @@ def apply(source: Source, world: World) -> None:
         source.refuse(
             f"{PREFIX}issuer",
             "an Issuer makes certificates in its own namespace only, and the gateway's pods are elsewhere",
-            "Make it a ClusterIssuer, or an Issuer in the pods' namespace with a Certificate. Until then the Secret"
-            " has to be"
-            " copied, and again after each renewal.", "warning",
+            "Make it a ClusterIssuer, or an Issuer in the pods' namespace with a Certificate. Until then the Secret has"
+            " to be copied, and again after each renewal.", "warning",
         )  # fmt: skip
         for name in ANNOTATIONS:
             source.not_needed(name, "there is no issuer for the gateway's namespace")

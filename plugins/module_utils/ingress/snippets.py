@@ -10,9 +10,8 @@ from ._model import Source, World
 
 CODE = "snippet"
 TODO = (
-    "Say by Istio's own means what it does (headers, redirects, AuthorizationPolicy, EnvoyFilter), in an object of"
-    " its own. If it"
-    " guards something, do so before green has clients. Then waive this."
+    "Say by Istio's own means what it does (headers, redirects, AuthorizationPolicy, EnvoyFilter), in an object of its"
+    " own. If it guards something, do so before green has clients. Then waive this."
 )
 ANNOTATIONS = dict.fromkeys(
     ("configuration-snippet", "server-snippet", "stream-snippet", "location-snippet"),

@@ -38,8 +38,7 @@ def apply(source: Source, world: World) -> None:
     if forced and not source.spec.get("tls"):
         source.warn(
             "redirect_without_tls", "metadata.annotations[nginx.ingress.kubernetes.io/force-ssl-redirect]",
-            "it redirects to HTTPS and has no tls: if a balancer before the gateway ends TLS and forwards plain"
-            " HTTP, that"
-            " is a loop on a gateway that does not know so",
+            "it redirects to HTTPS and has no tls: if a balancer before the gateway ends TLS and forwards plain HTTP,"
+            " that is a loop on a gateway that does not know so",
             "Serve the host's certificate at the gateway, or take the annotation away and redirect at the balancer.",
         )  # fmt: skip

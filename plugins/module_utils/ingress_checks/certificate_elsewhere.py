@@ -30,7 +30,6 @@ def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) 
                     f"it renews Secret {'/'.join(table.secret)}, of which the gateway's pods in"
                     f" {table.target.workload_namespace} read a copy",
                     f"Write a Certificate for {table.host} in {table.target.workload_namespace}, or copy the Secret"
-                    f" after each"
-                    " renewal.",
+                    " after each renewal.",
                 )  # fmt: skip
     return list(found.values())

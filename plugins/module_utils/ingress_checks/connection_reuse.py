@@ -32,8 +32,7 @@ def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) 
                     Finding(
                         CODE, WARNING, f"Gateway {key_of(made)}", "spec.servers.tls.credentialName",
                         f"{name} is also shown by Gateway {other}: over HTTP/2 a browser asks one for the other's"
-                        f" hosts,"
-                        " and gets 404",
+                        " hosts, and gets 404",
                         "Give the names and the wildcard certificates of their own.",
                     )
                 )  # fmt: skip

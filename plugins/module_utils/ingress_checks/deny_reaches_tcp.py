@@ -37,8 +37,7 @@ def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) 
                     Finding(
                         CODE, ERROR, f"AuthorizationPolicy {key_of(policy)}", "spec.rules",
                         f"server {', '.join(raw)} of Gateway {key_of(gateway)} is TCP at the same pods, and would be"
-                        f" denied"
-                        " to all outside of the range",
+                        " denied to all outside of the range",
                         "Keep the two at pods of their own, or give the policy the ports of HTTP and waive this.",
                     )
                 )  # fmt: skip

@@ -36,9 +36,8 @@ def check(world: World, tables: t.Sequence[Table], objects: t.Sequence[Object]) 
                         CODE, WARNING, name, f"spec.acme.solvers[{i}].http01.ingress",
                         f"challenges are answered by an Ingress of class {written or '(any)'}, which is going to be"
                         f" replaced",
-                        "Solve by DNS-01, or by HTTP-01 through the gateway (gatewayHTTPRoute, or an Ingress of"
-                        " class istio),"
-                        " before clients are moved.",
+                        "Solve by DNS-01, or by HTTP-01 through the gateway (gatewayHTTPRoute, or an Ingress of class"
+                        " istio), before clients are moved.",
                     )
                 )  # fmt: skip
     return found

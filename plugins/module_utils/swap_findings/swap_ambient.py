@@ -16,9 +16,8 @@ def check(mesh: Mesh) -> list[Finding]:
     return [
         Finding(
             CODE, ERROR, f"Namespace {name}", f"metadata.labels.{AMBIENT}", "it is in the ambient mesh",
-            "Take the label away first, and see that nothing insists on mutual TLS; ztunnel and Linkerd's proxy"
-            " would both"
-            " redirect the pods' traffic.",
+            "Take the label away first, and see that nothing insists on mutual TLS; ztunnel and Linkerd's proxy would"
+            " both redirect the pods' traffic.",
         )
         for name in mesh.namespaces
         if labels_of(mesh.namespace(name)).get(AMBIENT) == "ambient"

@@ -20,9 +20,8 @@ def check(mesh: Mesh) -> list[Finding]:
             found.append(
                 Finding(
                     CODE, ERROR, named(workload), "spec.template.spec", f"its manifest has the containers {', '.join(own)}",
-                    "Take them out at the manifest's source, with the volumes and annotations that came with them,"
-                    " and let"
-                    " Istio inject until then.",
+                    "Take them out at the manifest's source, with the volumes and annotations that came with them, and"
+                    " let Istio inject until then.",
                 )
             )  # fmt: skip
     return found

@@ -27,8 +27,7 @@ def check(mesh: Mesh) -> list[Finding]:
                 Finding(
                     CODE, WARNING, named(item), "spec.gateways", f"callers' sidecars route {', '.join(spec['hosts'])} by it",
                     "Linkerd's proxy goes by HTTPRoutes whose parent is the Service. Write one where a weight, a"
-                    " timeout or"
-                    " a retry matters; else the Service is called as it is.",
+                    " timeout or a retry matters; else the Service is called as it is.",
                 )
             )  # fmt: skip
     return found

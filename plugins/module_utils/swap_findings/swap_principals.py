@@ -25,10 +25,8 @@ def check(mesh: Mesh) -> list[Finding]:
                     Finding(
                         CODE, ERROR, named(policy), f"spec.rules[{number}].from", "it goes by identities of Istio's",
                         "A caller in Linkerd's mesh has none of these. Let mesh_mtls admit the pods' networks for as"
-                        " long"
-                        " as the swap lasts (pod_networks), which trusts the network instead; or swap callers and"
-                        " called"
-                        " in one maintenance window, and waive.",
+                        " long as the swap lasts (pod_networks), which trusts the network instead; or swap callers and"
+                        " called in one maintenance window, and waive.",
                     )
                 )  # fmt: skip
     return found

@@ -24,9 +24,8 @@ def check(mesh: Mesh) -> list[Finding]:
                 found.append(
                     Finding(
                         CODE, WARNING, named(item), "metadata", f"{source.title} makes it",
-                        "Turn the switch at that source too: istio-injection off, linkerd.io/inject on, in one"
-                        " change. With"
-                        " self-heal it must be there first.",
+                        "Turn the switch at that source too: istio-injection off, linkerd.io/inject on, in one change."
+                        " With self-heal it must be there first.",
                     )
                 )  # fmt: skip
     return found

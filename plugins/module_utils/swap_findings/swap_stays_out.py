@@ -15,9 +15,8 @@ def check(mesh: Mesh) -> list[Finding]:
     return [
         Finding(
             CODE, WARNING, named(workload), "spec.template.metadata", 'it says sidecar.istio.io/inject: "false"',
-            f"Linkerd does not know that word, and injects its next pods. Annotate its template {LINKERD}: disabled"
-            " if it"
-            " is to stay out.",
+            f"Linkerd does not know that word, and injects its next pods. Annotate its template {LINKERD}: disabled if"
+            " it is to stay out.",
         )
         for workload in [*mesh.workloads(), *mesh.within("cronjobs")]
         if stays_out(workload) and ((template(workload).get("metadata") or {}).get("annotations") or {}).get(LINKERD) is None
