@@ -9,7 +9,8 @@ up. Logs and JUnit files are written to OUT; what ended how is added to RESULTS,
 passed, failed, skipped, seconds.
 
 STAGE is molecule or long. Scenarios with a file `long` are of the second: a test run of half an hour has no time for them.
-TEST_UNTIL is a time in seconds since 1970 after which no scenario is begun; those that are left count as skipped.
+TEST_UNTIL is a time in seconds since 1970 after which no scenario is begun; those that are left count as skipped. With
+TEST_TURN, any number, long scenarios take turns, so that those left out by the next number are others.
 A scenario that fails leaves the next ones a new lab. One with a file `unproven`, which says why, counts as skipped;
 `tests/lab/lab exec -- molecule test -s NAME` runs it.
 """
@@ -34,6 +35,7 @@ LAB = str(ROOT / "tests" / "lab" / "lab")
 SLOW = ("killed", "istio_to_linkerd", "resume", "rollback", "strategies", "owners", "dns", "service", "gates", "canary",
         "istio_charts", "route53", "job", "rbac", "plan", "aws_alb", "aws_nlb", "gitops", "deploy", "ingress_to_istio",
         "drain", "preview", "parity")  # fmt: skip
+LONGEST = "istio_to_linkerd"  # a quarter of an hour: first in any case, or it would not end in time
 TAIL = 150  # lines of a log that are shown of what failed
 
 
@@ -65,6 +67,13 @@ def in_order(stage: str, shared: bool) -> list[str]:
     names = [name for name in of_stage(stage, "molecule.yml") if not unproven(name)]
     last = len(SLOW)
     return sorted(names, key=lambda n: (replaces_blue(n) == shared, SLOW.index(n) if n in SLOW else last, n))
+
+
+def in_turn(names: list[str], turn: int) -> list[str]:
+    """The longest, then the others, beginning with another one for each turn."""
+    others = [name for name in names if name != LONGEST]
+    at = turn % max(len(others), 1)
+    return [name for name in names if name == LONGEST] + others[at:] + others[:at]
 
 
 def late() -> bool:
@@ -164,6 +173,8 @@ class Runner:
         shared = subprocess.run((LAB, "status"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         numbers = [0] if shared.returncode == 0 else range(1, lanes + 1)
         self._queue = in_order(self.stage, shared.returncode == 0)
+        if self.stage == "long" and "TEST_TURN" in os.environ:
+            self._queue = in_turn(self._queue, int(os.environ["TEST_TURN"]))
         threads = [threading.Thread(target=self.lane, args=(number,)) for number in numbers]
         for thread in threads:
             thread.start()
