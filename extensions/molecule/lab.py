@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 
@@ -108,6 +110,24 @@ def until(condition: t.Callable[[], t.Any], seconds: float = 60, what: str = "it
         assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
         time.sleep(0.2)
     return found
+
+
+@contextlib.contextmanager
+def meanwhile(act: t.Callable[[], t.Any], every: float = 1.0) -> t.Iterator[None]:
+    """Does it beside what follows, every so many seconds, until that is over, or until it answers that this is all."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not act() and not over.wait(every):
+            pass
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            over.set()
+        beside.result()  # what went wrong there
 
 
 def kill_when(

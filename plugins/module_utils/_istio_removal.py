@@ -39,6 +39,7 @@ WEBHOOK_NAMES = (
     "istiod-",
 )
 CONFIG_MAPS = ("istio", "istio-sidecar-injector", "istio-ca-root-cert", "istio-leader", "istio-gateway-", "values")
+TRUST = ("istio-ca-root-cert", "istio-ca-crl")  # of the root namespace alone, they are removed
 CRD_GROUPS = ("istio.io",)
 CONTROLLER = "istio.io/ingress-controller"
 CODES = (
@@ -114,6 +115,11 @@ def plan(cluster: Cluster, crds: bool = False, configuration: bool = False, remo
     if cluster.configuration and not (configuration or crds):
         kept["configuration"] = (
             f"{len(cluster.configuration)} objects of Istio's kinds stay: they do nothing without istiod"
+        )
+    if any(stages["control_plane"].values()):
+        kept[" and ".join(TRUST) + " in every namespace"] = (
+            "istiod has written these ConfigMaps, and nobody but Istio's proxies reads them. For each: kubectl delete"
+            f" configmaps --all-namespaces --field-selector metadata.name={TRUST[0]}"
         )
     for stage, part in stages.items():
         part["resources"].sort(key=lambda r: (_rank(stage, r["kind"]), r["namespace"], r["name"]))

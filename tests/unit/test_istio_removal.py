@@ -79,6 +79,13 @@ def test_everything_of_istios_goes_in_order_and_nothing_else():
     assert done["balancers"] == {"Service istio-system/ingressgateway": ["192.0.2.1"]}
 
 
+def test_what_istiod_leaves_in_every_namespace_is_named_and_how_to_be_rid_of_it():
+    said = run()["kept"]["istio-ca-root-cert and istio-ca-crl in every namespace"]
+    assert "--field-selector metadata.name=istio-ca-root-cert" in said
+    gone = run_module(istio_removal_info, {"gateways": GATEWAYS}, FakeCluster())
+    assert gone["kept"] == {}, "it is said once, with what has written them"
+
+
 def test_crds_are_last_and_only_on_request():
     assert "CustomResourceDefinition virtualservices.networking.istio.io" in run()["kept"]
     done = run(crds=True)

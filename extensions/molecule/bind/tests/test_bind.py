@@ -13,12 +13,11 @@ import os
 import pathlib
 import signal
 import subprocess
-import threading
 import typing as t
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils._client import Cluster, path_of
-from lab import run, start
+from lab import meanwhile, run, start
 
 API = "networking.istio.io/v1"
 OLD, NEW = "mesh-bind/old", "mesh-bind/new"
@@ -138,22 +137,15 @@ def bulk(cluster):
 
 def test_objects_that_change_under_its_hands_are_bound_and_keep_the_change(cluster, bulk, tmp_path):
     busy = BULK[:10]
-    stop = threading.Event()
     written: dict[str, int] = {}
 
     def meddle() -> None:
-        while not stop.is_set():
-            for name in busy:
-                written[name] = written.get(name, 0) + 1
-                cluster.patch(path(name), {"metadata": {"annotations": {"bind.test/n": str(written[name])}}})
+        for name in busy:
+            written[name] = written.get(name, 0) + 1
+            cluster.patch(path(name), {"metadata": {"annotations": {"bind.test/n": str(written[name])}}})
 
-    thread = threading.Thread(target=meddle)
-    thread.start()
-    try:
+    with meanwhile(meddle, every=0):
         result = run("virtual_service_gateways", tmp_path, pairs=PAIRS, names=BULK_NAMES)
-    finally:
-        stop.set()
-        thread.join()
     assert "failed" not in result and result["counts"]["changed"] == len(BULK)
     assert {tuple(gateways(cluster, name)) for name in BULK} == {(OLD, NEW)}
     for name in busy:

@@ -139,15 +139,18 @@ def route(name: str, *gateways: str) -> dict[str, t.Any]:
 
 
 # -- what only one source sees -----------------------------------------------------------------------------------------
+def failed_by(source: str, others: str, **settings: t.Any) -> None:
+    """The step from 20 to 50 % does not hold, by green's failed requests as this source alone has seen them."""
+    done = cutover(mesh_cutover_to="green:50", **settings)
+    told = re.search(r"The step to 50 % did not hold: (.*?) Green is back at 20", said(done))
+    assert done.returncode != 0 and told, done.stdout[-3000:]
+    assert re.match(rf"{source}: \d+ of green's \d+ requests failed", told[1]) and not re.search(f"({others}):", told[1]), told[1]
+    assert shares() == {20}
+
+
 def test_a_breach_that_only_haproxys_counters_show() -> None:
     with lab.refused_at_one_node():
-        done = cutover(mesh_traffic={**REAL, "probe": PROBE}, mesh_cutover_to="green:50")
-    assert done.returncode != 0
-    told = re.search(r"The step to 50 % did not hold: (.*?) Green is back at 20", said(done))
-    assert told, done.stdout[-3000:]
-    assert re.match(r"haproxy: \d+ of green's \d+ requests failed", told[1])
-    assert "gateway:" not in told[1] and "probe:" not in told[1]
-    assert shares() == {20}
+        failed_by("haproxy", "gateway|probe", mesh_traffic={**REAL, "probe": PROBE})
 
 
 class Prometheus(http.server.ThreadingHTTPServer):
@@ -224,22 +227,15 @@ def prometheus(cluster: Cluster) -> t.Iterator[Prometheus]:
 def strangers(host: str, path: str = "/") -> t.Iterator[list[int]]:
     """Clients who ask green, and green alone, past the balancer; nobody's probe. Yields what they are answered."""
     answers: list[int] = []
-    over = threading.Event()
 
     def ask() -> None:
-        while not over.wait(0.05):
-            connection = http.client.HTTPConnection("172.30.0.11", 30081, timeout=5)
-            connection.request("GET", path, headers={"Host": host})
-            answers.append(connection.getresponse().status)
-            connection.close()
+        connection = http.client.HTTPConnection("172.30.0.11", 30081, timeout=5)
+        connection.request("GET", path, headers={"Host": host})
+        answers.append(connection.getresponse().status)
+        connection.close()
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
+    with lab.meanwhile(ask, every=0.05):
         yield answers
-    finally:
-        over.set()
-        thread.join(10)
 
 
 def test_a_breach_that_only_a_query_to_prometheus_shows(prometheus: Prometheus) -> None:
@@ -250,25 +246,15 @@ def test_a_breach_that_only_a_query_to_prometheus_shows(prometheus: Prometheus) 
         "gate": {"min_samples": 100, "min_green_samples": 10},
     }  # fmt: skip
     with strangers("nobody.example.com") as answers:  # nothing is there: no 5xx
-        done = cutover(mesh_traffic={**REAL, "prometheus": queries}, mesh_cutover_to="green:50")
+        failed_by("prometheus", "gateway|haproxy", mesh_traffic={**REAL, "prometheus": queries})
     assert answers and set(answers) == {404}
-    told = re.search(r"The step to 50 % did not hold: (.*?) Green is back at 20", said(done))
-    assert done.returncode != 0 and told, done.stdout[-3000:]
-    assert re.match(r"prometheus: \d+ of green's \d+ requests failed", told[1])
-    assert "gateway:" not in told[1] and "haproxy:" not in told[1]
-    assert shares() == {20}
 
 
 def test_a_breach_that_only_the_pods_own_counters_show() -> None:
     """An application fails, as it is told to by these clients."""
     with strangers("httpbin.lab.test", "/get?codes=500") as answers:
-        done = cutover(mesh_traffic={**REAL, "probe": PROBE}, mesh_cutover_to="green:50")
+        failed_by("gateway", "haproxy|probe", mesh_traffic={**REAL, "probe": PROBE})
     assert answers and set(answers) == {500}
-    told = re.search(r"The step to 50 % did not hold: (.*?) Green is back at 20", said(done))
-    assert done.returncode != 0 and told, done.stdout[-3000:]
-    assert re.match(r"gateway: \d+ of green's \d+ requests failed", told[1])
-    assert "haproxy:" not in told[1] and "probe:" not in told[1]
-    assert shares() == {20}
 
 
 # -- the way back ------------------------------------------------------------------------------------------------------

@@ -125,7 +125,6 @@ def test_websockets_come_through_the_ingress_that_forwards(
     """The one host that has them is moved otherwise in this journey, so it is forwarded here for a while."""
     names = ("gateways", "gateway_service", "controller_service", "class_name", "dialect", "except_hosts")
     options = {name: SETTINGS["mesh_ingress"][name] for name in names}
-    options["waive"] = ["interim_trusted_proxies"]
     others = [host for host in options["except_hosts"] if host != "live.lab.test"]
     made = lab.run("interim_ingress", tmp_path, **{**options, "except_hosts": others})
     assert made.get("changed") and "live.lab.test" in ingresses(cluster, "interim"), made
@@ -152,6 +151,22 @@ def test_websockets_come_through_the_ingress_that_forwards(
     assert {one["via"] for one in records} <= pods(cluster, "istio-system"), "the old gateway called the application"
     removed = lab.run("interim_ingress", tmp_path, **options)
     assert removed.get("changed") and "live.lab.test" not in ingresses(cluster, "interim"), removed
+
+
+def received() -> dict[str, str]:
+    """Headers with which an application was asked, as it says, where a client came by the new controller."""
+    argv = ["curl", "--silent", "--fail", "--cacert", f"{STATE}/apps/certs/ca.crt", "--connect-to", "::172.30.0.25:",
+            "https://orders.lab.test/"]  # fmt: skip
+    said = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
+    rows = [line.partition("=")[2].partition(":") for line in said.splitlines() if line.startswith("RequestHeader=")]
+    return {name.lower(): value for name, _colon, value in rows}
+
+
+def test_the_client_is_still_whom_the_controller_names_and_not_the_controller(through: str, cluster: Cluster) -> None:
+    headers, controller = received(), pods(cluster, "traefik")
+    client, *proxies_named = headers["x-forwarded-for"].replace(" ", "").split(",")
+    assert len(proxies_named) == 1 and set(proxies_named) <= controller, headers
+    assert headers["x-envoy-external-address"] == client and client not in controller, headers
 
 
 def test_every_field_of_the_routes_is_accounted_for(through: str) -> None:
@@ -285,8 +300,7 @@ def removed(moved: str, cluster: Cluster, tmp_path_factory: pytest.TempPathFacto
         (chart / name).write_text(text, encoding="utf-8")
     at = ["helm", "--kube-context", "lab", "--namespace", "istio-system"]
     subprocess.run([*at, "install", "spare", str(chart)], check=True, stdout=subprocess.DEVNULL)
-    settings = {**SETTINGS["mesh_ingress"], "remove": ["webhooks"]}
-    yield play("cleanup", mesh_ingress={**settings, "waived": [*settings["waived"], *NEEDED]})
+    yield play("cleanup", mesh_ingress={**SETTINGS["mesh_ingress"], "remove": ["webhooks"], "waived": NEEDED})
     subprocess.run([*at, "uninstall", "spare", "--ignore-not-found"], check=True, stdout=subprocess.DEVNULL)
 
 
