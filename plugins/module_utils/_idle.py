@@ -24,7 +24,8 @@ class Meter:
     """One thing that counts. None is unknown.
 
     id: the same one has the same id, within its source; counts: which of TOLD are asked of it; sources: what each value
-    is from; unknown: why, for each that is asked of it and None; detail: for people.
+    is from; unknown: why, for each that is asked of it and None; blind: those of unknown that no wait mends; detail: for
+    people.
     turnover: (connections since it started, how many of these are open), by one and the same count, for their ages.
     ages: seconds of each open connection, where the source knows them.
     """
@@ -40,6 +41,7 @@ class Meter:
     ages: list[int] | None = None
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
     unknown: list[str] = dataclasses.field(default_factory=list)
+    blind: list[str] = dataclasses.field(default_factory=list)
     detail: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
 
@@ -67,13 +69,15 @@ class Look:
 @dataclasses.dataclass
 class Verdict:
     """word: idle, busy or unknown; reasons: why not idle; quiet_for: seconds without traffic; snapshot: for the next look;
-    older: 'SOURCE ID' -> how many of its open connections are older than so many seconds."""
+    older: 'SOURCE ID' -> how many of its open connections are older than so many seconds; blind: what will not be told
+    however long one waits, so that it never comes to be idle."""
 
     word: str
     reasons: list[str]
     quiet_for: float
     snapshot: Snapshot
     older: dict[str, list[dict[str, int]]]
+    blind: list[str] = dataclasses.field(default_factory=list)
 
 
 def is_snapshot(value: t.Any) -> bool:
@@ -101,8 +105,10 @@ def judge(looks: dict[str, Look], previous: Snapshot | None, at: float, window: 
 
     busy = [f"{meter.name}: {_open_words(meter, older[key])}" for key, meter in _keyed(here) if meter.open_connections]
     doubts = [text for look in here.values() for text in look.doubts]
+    blind = [text for _key, meter in _keyed(here) for text in meter.blind]
     if not doubts and not any(look.total("open_connections") is not None for look in here.values()):
-        doubts.append(f"none of the sources ({', '.join(here)}) tells open connections: name one that does")
+        blind.append(f"none of the sources ({', '.join(here)}) tells open connections: name one that does")
+        doubts.append(blind[-1])
     if previous is None:
         doubts.append("there is no earlier snapshot to compare with")
     else:
@@ -110,9 +116,9 @@ def judge(looks: dict[str, Look], previous: Snapshot | None, at: float, window: 
         busy += more_busy
         doubts += more_doubts
     if busy:
-        return Verdict("busy", busy, 0.0, fresh, older)
+        return Verdict("busy", busy, 0.0, fresh, older, blind)
     if doubts or previous is None:
-        return Verdict("unknown", doubts, 0.0, fresh, older)
+        return Verdict("unknown", doubts, 0.0, fresh, older, blind)
     if quiet < 0:
         return Verdict("unknown", ["the clock went backwards since the earlier snapshot"], 0.0, fresh, older)
     same = {**previous, **kept}

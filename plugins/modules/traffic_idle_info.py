@@ -142,9 +142,15 @@ options:
     type: int
     default: 0
   wait:
-    description: Seconds to wait at most until it is idle. It takes O(window) seconds at least.
+    description:
+      - Seconds to wait at most until it is idle. It takes O(window) seconds at least.
     type: int
     default: 0
+  give_up:
+    description:
+      - Whether to wait no longer where RV(blind) has something and nothing is in use as far as the others tell.
+    type: bool
+    default: false
   gone_is_idle:
     description:
       - Whether a gateway whose Services do not exist, or that has no running pod, is idle at once. It can't serve
@@ -237,6 +243,13 @@ unknown:
   returned: success
   type: list
   elements: str
+blind:
+  description:
+    - What will not be known however long one waits, such as a count that a pod's statistics do not include. Other pods
+      or other sources mend it.
+  returned: success
+  type: list
+  elements: str
 """
 
 import functools
@@ -304,7 +317,8 @@ def operation(module, _cluster):
     while True:
         looks, at = sources.look(previous), time.time()
         verdict = _idle.judge(looks, previous, at, params["window"])
-        if verdict.word == "idle" or time.monotonic() >= deadline:
+        hopeless = params["give_up"] and verdict.blind and verdict.word == "unknown"
+        if verdict.word == "idle" or hopeless or time.monotonic() >= deadline:
             break
         previous = verdict.snapshot
         time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
@@ -320,6 +334,7 @@ def operation(module, _cluster):
         "snapshot": verdict.snapshot,
         "sources": {name: told(name, look, verdict) for name, look in looks.items()},
         "unknown": [text for look in looks.values() for text in look.doubts],
+        "blind": verdict.blind,
     }
 
 
@@ -345,6 +360,7 @@ def main():
             "previous": {"type": "dict"},
             "window": {"type": "int", "default": 0},
             "wait": {"type": "int", "default": 0},
+            "give_up": {"type": "bool", "default": False},
             "gone_is_idle": {"type": "bool", "default": False},
             "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
             "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},

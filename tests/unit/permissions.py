@@ -28,8 +28,10 @@ SPARED = {
     ("resource_keep", "delete", "namespaces"),
     ("resource_keep", "delete", "istiooperators"),
 }
-# What a phase's settings have no way to ask a module for: (phase, module, verb, resource).
+# What a phase's settings have no way to ask a module for, or what it says that it goes on without: (phase, module, verb,
+# resource).
 NEVER = {
+    *(("preflight", "traffic_idle_info", "get", resource) for resource in ("services", "pods/proxy")),  # idleness.yml
     ("canary", "traffic_gate_info", "get", "pods/proxy"),  # its sources are the probe and Prometheus
     ("cutover", "gateway_ready_info", "create", "localsubjectaccessreviews"),  # it asks for pods, and not for Gateways
     # Preflight and keep convert with apply: false.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from ansible_collections.bluegreen.mesh.plugins.module_utils import _idle
@@ -402,6 +403,42 @@ def test_what_is_gone_is_idle_only_for_who_says_so():
     here = FakeCluster(pod_object("a"))
     serve(here, "a", page(5, active=1))
     assert run(here, gone_is_idle=True)["verdict"] == "busy"
+
+
+@pytest.mark.parametrize(
+    ("text", "ready", "blind"),
+    [
+        (ISTIO.replace("istio_tcp", "other"), "True", True),
+        (ISTIO.replace("istio_tcp", "other"), "False", False),  # its configuration is still to come
+        ("<html>", "True", False),  # not what an Envoy says
+        (ISTIO, "True", False),  # readiness checks are counted, too, and are not always there
+        (page(), "True", False),
+    ],
+)
+def test_what_no_wait_mends_is_told_apart(text, ready, blind):
+    cluster = FakeCluster(pod_object("a", ready=ready))
+    serve(cluster, "a", text)
+    result = run(cluster, counts=["connections", "open_connections"])
+    assert bool(result["blind"]) is blind and set(result["blind"]) <= set(result["unknown"])
+    begin = time.monotonic()
+    result = run(cluster, counts=["connections", "open_connections"], wait=1, window=3600, give_up=True)
+    assert (time.monotonic() - begin < 1) is blind and result["verdict"] == "unknown"
+
+
+def test_nor_does_a_wait_mend_that_nobody_tells_what_is_open():
+    cluster = FakeCluster(pod_object("a"))
+    serve(cluster, "a", ISTIO)
+    result = run(cluster, counts=["requests"])
+    assert result["unknown"] == [] and "none of the sources (gateway) tells open connections" in result["blind"][0]
+
+
+def test_who_has_open_connections_is_waited_for_all_the_same():
+    cluster = FakeCluster(pod_object("a"), pod_object("b"))
+    serve(cluster, "a", ISTIO.replace("istio_tcp", "other"))
+    serve(cluster, "b", page(active=1))
+    begin = time.monotonic()
+    result = run(cluster, counts=["connections", "open_connections"], wait=1, give_up=True)
+    assert result["verdict"] == "busy" and result["blind"] and time.monotonic() - begin >= 1
 
 
 def test_waiting_ends_with_idleness_or_with_the_time(monkeypatch):

@@ -93,6 +93,8 @@ def _meter(cluster: t.Any, pod: dict[str, t.Any], counts: t.Sequence[str]) -> Me
     else:
         meter = meter_of(meta["name"], meta["uid"], page, counts)
     meter.detail["ready"] = _pod_metrics.ready(pod)
+    if not meter.detail["ready"]:
+        meter.blind = []  # a proxy that has no configuration yet has none of its statistics either
     return meter
 
 
@@ -107,6 +109,8 @@ def meter_of(name: str, uid: str, text: str, counts: t.Sequence[str]) -> Meter:
             meter.sources[field] = source
         elif field in counts:
             meter.unknown.append(f"{name}: {field}: none of {', '.join(names)} is among its statistics")
+            if ALL_STANDING in found:  # this is the whole page of an Envoy
+                meter.blind.append(meter.unknown[-1])
     if STANDING in found:
         _opens(meter, STANDING, found[STANDING] + found.get(BEGINNING, 0))
         if OPENED in found:

@@ -39,7 +39,6 @@ CERTAIN = {
     "mesh_verify": {"ca_file": f"{STATE}/apps/certs/ca.crt", "passes": 1},
     "mesh_gate": {"min_samples": 100, "min_green_samples": 10, "p99_floor_ms": 5000},
     "mesh_cutover_steps": [100],
-    # Istio's chart has its pods show few of Envoy's counters; the balancer knows what is open.
     "mesh_soak": {"window": 5, "deadline": 120, "sources": {"haproxy": {}}},
     "mesh_report_dir": f"{STATE}/reports",
 }
@@ -251,9 +250,9 @@ def test_all_clients_were_moved_and_the_ingresses_are_gone(through: str) -> None
 
 
 @pytest.fixture(scope="module")
-def removed(through: str) -> str:
+def away(through: str) -> tuple[str, str]:
     """Back to the controller by the other journey, for one host that only Istio serves; the others are Ingresses again by
-    a rollback of cleanup. Then Istio goes, all of it. What a cloud does to release a load balancer is played."""
+    a rollback of cleanup. What preflight and soak say, where the gateway's pods are to tell whether it is idle."""
     play(THERE, "--tags", "rollback", "--extra-vars", "mesh_rollback_to=cleanup")
     file = STATE / "solo.yaml"
     file.write_text(SOLO, encoding="utf-8")
@@ -265,7 +264,25 @@ def removed(through: str) -> str:
     lab.until(lambda: bare(*probe).returncode == 0, what="Istio serves the new host")
     solo = {**TARGETS[0], "name": "solo", "url": "https://solo.ingress.test/", "protocol": "http1"}
     clients("traffic-away", [*TARGETS, solo])
-    play(AWAY, "--tags", "preflight,keep,bind,deploy,verify,cutover,soak,unbind")
+    by_pods = {**AWAY, "mesh_soak": {"window": 5}}
+    said = play(by_pods, "--tags", "preflight,keep,bind,deploy,verify,cutover")
+    refused = playing(by_pods, "--tags", "soak")
+    assert refused.returncode != 0, refused.stdout[-4000:]
+    return " ".join(said.split()), " ".join(refused.stdout.split())
+
+
+def test_that_idleness_can_not_be_told_is_said_before_clients_move_and_not_a_day_after(away: tuple[str, str]) -> None:
+    """Istio's chart has its pods show few of Envoy's counters."""
+    said, refused = away
+    assert "soak would refuse: istio-ingress-" in said and "none of istio_tcp_connections_opened_total" in said
+    assert "Whether the old gateway is idle will not be told, however long one waits: istio-ingress-" in refused
+
+
+@pytest.fixture(scope="module")
+def removed(away: tuple[str, str]) -> str:
+    """All of Istio goes, once the balancer has told that it is idle. What a cloud does to release a load balancer is
+    played."""
+    play(AWAY, "--tags", "soak,unbind")
     ingress = {**AWAY["mesh_ingress"], "remove": STAGES}
     with lab.meanwhile(release):
         return play({**AWAY, "mesh_ingress": ingress}, "--tags", "cleanup")
