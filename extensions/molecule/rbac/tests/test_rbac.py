@@ -88,6 +88,9 @@ def test_a_phase_does_with_its_permissions(cluster: Cluster, phase: str) -> None
     allow(cluster, NEEDS[phase])
     done = lab.play(SETTINGS, "--tags", phase)
     assert done.returncode == 0, done.stdout[-4000:]
+    # The pods' own pages are for soak to read.
+    unseen = "Whether soak could tell that blue is idle is not known: " in " ".join(done.stdout.split())
+    assert unseen is (phase == "preflight")
 
 
 def test_a_report_takes_the_journal_alone(cluster: Cluster, tmp_path: Path) -> None:
