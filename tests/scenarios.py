@@ -35,7 +35,7 @@ LAB = str(ROOT / "tests" / "lab" / "lab")
 SLOW = ("killed", "istio_to_linkerd", "resume", "rollback", "strategies", "owners", "dns", "service", "gates", "canary",
         "istio_charts", "route53", "job", "rbac", "plan", "aws_alb", "aws_nlb", "gitops", "deploy", "ingress_to_istio",
         "drain", "preview", "parity")  # fmt: skip
-LONGEST = "istio_to_linkerd"  # a quarter of an hour: first in any case, or it would not end in time
+LONGEST = ("istio_to_linkerd", "aws_alb")  # a quarter of an hour: first in any case, or they would not end in time
 TAIL = 150  # lines of a log that are shown of what failed
 
 
@@ -70,10 +70,10 @@ def in_order(stage: str, shared: bool) -> list[str]:
 
 
 def in_turn(names: list[str], turn: int) -> list[str]:
-    """The longest, then the others, beginning with another one for each turn."""
-    others = [name for name in names if name != LONGEST]
+    """The longest ones, then the others, beginning with another one for each turn."""
+    others = [name for name in names if name not in LONGEST]
     at = turn % max(len(others), 1)
-    return [name for name in names if name == LONGEST] + others[at:] + others[:at]
+    return [name for name in names if name in LONGEST] + others[at:] + others[:at]
 
 
 def late() -> bool:
