@@ -10,6 +10,8 @@ import gzip
 import json
 import typing as t
 
+from ._objects import holds
+
 # Of metadata: what the API server gives, and would not take.
 GIVEN = (
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields",
@@ -80,8 +82,7 @@ def without_address(body: Body) -> Body:
 def unready(body: Body) -> str:
     """Why a workload is not up, or a CRD's kind not served, or ''. Any other object is ready as soon as it is there."""
     if body["kind"] == "CustomResourceDefinition":  # until it is, none of its objects can be made again
-        conditions = {one["type"]: one["status"] for one in (body.get("status") or {}).get("conditions") or ()}
-        return "" if conditions.get("Established") == "True" else "its kind is not served yet"
+        return "" if holds(body, "Established") else "its kind is not served yet"
     if body["kind"] not in ("Deployment", "StatefulSet", "DaemonSet"):
         return ""
     status = body.get("status") or {}

@@ -32,7 +32,7 @@ except ImportError:  # ansible-core brings it; without it certificates are named
 
 from ._client import ApiError, Cluster, path_of
 from ._module import Refusal
-from ._objects import key_of, label_query, labels_of, selector_of, selects
+from ._objects import holds, key_of, label_query, labels_of, selector_of, selects
 from ._routes import Workload
 
 Object = dict[str, t.Any]
@@ -64,8 +64,7 @@ def near(name: str, existing: t.Iterable[str]) -> list[str]:
 
 
 def is_ready(obj: Object) -> bool:
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+    return holds(obj, "Ready")
 
 
 def pods_of(gateway: Object, pods: t.Iterable[Object]) -> list[Object]:

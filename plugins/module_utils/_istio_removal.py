@@ -38,7 +38,7 @@ WEBHOOK_NAMES = (
     "istiod-default-validator",
     "istiod-",
 )
-CONFIG_MAPS = ("istio", "istio-sidecar-injector", "istio-ca-root-cert", "istio-leader", "istio-gateway-", "values")
+CONFIG_MAPS = ("istio", "values")  # how their names begin
 TRUST = ("istio-ca-root-cert", "istio-ca-crl")  # of the root namespace alone, they are removed
 CRD_GROUPS = ("istio.io",)
 CONTROLLER = "istio.io/ingress-controller"

@@ -31,6 +31,12 @@ def labels_of(item: Object) -> dict[str, str]:
     return item["metadata"].get("labels") or {}
 
 
+def holds(item: Object, condition: str) -> bool:
+    """Whether its status says that a condition of this type is true."""
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return any(one.get("type") == condition and one.get("status") == "True" for one in conditions)
+
+
 def annotations_of(item: Object) -> dict[str, str]:
     return item["metadata"].get("annotations") or {}
 

@@ -19,8 +19,7 @@ def running(pod: dict[str, t.Any]) -> bool:
 
 
 def ready(pod: dict[str, t.Any]) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return _objects.holds(pod, "Ready")
 
 
 def selector_of(cluster: t.Any, namespace: str, service: str) -> str:
