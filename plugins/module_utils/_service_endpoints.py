@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import signal
+import threading
 import time
 import typing as t
 
@@ -349,11 +350,13 @@ def late(cluster: Cluster, names: t.Sequence[Names]) -> list[str]:
 
 def follow(cluster: Cluster, names: t.Sequence[Names], seconds: float, interval: float) -> int:
     """Refreshes for so long, or once, and says meanwhile that somebody does. Returns how often something was written. A
-    look that fails does not end it; the last one's failure is raised."""
+    look that fails does not end it; the last one's failure is raised. SIGTERM and Ctrl-C end it between two looks: a
+    request that is broken off may still be carried out, and would make the Lease again that was just given up."""
     pairs = [read(cluster, pair) for pair in names]
     holder = f"{os.uname().nodename}-{os.getpid()}"
     until, count = time.monotonic() + seconds, 0
-    former = signal.signal(signal.SIGTERM, _stop)
+    stopped = threading.Event()
+    former = {one: signal.signal(one, lambda *_args: stopped.set()) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
         while True:
             problem: Exception | None = None
@@ -363,21 +366,19 @@ def follow(cluster: Cluster, names: t.Sequence[Names], seconds: float, interval:
                     renew(cluster, pair, holder, int(max(15, 3 * interval)))
             except (ClusterError, Refusal) as exc:
                 problem = exc
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or stopped.wait(min(interval, max(0.0, until - time.monotonic()))):
                 break
-            time.sleep(min(interval, max(0.0, until - time.monotonic())))
-    finally:
-        signal.signal(signal.SIGTERM, former)
         if seconds:  # whoever calls this again and again is still there in between
             for pair in pairs:
                 give_up(cluster, pair, holder)
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)
+    if stopped.is_set():
+        raise SystemExit("stopped")
     if problem is not None:
         raise problem
     return count
-
-
-def _stop(_number: int, _frame: t.Any) -> t.NoReturn:
-    raise SystemExit("stopped")
 
 
 def _behind_times(pair: Pair, wanted: Plan) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import signal
 import typing as t
 
 import pytest
@@ -546,6 +547,18 @@ def test_a_look_is_seven_requests_for_each_workload(lab: Lab) -> None:
 def test_whoever_ends_says_so(lab: Lab) -> None:
     assert run(lab, state="refreshed", for_seconds=0.05, interval=0.01)["refreshes"] == 0
     assert lab.names("leases") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_lease_that_is_being_made_when_it_is_stopped_goes(lab: Lab, number: signal.Signals) -> None:
+    """As a signal does to a request that has been sent, whose answer has not been read."""
+    lab.on("POST", "*/leases", lambda _request: signal.raise_signal(number), times=1)
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit, match="stopped"):
+        _service_endpoints.follow(lab, _service_endpoints.names_of(WORKLOADS), 60, 0.01)
+    assert [r.method for r in lab.log if "/leases" in r.path].count("DELETE") == len(WORKLOADS)
+    assert lab.names("leases") == []
+    assert signal.getsignal(number) is before
 
 
 def test_one_look_that_fails_does_not_end_it(lab: Lab) -> None:

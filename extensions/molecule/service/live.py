@@ -118,6 +118,15 @@ def end(process: subprocess.Popen[str]) -> None:
         process.wait(20)
 
 
+def nothing_left(cluster: Cluster, before: dict[str, t.Any], process: subprocess.Popen[str]) -> None:
+    """Ends the keeper, and holds a look against the one before. ansible-playbook is gone before its module, which gives
+    its Leases up; slices go after their Services."""
+    end(process)
+    for kind in ("leases", "endpointslices"):
+        lab.until(lambda kind=kind: look(cluster)[kind] == before[kind], what=f"{kind} as before")
+    assert differences(before, look(cluster)) == ""  # with its owner's fields, and the balancer's weights
+
+
 def kept(cluster: Cluster, services: t.Sequence[str] = SERVICES) -> bool:
     names = {item["metadata"]["name"] for item in cluster.list(path_of(LEASES, "leases", BLUE))}
     return {f"{name}-bluegreen" for name in services} <= names

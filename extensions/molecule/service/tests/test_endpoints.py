@@ -154,9 +154,7 @@ def test_nothing_is_left_of_it(
     cluster: Cluster, before: dict[str, t.Any], keeper: subprocess.Popen[str], tmp_path: pathlib.Path
 ) -> None:
     assert shift(tmp_path, 0, expect_green_percent=25)["green_percent"] == 0
-    live.end(keeper)
-    lab.until(lambda: live.look(cluster)["endpointslices"] == before["endpointslices"], what="what went with the helpers")
-    assert live.differences(before, live.look(cluster)) == ""  # with its owner's fields, and the balancer's weights
+    live.nothing_left(cluster, before, keeper)
 
 
 def test_the_runbook_does_it_too(

@@ -164,9 +164,7 @@ def test_back(
 ) -> None:
     point_at(tmp_path, 0)
     play({**SETTINGS, "mesh_rollback_to": "keep"}, "--tags", "rollback")
-    live.end(keeper)
-    lab.until(lambda: live.look(cluster)["endpointslices"] == before["endpointslices"], what="what went with the helpers")
-    assert live.differences(before, live.look(cluster)) == ""
+    live.nothing_left(cluster, before, keeper)
     lab.until(lambda: live.share(known, **PLACE) == 0, what="every node to follow")
 
 
