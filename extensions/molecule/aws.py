@@ -257,8 +257,6 @@ class ThereAndBack:
 
     def test_a_step_whose_run_was_killed_is_taken_back(self, cutover: Cutover, cluster: Cluster) -> None:
         """By the watchdog, at all listeners, as if the run had come to one of them only."""
-        if self.kind != "aws_nlb":
-            pytest.skip("the same there, and it takes a minute")
         # Samples that never come: the run is in the gate until it is killed.
         gate = {"min_samples": 10**9, "deadline": 600}
         watched = {"mesh_cutover_steps": [75], "mesh_watchdog": {"deadline": 30}, "mesh_gate": gate}

@@ -79,6 +79,11 @@ class Verdict:
     older: dict[str, list[dict[str, int]]]
     blind: list[str] = dataclasses.field(default_factory=list)
 
+    @property
+    def hopeless(self) -> bool:
+        """Nothing is in use as far as is told, and no wait will tell more."""
+        return self.word == "unknown" and bool(self.blind)
+
 
 def is_snapshot(value: t.Any) -> bool:
     return (

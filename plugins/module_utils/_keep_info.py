@@ -19,6 +19,8 @@ from ._module import Refusal
 from ._resources import Ref, Resources, parse_namespaced, read_all
 from .owners import istio_operator
 
+WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+
 
 def inform(module: t.Any, cluster: Cluster) -> dict[str, t.Any]:
     resources = Resources(cluster)
@@ -99,9 +101,10 @@ def _live(
     cluster: Cluster, resources: Resources, plan: dict[str, list[dict[str, t.Any]]], release: tuple[str, str]
 ) -> dict[str, t.Any]:
     """dropped: what an upgrade or a rollback without these objects would do to them, which goes by the live annotation.
-    taken_over: those to be deleted that say to be of another release by now; uninstall does not look."""
+    taken_over: those to be deleted that say to be of another release by now; uninstall does not look. own_webhooks: the
+    webhook configurations to be deleted that nobody could answer any more."""
     dropped: dict[str, list[dict[str, t.Any]]] = {"keep": [], "delete": [], "missing": []}
-    taken_over = []
+    taken_over, own_webhooks = [], []
     delete = [(item["kind"], item["namespace"], item["name"]) for item in plan["delete"]]
     entries = []
     for item in plan["keep"] + plan["delete"] + plan["neither"]:
@@ -117,4 +120,12 @@ def _live(
         owner = Target(ref, "", body).claim
         if owner and owner != release and (ref.kind, ref.namespace, ref.name) in delete:
             taken_over.append({**ref.as_dict(), "release": owner[0], "release_namespace": owner[1]})
-    return {"dropped": dropped, "taken_over": taken_over}
+        if ref.kind in WEBHOOKS and body and (ref.kind, ref.namespace, ref.name) in delete and _calls_only(body, delete):
+            own_webhooks.append(ref.as_dict())
+    return {"dropped": dropped, "taken_over": taken_over, "own_webhooks": own_webhooks}
+
+
+def _calls_only(body: dict[str, t.Any], going: t.Sequence[tuple[str, str, str]]) -> bool:
+    """Whether every webhook of this configuration is answered by a Service of these, as (kind, namespace, name)."""
+    services = [(hook.get("clientConfig") or {}).get("service") for hook in body.get("webhooks") or []]
+    return all(one and ("Service", one["namespace"], one["name"]) in going for one in services)

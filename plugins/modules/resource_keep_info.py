@@ -135,6 +135,13 @@ taken_over:
   type: list
   elements: dict
   returned: O(release) is given
+own_webhooks:
+  description:
+    - Webhook configurations among RV(delete) all of whose webhooks are answered by Services of RV(delete). Where the
+      Services go and these stay, the API server has nobody to ask, and may refuse what they are asked about.
+  type: list
+  elements: dict
+  returned: O(release) is given
 owners:
   description:
     - The objects and their owners, each with what RV(bluegreen.mesh.resource_keep#module:protected) has, and besides

@@ -148,7 +148,7 @@ options:
     default: 0
   give_up:
     description:
-      - Whether to wait no longer where RV(blind) has something and nothing is in use as far as the others tell.
+      - Whether to wait no longer where it is RV(hopeless).
     type: bool
     default: false
   gone_is_idle:
@@ -250,6 +250,10 @@ blind:
   returned: success
   type: list
   elements: str
+hopeless:
+  description: Whether RV(blind) has something, and nothing is in use as far as the others tell. It never comes to be idle.
+  returned: success
+  type: bool
 """
 
 import functools
@@ -317,8 +321,7 @@ def operation(module, _cluster):
     while True:
         looks, at = sources.look(previous), time.time()
         verdict = _idle.judge(looks, previous, at, params["window"])
-        hopeless = params["give_up"] and verdict.blind and verdict.word == "unknown"
-        if verdict.word == "idle" or hopeless or time.monotonic() >= deadline:
+        if verdict.word == "idle" or (params["give_up"] and verdict.hopeless) or time.monotonic() >= deadline:
             break
         previous = verdict.snapshot
         time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
@@ -335,6 +338,7 @@ def operation(module, _cluster):
         "sources": {name: told(name, look, verdict) for name, look in looks.items()},
         "unknown": [text for look in looks.values() for text in look.doubts],
         "blind": verdict.blind,
+        "hopeless": verdict.hopeless,
     }
 
 

@@ -5,8 +5,8 @@
 
 Deploy brings Istio's kinds, istiod and the gateway by Istio's own charts, in this order, with the chart's own accounts,
 injector and webhooks. What the Ingresses become is written as files alone, and a played GitOps controller brings it
-there. Then the other journey leads back to the Ingress controller, and all of Istio is removed, and comes back. Last, a
-rollback of the first journey takes it away again.
+there. The Ingress controller, by a chart of its own, goes with its webhook, and comes back. Then the other journey leads
+back to it, and all of Istio is removed, and comes back. Last, a rollback of the first journey takes it away again.
 
 The tests build on each other, in their order.
 """
@@ -27,6 +27,8 @@ from ansible_collections.bluegreen.mesh.plugins.module_utils import _traffic
 CHARTS = pathlib.Path(os.environ["ISTIO_CHARTS"])
 STATE = pathlib.Path(os.environ["LAB_STATE"]) / "bare"
 JOURNEY = yaml.safe_load((lab.ROOT / "tests/demo/journeys/ingress_to_istio.yml").read_text(encoding="utf-8"))
+LOADED = yaml.safe_load_all((lab.ROOT / "tests/lab/apps/ingresses/ingresses.yaml").read_text(encoding="utf-8"))
+HOSTS = {rule["host"] for one in LOADED if one["kind"] == "Ingress" for rule in one["spec"]["rules"]}
 TARGETS = yaml.safe_load((lab.ROOT / "tests/lab/apps/ingresses/targets.yml").read_text(encoding="utf-8"))
 # The lab's Envoy is upstream's, without Istio's own filters, and its pods have no DNS by which to ask for certificates.
 VALUES = {"meshConfig": {"enableAutoMtls": False}, "telemetry": {"enabled": False}}
@@ -45,9 +47,30 @@ CERTAIN = {
 THERE = {
     **{name: value for name, value in JOURNEY.items() if name.startswith("mesh_")},
     **CERTAIN,
-    "mesh_conversion": {**JOURNEY["mesh_conversion"], "istio": ISTIO, "apply": False, "dest": f"{STATE}/converted"},
+    "mesh_conversion": {
+        **JOURNEY["mesh_conversion"], "istio": ISTIO, "apply": False, "dest": f"{STATE}/converted", "remove_controller": True,
+    },
     "mesh_traffic": {"haproxy": {}, "probe": {"dir": f"{STATE}/traffic-there"}},
 }
+# What a chart of an Ingress controller has beside the lab's objects. Nobody answers, and so nothing is asked of it.
+ADMISSION = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: traefik-admission}
+webhooks:
+  - name: validate.traefik.test
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    failurePolicy: Fail
+    objectSelector: {matchLabels: {traefik.test/asked: "true"}}
+    rules:
+      - {apiGroups: [networking.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [ingresses]}
+    clientConfig: {service: {namespace: traefik, name: traefik, path: /admit}}
+"""
+CONTROLLER = (
+    "deployment/traefik", "service/traefik", "serviceaccount/traefik", "ingressclass/nginx", "clusterrole/traefik",
+    "clusterrolebinding/traefik", "validatingwebhookconfiguration/traefik-admission",
+)  # fmt: skip
 # A host that only Istio serves, and a second Service in front of its gateway, of which a cloud has made a load balancer.
 SOLO = """
 apiVersion: networking.istio.io/v1
@@ -151,7 +174,14 @@ def releases() -> list[str]:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {one["status"] for one in found} <= {"deployed"}
-    return [one["name"] for one in sorted(found, key=lambda one: one["updated"])]
+    return [one["name"] for one in sorted(found, key=lambda one: one["updated"]) if one["namespace"] != "traefik"]
+
+
+def controller() -> set[str]:
+    """What there is of it, as in CONTROLLER."""
+    found = bare("kubectl", "get", *CONTROLLER, "--namespace=traefik", "--ignore-not-found", "--output=name")
+    assert found.returncode == 0, found.stderr
+    return {line.partition(".")[0].partition("/")[0] + "/" + line.partition("/")[2] for line in found.stdout.split()}
 
 
 def kinds() -> set[str]:
@@ -179,11 +209,11 @@ def clients(name: str, targets: list[dict[str, t.Any]] | None = None) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def lost(name: str) -> tuple[int, str]:
-    """How many requests failed, and how, of at least some hundreds."""
+def none_was_lost(name: str) -> None:
+    """Of at least some hundreds of requests."""
     seen = _traffic.summarise(_traffic.read_records(_traffic.records_path(str(STATE / name))))
     assert seen["total"]["requests"] > 500, seen["total"]
-    return seen["total"]["failed"], str(seen["errors"])
+    assert seen["total"]["failed"] == 0, str(seen["errors"])
 
 
 def reconcile() -> bool:
@@ -193,7 +223,32 @@ def reconcile() -> bool:
     return False
 
 
-def test_without_a_chart_it_is_refused_before_anything_is_made() -> None:
+@pytest.fixture(scope="module")
+def chart() -> None:
+    """Helm has the controller, as where it was installed by its chart."""
+    objects = yaml.safe_load_all((lab.ROOT / "tests/lab/apps/traefik.yaml").read_text(encoding="utf-8"))
+    files = {
+        "Chart.yaml": {"apiVersion": "v2", "name": "traefik", "version": "1.0.0"},
+        **{f"templates/{number}.yaml": one for number, one in enumerate(objects) if one["kind"] != "Namespace"},
+        "templates/admission.yaml": yaml.safe_load(ADMISSION),
+    }
+    for name, body in files.items():
+        path = STATE / "chart" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(body), encoding="utf-8")
+    done = bare("helm", "install", "traefik", f"{STATE}/chart", "--namespace=traefik", "--take-ownership", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert controller() == set(CONTROLLER)
+
+
+def test_a_plan_says_that_the_controller_goes(chart: None) -> None:
+    play({**THERE, "mesh_plan_dir": f"{STATE}/plans"}, "--tags", "plan")
+    plan = json.loads((STATE / f"plans/{THERE['mesh_migration']}-lab.json").read_text(encoding="utf-8"))
+    (changes,) = [phase["changes"] for phase in plan["phases"] if phase["phase"] == "cleanup"]
+    assert {"Helm release traefik/traefik", "Deployment traefik/traefik"} <= {change["object"] for change in changes}
+
+
+def test_without_a_chart_it_is_refused_before_anything_is_made(chart: None) -> None:
     assert kinds() == set() and releases() == [] and of_istio() == set()
     clients("traffic-there", TARGETS)
     settings = {**THERE, "mesh_conversion": {**THERE["mesh_conversion"], "istio": {}}}
@@ -245,15 +300,33 @@ def through(deployed: str) -> str:
 def test_all_clients_were_moved_and_the_ingresses_are_gone(through: str) -> None:
     assert listed("ingresses", "--all-namespaces") == []
     clients("traffic-there")
-    failed, how = lost("traffic-there")
-    assert failed == 0, how
+    none_was_lost("traffic-there")
+
+
+def test_the_controller_went_with_its_webhook_and_its_class(through: str) -> None:
+    assert controller() == set()
+    lab.until(lambda: listed("pods", "--namespace=traefik") == [], what="its pods to end")
+    said = playing(THERE, "--tags", "cleanup")
+    assert said.returncode == 0 and " changed=0 " in said.stdout, said.stdout[-4000:]
 
 
 @pytest.fixture(scope="module")
-def away(through: str) -> tuple[str, str]:
+def again(through: str) -> str:
+    return play(THERE, "--tags", "rollback", "--extra-vars", "mesh_rollback_to=cleanup")
+
+
+def test_the_controller_comes_back_and_serves(again: str) -> None:
+    assert controller() == set(CONTROLLER)
+    assert {rule["host"] for one in listed("ingresses", "-A") for rule in one["spec"]["rules"]} == HOSTS
+    (hook,) = json.loads(kubectl("get", "validatingwebhookconfiguration", "traefik-admission", "--output=json"))["webhooks"]
+    assert hook["failurePolicy"] == "Fail" and hook["clientConfig"]["service"]["name"] == "traefik"
+    assert bare("helm", "status", "traefik", "--namespace=traefik").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def away(again: str) -> tuple[str, str]:
     """Back to the controller by the other journey, for one host that only Istio serves; the others are Ingresses again by
-    a rollback of cleanup. What preflight and soak say, where the gateway's pods are to tell whether it is idle."""
-    play(THERE, "--tags", "rollback", "--extra-vars", "mesh_rollback_to=cleanup")
+    the rollback of cleanup. What preflight and soak say, where the gateway's pods are to tell whether it is idle."""
     file = STATE / "solo.yaml"
     file.write_text(SOLO, encoding="utf-8")
     kubectl("apply", "--filename", str(file))
@@ -317,8 +390,7 @@ def test_the_load_balancer_was_released_before_the_next_stage(removed: str) -> N
 
 
 def test_clients_did_not_see_it_go(removed: str) -> None:
-    failed, how = lost("traffic-away")
-    assert failed == 0, how
+    none_was_lost("traffic-away")
     (moved,) = [one for one in listed("ingresses", "--all-namespaces") if one["spec"]["rules"][0]["host"] == "solo.ingress.test"]
     assert moved["metadata"]["namespace"] == "shop" and moved["metadata"]["annotations"]["bluegreen.mesh/part"] == "route"
 
@@ -333,8 +405,7 @@ def test_all_of_it_comes_back_and_serves(back: str) -> None:
     assert {"virtualservices.networking.istio.io", "gateways.networking.istio.io"} <= kinds()
     assert "solo.ingress.test" not in {rule["host"] for one in listed("ingresses", "-A") for rule in one["spec"]["rules"]}
     clients("traffic-away")
-    failed, how = lost("traffic-away")
-    assert failed == 0, how
+    none_was_lost("traffic-away")
 
 
 def test_a_rollback_of_the_first_journey_takes_them_away_again(back: str) -> None:
