@@ -9,8 +9,9 @@ up. Logs and JUnit files are written to OUT; what ended how is added to RESULTS,
 passed, failed, skipped, seconds.
 
 STAGE is molecule or long. Scenarios with a file `long` are of the second: a test run of half an hour has no time for them.
-TEST_UNTIL is a time in seconds since 1970 after which no scenario is begun; those that are left count as skipped. With
-TEST_TURN, any number, long scenarios take turns, so that those left out by the next number are others.
+The file has the minutes that it takes where two lanes share two cores. TEST_END is a time in seconds since 1970: a
+scenario that would not end before it is not begun, and counts as skipped. With TEST_TURN, any number, long scenarios take
+turns, so that those left out by the next number are others.
 A scenario that fails leaves the next ones a new lab. One with a file `unproven`, which says why, counts as skipped;
 `tests/lab/lab exec -- molecule test -s NAME` runs it.
 """
@@ -24,18 +25,16 @@ import sys
 import threading
 import time
 import typing as t
+from math import inf
 from pathlib import Path
+from xml.etree import ElementTree
 
 import counts
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENARIOS = ROOT / "extensions" / "molecule"
 LAB = str(ROOT / "tests" / "lab" / "lab")
-# Begun first, so that no lane is left alone with one of them at the end.
-SLOW = ("killed", "istio_to_linkerd", "resume", "rollback", "strategies", "owners", "dns", "service", "gates", "canary",
-        "istio_charts", "route53", "job", "rbac", "plan", "aws_alb", "aws_nlb", "gitops", "deploy", "ingress_to_istio",
-        "drain", "preview", "parity")  # fmt: skip
-LONGEST = ("istio_to_linkerd", "aws_alb")  # a quarter of an hour: first in any case, or they would not end in time
+FIRST = "rollback"  # of those that are not long
 TAIL = 150  # lines of a log that are shown of what failed
 
 
@@ -56,6 +55,12 @@ def unproven(name: str) -> str:
     return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
 
+def minutes(name: str) -> float:
+    """How long it takes. Those that are not long do not count."""
+    file = SCENARIOS / name / "long"
+    return float(file.read_text(encoding="utf-8")) if file.exists() else 0.0
+
+
 def of_stage(stage: str, files: str) -> list[str]:
     """Names of the stage's scenarios that have such a file."""
     found = sorted(path.parent for path in SCENARIOS.glob(f"*/{files}"))
@@ -63,21 +68,22 @@ def of_stage(stage: str, files: str) -> list[str]:
 
 
 def in_order(stage: str, shared: bool) -> list[str]:
-    """Its scenarios. shared: in one lab that stays."""
+    """Its scenarios, those that take long first, so that no lane is left alone with one at the end. shared: in one lab
+    that stays."""
     names = [name for name in of_stage(stage, "molecule.yml") if not unproven(name)]
-    last = len(SLOW)
-    return sorted(names, key=lambda n: (replaces_blue(n) == shared, SLOW.index(n) if n in SLOW else last, n))
+    return sorted(names, key=lambda name: (replaces_blue(name) == shared, -minutes(name), name != FIRST, name))
 
 
 def in_turn(names: list[str], turn: int) -> list[str]:
-    """The longest ones, then the others, beginning with another one for each turn."""
-    others = [name for name in names if name not in LONGEST]
-    at = turn % max(len(others), 1)
-    return [name for name in names if name in LONGEST] + others[at:] + others[:at]
+    """Beginning with another one for each turn."""
+    at = turn % max(len(names), 1)
+    return names[at:] + names[:at]
 
 
-def late() -> bool:
-    return time.time() > float(os.environ.get("TEST_UNTIL") or "inf")
+def in_time(names: list[str], slower: float) -> str | None:
+    """The first that ends before TEST_END. slower: how many times as long as they should scenarios took here so far."""
+    left = float(os.environ.get("TEST_END") or inf) - time.time()
+    return next((name for name in names if 60 * minutes(name) * slower < left), None)
 
 
 class Runner:
@@ -87,6 +93,7 @@ class Runner:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
         self._queue: list[str] = []
+        self._slower = 1.0
 
     def record(self, check: str, passed: int, failed: int, skipped: int, seconds: float | str) -> None:
         seconds = seconds if isinstance(seconds, str) else f"{seconds:.0f}"
@@ -135,10 +142,10 @@ class Runner:
     def count(self, name: str) -> None:
         """Molecule skips the tests of a scenario that has none, and exits 0."""
         junit = self.out / f"molecule-{name}.xml"
-        if junit.exists():
+        try:
             self.record(f"{name}: tests", *counts.count(str(junit)), "-")
-        else:
-            self.record(f"{name}: ran no tests", 0, 1, 0, "-")
+        except (FileNotFoundError, ElementTree.ParseError) as exc:  # it broke off before there were any, or while it wrote them
+            self.record(f"{name}: no tests are told of: {type(exc).__name__}", 0, 1, 0, "-")
 
     def lane(self, number: int) -> None:
         """number: 0 is a lab that somebody else has started."""
@@ -146,16 +153,20 @@ class Runner:
         if number:
             env["LAB_STATE"] = str(ROOT / ".cache" / "lab" / f"lane-{number}")
         up = False
-        while not self._stopped and not late():
+        while not self._stopped:
             with self._lock:
-                name = self._queue.pop(0) if self._queue else None
-            if name is None:
-                break
+                name = in_time(self._queue, self._slower)
+                if name is None:
+                    break
+                self._queue.remove(name)
+            begin = time.monotonic()
             if not up:
                 up = not number or self.check(f"lab {number} up for {name}", env, (LAB, "up"))
                 up = up and self.scenario("default", env)
             passed = up and self.scenario(name, env, "--no-shared-state")
             self.count(name)
+            with self._lock:
+                self._slower = max(self._slower, (time.monotonic() - begin) / 60 / (minutes(name) or inf))
             if number and (not passed or replaces_blue(name)):
                 subprocess.run((LAB, "down"), env=env, check=False)
                 up = False
@@ -180,9 +191,11 @@ class Runner:
             thread.start()
         for thread in threads:
             thread.join()
-        for name in self._queue if late() else ():
-            print(f"== {self.stage}: {name}: skipped: no time was left to begin it", flush=True)
-            self.record(f"{name}: no time", 0, 0, 1, "-")
+        for name in () if self._stopped else self._queue:
+            hasty = in_time([name], self._slower) is None
+            what = "no time was left for it" if hasty else "its lane ended before it"
+            print(f"== {self.stage}: {name}: {'skipped' if hasty else 'FAILED'}: {what}", flush=True)
+            self.record(f"{name}: {what}", 0, int(not hasty), int(hasty), "-")
 
     def stop(self, signum: int, _frame: t.Any) -> None:
         """Each lane takes its lab down, and with it whatever still runs there."""

@@ -73,7 +73,7 @@ def playing(
 
 
 def play(
-    settings: dict[str, t.Any], *argv: str, timeout: float = 900, playbook: str = MIGRATE
+    settings: dict[str, t.Any], *argv: str, timeout: float = 1800, playbook: str = MIGRATE
 ) -> subprocess.CompletedProcess[str]:
     command, options = playing(settings, *argv, playbook=playbook)
     return subprocess.run(command, capture_output=True, timeout=timeout, check=False, **options)
@@ -131,14 +131,15 @@ def meanwhile(act: t.Callable[[], t.Any], every: float = 1.0) -> t.Iterator[None
 
 
 def kill_when(
-    there: t.Callable[[], bool], settings: dict[str, t.Any], *argv: str, seconds: float = 180, every: float = 0.2
+    there: t.Callable[[], bool], settings: dict[str, t.Any], *argv: str, seconds: float = 600, every: float = 0.2
 ) -> None:  # fmt: skip
     """Starts migrate.yml, and kills it as soon as `there`, asked every so many seconds."""
     command, options = playing(settings, *argv)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     deadline = time.monotonic() + seconds
     while not there():
-        assert process.poll() is None and time.monotonic() < deadline, "it has ended before it could be killed"
+        assert process.poll() is None, "it has ended before it could be killed"
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
         time.sleep(every)
     process.send_signal(signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL

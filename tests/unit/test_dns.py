@@ -509,16 +509,16 @@ def test_a_runbook_asks_for_the_file_of_a_key_that_came_from_a_vault():
 @real
 def test_a_resolver_keeps_an_answer_for_its_ttl_and_not_longer(primary):
     resolver = _resolver.Resolver("127.0.0.1", primary.port)
-    primary.edit("shop.test", "b.shop.test", 1, "A", BLUE)
+    primary.edit("shop.test", "b.shop.test", 3, "A", BLUE)
     primary.edit("shop.test", "alias.shop.test", 600, "CNAME", "b.shop.test.")
-    assert resolver.address("alias.shop.test") == BLUE
     asked = time.monotonic()
-    primary.edit("shop.test", "b.shop.test", 1, "A", GREEN)
+    assert resolver.address("alias.shop.test") == BLUE
+    primary.edit("shop.test", "b.shop.test", 3, "A", GREEN)
     assert resolver.address("alias.shop.test") == BLUE, "asked again within the TTL"
     while resolver.address("alias.shop.test") != GREEN:
-        assert time.monotonic() < asked + 10, "kept for longer than the TTL"
+        assert time.monotonic() < asked + 30, "kept for longer than the TTL"
         time.sleep(0.05)
-    assert time.monotonic() >= asked + 0.9
+    assert time.monotonic() >= asked + 3
     for name, says in (("nobody.shop.test", "no address"), ("a.elsewhere.test", "REFUSED")):
         with pytest.raises(LookupError, match=says):
             resolver.address(name)

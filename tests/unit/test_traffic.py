@@ -53,9 +53,14 @@ def test_every_due_request_is_sent_and_recorded_once(server):
     assert due[-1] - due[0] == pytest.approx((len(due) - 1) / 200, abs=0.01)
 
 
+def waiting(records) -> int:
+    """Requests that were not answered when the next one was due, 10 ms later, which then had a connection of its own."""
+    return sum(record["ms"] >= 10 for record in records)
+
+
 def test_connections_are_closed_after_their_number_of_requests(server):
     records = client(target(server), rate=100, lifetime=5)
-    assert len(records) / 5 <= server.connections <= len(records) / 5 + 8
+    assert len(records) / 5 <= server.connections <= len(records) / 5 + 8 + waiting(records)
 
 
 def test_failures_are_recorded_with_their_reason(server):
@@ -121,7 +126,7 @@ def test_websocket_messages_share_connections(server):
         target(server, protocol="websocket", via_pattern="^(blue)", body_base64="aGk="), rate=100, lifetime=10
     )
     assert all(record["status"] == 101 and record["via"] == "blue" and "error" not in record for record in records)
-    assert len(records) / 10 <= len(server.requests) <= len(records) / 10 + 3
+    assert len(records) / 10 <= len(server.requests) <= len(records) / 10 + 3 + waiting(records)
 
 
 def test_websocket_server_that_closes_after_each_answer(server):

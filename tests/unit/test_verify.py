@@ -326,7 +326,7 @@ def test_a_client_certificate_that_can_not_be_used_proves_nothing(knowing):
 def test_a_side_that_sends_its_head_alone_is_not_equal(pair, compare, side, other):
     blue, green = pair
     asked = route(protocol="http1", path=f"/stall/{side}")
-    result = verify(blue.address, green.address, routes=[asked], compare=compare, timeout=0.5)
+    result = verify(blue.address, green.address, routes=[asked], compare=compare, timeout=2)
     assert result["failed"] and result["counts"]["different"] == 1
     (difference,) = result["routes"][0]["differences"]
     assert (difference["field"], difference[side], difference[other]) == ("body", "cut off after 0 bytes", "complete")

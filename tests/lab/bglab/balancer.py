@@ -49,6 +49,7 @@ def config() -> str:
         "    timeout client 60s",
         "    timeout server 60s",
         "    timeout tunnel 1h",
+        "    timeout check 5s",  # a busy machine is late, and not down
         "    retries 3",
         "    option redispatch",
         "    option httpchk",  # Envoy refuses the HTTP/1.0 of its short form

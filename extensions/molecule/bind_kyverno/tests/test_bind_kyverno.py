@@ -53,7 +53,7 @@ def reports_are_told(cluster: Cluster, tmp_path: pathlib.Path, strategy: str, so
             if report.get("scope", {}).get("name") == name for result in report.get("results") or ()
         }  # fmt: skip
 
-    until(reported, 120)
+    until(reported, 300)
     told = run("binding_policy", tmp_path, migration="kyverno", pairs=OPTIONS, strategy=strategy)
     assert told["changed"] is False and told["reports"]["pass"] >= 1, told["reports"]
     assert told["reports"].keys() <= {"pass", "skip"}, told["reports"]

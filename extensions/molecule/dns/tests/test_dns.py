@@ -192,13 +192,13 @@ def test_a_step_whose_run_was_killed_is_taken_back(half: str, cluster: Cluster) 
     before = where()
     # Samples that never come: the run waits for caches, or is in the gate, when it is killed.
     gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
-    watched = {**SETTINGS, "mesh_cutover_steps": [50, 75], "mesh_watchdog": {"deadline": 30}, "mesh_gate": gate}
+    watched = {**SETTINGS, "mesh_cutover_steps": [50, 75], "mesh_watchdog": {"deadline": 60}, "mesh_gate": gate}
     lab.kill_when(lambda: where() != before, watched, "--tags", "cutover")
     assert list(where().values()).count("green") > list(before.values()).count("green")
     asked = journal(cluster)["facts"]["share"]
     assert (asked["asked"], asked["settled"], asked["judged"]) == (75, 50, False)
     lab.until(
-        lambda: where() == before == where(SECONDARY) and journal(cluster)["run"]["state"] == "closed", 180
+        lambda: where() == before == where(SECONDARY) and journal(cluster)["run"]["state"] == "closed", 300
     )  # fmt: skip
     assert journal(cluster)["run"]["operator"] == "watchdog"
     left = journal(cluster)["facts"]["share"]

@@ -115,7 +115,7 @@ def records(folder: str) -> list[dict[str, t.Any]]:
 @pytest.fixture(scope="module")
 def clients(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Clients:
     """They come while blue has everything, and stay when green has."""
-    done = lab.play(SETTINGS, "--tags", "preflight,keep,bind,deploy,verify", timeout=900)
+    done = lab.play(SETTINGS, "--tags", "preflight,keep,bind,deploy,verify")
     assert done.returncode == 0, done.stdout[-4000:]
     targets = [{**one, "connection_lifetime": 10**6} for one in TARGETS if one["name"] in LONG]
     started = lab.run(

@@ -69,7 +69,7 @@ SETTINGS: dict[str, t.Any] = {
     "mesh_deploy_method": "existing",
     "mesh_certificates": "require",
     "mesh_gitops": {
-        "repo": str(REPO), "branch": "main", "path": "migration", "command": ["git", "push", "--quiet"], "wait": 60,
+        "repo": str(REPO), "branch": "main", "path": "migration", "command": ["git", "push", "--quiet"], "wait": 240,
         "paths": [str(REPO / "apps")],
     },
     "mesh_overrides_dir": str(REPO / "overrides"),
@@ -132,7 +132,7 @@ def names(seen: dict[str, dict[str, t.Any]], namespace: str = "") -> set[str]:
 
 
 def play(*argv: str, **more: t.Any) -> str:
-    done = lab.play({**SETTINGS, **more}, *argv, timeout=900)
+    done = lab.play({**SETTINGS, **more}, *argv)
     assert done.returncode == 0, done.stdout[-4000:] + (DIR / "work" / "log").read_text(encoding="utf-8")[-2000:]
     return done.stdout
 

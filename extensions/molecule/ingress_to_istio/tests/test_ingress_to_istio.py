@@ -42,9 +42,10 @@ def test_no_request_was_lost() -> None:
 def test_clients_were_moved_from_traefik_to_istio(cluster: Cluster) -> None:
     sides = {"blue": pods(cluster, "traefik"), "green": pods(cluster, "istio-ingress")}
     assert sides["blue"] and sides["green"]
-    every, lately = seen(colours=sides)["colours"], seen(time.time() - 10, sides)["colours"]
-    assert every["blue"]["requests"] >= 1000  # it served them before
-    assert lately["green"]["requests"] >= 300 and lately["blue"]["requests"] == 0
+    assert seen(colours=sides)["colours"]["blue"]["requests"] >= 1000  # it served them before
+    since = time.time()
+    lab.until(lambda: seen(since, sides)["colours"]["green"]["requests"] >= 300, what="clients at green")
+    assert seen(since, sides)["colours"]["blue"]["requests"] == 0
 
 
 def test_the_balancer_gives_all_to_istio() -> None:

@@ -144,7 +144,7 @@ def bare(*command: str) -> subprocess.CompletedProcess[str]:
     _argv, options = lab.playing({})
     options["env"] |= {"LAB_STATE": str(STATE), "LAB_BARE": "1"}
     argv = [str(lab.ROOT / "tests/lab/lab"), "exec", "--", *command]
-    return subprocess.run(argv, capture_output=True, timeout=900, check=False, **options)
+    return subprocess.run(argv, capture_output=True, timeout=1800, check=False, **options)
 
 
 def playing(settings: dict[str, t.Any], *argv: str) -> subprocess.CompletedProcess[str]:

@@ -137,8 +137,8 @@ def test_websockets_come_through_the_ingress_that_forwards(
     def sent() -> int:
         return lab.run("traffic_probe", tmp_path, state="read", **client)["total"]["requests"]
 
-    # It takes the controller a moment to know the host: what counts is what is asked after the first that succeeds.
-    lab.until(upgraded)
+    # It takes each of the controller's pods a moment to know the host: what counts is what is asked once both do.
+    lab.until(lambda: all(upgraded() for _number in range(15)))
     started = lab.run(
         "traffic_probe", tmp_path, state="started", targets=[target], rate=20, ca_file=f"{STATE}/apps/certs/ca.crt",
         max_seconds=120, **client,
@@ -189,7 +189,7 @@ def without_injector(through: str, cluster: Cluster) -> str:
     injector = path_of("admissionregistration.k8s.io/v1", "mutatingadmissionpolicybindings", None, "linkerd-proxy-injector")
     there = cluster.get(injector)
     cluster.delete(injector)
-    swap = {**SETTINGS["mesh_swap"], "timeout": 15}
+    swap = {**SETTINGS["mesh_swap"], "timeout": 45}
     refused = lab.play({**SETTINGS, "mesh_ingress": STAYING, "mesh_swap": swap}, "--tags", "soak")
     again = {key: there["metadata"][key] for key in ("name", "labels", "annotations") if key in there["metadata"]}
     cluster.create(injector.rpartition("/")[0], {**there, "metadata": again})

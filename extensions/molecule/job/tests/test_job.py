@@ -83,7 +83,7 @@ def gone(cluster: Cluster) -> bool:
 def test_the_shipped_permissions_are_enough_and_nothing_stays(cluster, found, tmp_path):
     result = verify(found, tmp_path, context="operator", deadline=30)
     assert result["verified"] and result["counts"]["equal"] == 6, result
-    lab.until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 120)
 
 
 @pytest.mark.usefixtures("roles")
@@ -104,19 +104,19 @@ def test_a_side_that_is_not_there_is_unreachable_from_a_pod_too(found, tmp_path)
     [
         ({"image": "lab/no-such-image"}, "job_not_started", ("BackOff", "lab/no-such-image", "image_pull_secrets")),
         ({"service_account": "nobody"}, "job_not_started", ('"nobody" not found', "Check service_account")),
-        ({"python": "/bin/false"}, "job_failed", ("BackoffLimitExceeded", "ended with 1")),
+        ({"python": "/bin/false", "start_timeout": 120}, "job_failed", ("BackoffLimitExceeded", "ended with 1")),
     ],
 )  # fmt: skip
 def test_a_job_that_does_not_run_is_an_error(cluster, found, tmp_path, job, code, words):
     result = verify(found, tmp_path, job={"start_timeout": 6, **job})
     assert result["failed"] and result["failure"]["code"] == code, result
     assert all(word in result["msg"] for word in (f"Job {SPACE}/", *words)), result["msg"]
-    lab.until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 120)
 
 
 def test_a_deadline_is_an_error(found, tmp_path):
     nowhere = {"addresses": ["192.0.2.1"], "ports": {"8443": 443, "8080": 80}}
-    result = verify(found, tmp_path, green=nowhere, passes=2, deadline=600, job={"start_timeout": 2, "deadline": 3})
+    result = verify(found, tmp_path, green=nowhere, passes=2, deadline=600, job={"start_timeout": 12, "deadline": 1})
     assert result["failed"] and result["failure"]["code"] == "job_failed", result
     assert "DeadlineExceeded" in result["msg"] and "more time" in result["msg"]
 
@@ -127,7 +127,7 @@ def test_a_quota_is_an_error(cluster, found, tmp_path):
     cluster.create(quotas, body)
     try:
         lab.until(lambda: "hard" in cluster.get(f"{quotas}/none").get("status", {}), 300)
-        result = verify(found, tmp_path, job={"start_timeout": 4})
+        result = verify(found, tmp_path, job={"start_timeout": 10})
     finally:
         cluster.delete(f"{quotas}/none")
     assert result["failure"]["code"] == "job_not_started" and "exceeded quota" in result["msg"], result["msg"]
@@ -173,40 +173,40 @@ def run_of(cluster: Cluster) -> dict[str, t.Any]:
 def test_a_migration_is_verified_from_pods(cluster):
     routes = path_of("v1", "namespaces", name="mesh-verify")  # their Gateways are on blue, and would have no green
     cluster.delete(routes)
-    lab.until(lambda: cluster.find(routes) is None, 60)
+    lab.until(lambda: cluster.find(routes) is None, 180)
     before = made(cluster, "probe")
     forward("preflight", "keep", "bind", "deploy", "verify")
     assert len(made(cluster, "probe") - before) == 3  # one for each pair of Gateways
-    lab.until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 120)
 
 
 def test_a_step_that_holds_leaves_no_watchdog(cluster):
     forward("cutover", mesh_cutover_to="green:20")
     assert weights(20) and len(made(cluster, "watchdog")) == 1
-    lab.until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 120)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"image": "lab/no-such-image"}, ("ImagePullBackOff", "image_pull_secrets")),
+        ({"image": "lab/no-such-image", "start_timeout": 30}, ("ImagePullBackOff", "image_pull_secrets")),
         ({"service_account": "default"}, ("does not watch", "not allowed (403)")),
     ],
 )
 def test_a_step_that_nobody_could_watch_is_not_made(cluster, changes, words):
     usual = SETTINGS["mesh_watchdog"]
-    watchdog = {**usual, "job": {**usual["job"], "start_timeout": 30, **changes}}
+    watchdog = {**usual, "job": {**usual["job"], **changes}}
     settings = {**SETTINGS, "mesh_cutover_to": "green:50", "mesh_watchdog": watchdog}
     done = lab.play(settings, "--tags", "cutover")
     assert done.returncode != 0 and all(word in done.stdout for word in words), done.stdout[-4000:]
     assert weights(20)
-    lab.until(lambda: gone(cluster), 30)
+    lab.until(lambda: gone(cluster), 120)
 
 
 def test_a_step_whose_run_was_killed_is_taken_back_from_within_the_cluster(cluster):
     # Samples that never come: the run is in the gate until it is killed.
     gate = {**SETTINGS["mesh_gate"], "min_samples": 10**9, "deadline": 600}
-    watchdog = {**SETTINGS["mesh_watchdog"], "deadline": 30}
+    watchdog = {**SETTINGS["mesh_watchdog"], "deadline": 60}
     settings = {**SETTINGS, "mesh_cutover_to": "green:50", "mesh_gate": gate, "mesh_watchdog": watchdog}
     lab.kill_when(lambda: weights(50), settings, "--tags", "cutover", seconds=300)
     assert weights(50) and run_of(cluster)["state"] == "active"

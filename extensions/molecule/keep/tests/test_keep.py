@@ -39,7 +39,7 @@ def release_of(tmp_path: pathlib.Path, namespace: str) -> dict[str, t.Any]:
 
 def guards(host: t.Any) -> set[str]:
     """The migrations that guard something now, as bluegreen-mesh-NAME."""
-    listed = host.run("kubectl get validatingadmissionpolicies --output name").stdout.split()
+    listed = host.check_output("kubectl get validatingadmissionpolicies --output name").split()
     return {name.rpartition("/bluegreen-mesh-")[2] for name in listed}
 
 
@@ -94,9 +94,9 @@ def test_uninstall_completes_and_leaves_what_is_kept(host: t.Any, cluster: Clust
     assert all(kept.values()) and {path: uid(cluster, path) for path in kept} == kept
     for path in (path_of("v1", "services", A), path_of("apps/v1", "deployments", A)):
         assert cluster.list(path) == []
-    left = host.run(f"kubectl get serviceaccounts,roles,rolebindings --namespace {A} --output name").stdout
+    left = host.check_output(f"kubectl get serviceaccounts,roles,rolebindings --namespace {A} --output name")
     assert "ingressgateway" not in left and len(plan["delete"]) == 10
-    assert host.run(f"helm list --all --namespace {A} --short").stdout.strip() == ""
+    assert host.check_output(f"helm list --all --namespace {A} --short") == ""
 
 
 def test_the_guard_alone_makes_uninstall_fail_and_loses_nothing(
@@ -157,7 +157,7 @@ def test_the_recorded_inverse_releases_and_the_guard_goes(
         result = run(step["inverse"]["module"], tmp_path, journal=journal, **step["inverse"]["params"])
         assert not result.get("failed"), result
     assert "keep-keep" not in guards(host)
-    gone = host.run(f"kubectl wait namespace/{A} --for=delete --timeout=60s")
+    gone = host.run(f"kubectl wait namespace/{A} --for=delete --timeout=180s")
     assert gone.rc == 0, gone.stderr
     backup = next(step["backup"] for step in steps if step["op"] == "helm_record")
     saved = cluster.get(path_of("v1", "secrets", JOURNAL["namespace"], backup))
@@ -214,7 +214,7 @@ def test_the_garbage_collector_is_refused(host: t.Any, cluster: Cluster, tmp_pat
     assert stood and uid(cluster, secret(B, "owned")) == stood
     released = run("resource_keep", tmp_path, **params, state="released")
     assert released.get("changed"), released
-    until(lambda: uid(cluster, secret(B, "owned")) is None)  # its next try
+    until(lambda: uid(cluster, secret(B, "owned")) is None, 180)  # its next try
 
 
 # -- D ---------------------------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_cleanup_does_not_uninstall_what_more_than_blue_needs(
     cluster.patch(own, {"metadata": {"annotations": {release: "other"}}})
     code, said = cleanup()
     assert code == 0, said[-3000:]
-    assert uid(cluster, own) is None and host.run(f"helm list --all --short --namespace {D}").stdout.strip() == ""
+    assert uid(cluster, own) is None and host.check_output(f"helm list --all --short --namespace {D}") == ""
 
 
 def test_uninstall_from_configmaps_leaves_all_of_it(host: t.Any, cluster: Cluster, tmp_path: pathlib.Path) -> None:
@@ -293,7 +293,7 @@ def test_uninstall_from_configmaps_leaves_all_of_it(host: t.Any, cluster: Cluste
     done = host.run(f"HELM_DRIVER=configmap helm uninstall blue --namespace {D}")
     assert done.rc == 0 and f"[Deployment] {NAME}" in done.stdout, done
     assert all(before.values()) and {path: uid(cluster, path) for path in before} == before
-    assert host.run(f"HELM_DRIVER=configmap helm list --all --namespace {D} --short").stdout.strip() == ""
+    assert host.check_output(f"HELM_DRIVER=configmap helm list --all --namespace {D} --short") == ""
     where = {"namespace": JOURNAL["namespace"], "name": "keep-d"}
     asked = run("resource_keep_info", tmp_path, journal=where)
     assert asked["missing"] == [] == asked["would_delete"], asked

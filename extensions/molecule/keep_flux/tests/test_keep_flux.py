@@ -139,6 +139,6 @@ def test_the_guard_alone_holds_it_up_and_loses_nothing(host: t.Any, cluster: Clu
     assert refused["failure"]["code"] == "owner_deletes" and uids(cluster, "guard") == before, refused
     released = lab.run("resource_keep", tmp_path, **params, state="released", owner_deletes="accept")
     assert released.get("changed"), released
-    gone = host.run("kubectl wait helmrelease/guard --namespace mesh-keep-flux --for=delete --timeout=90s")
+    gone = host.run("kubectl wait helmrelease/guard --namespace mesh-keep-flux --for=delete --timeout=180s")
     assert gone.rc == 0, gone.stderr
     assert set(uids(cluster, "guard").values()) == {None}

@@ -106,7 +106,8 @@ def test_uninstall_leaves_what_is_kept(helm: t.Any, cluster: Cluster, release: R
     for path in (path_of("v1", "services", namespace), path_of("apps/v1", "deployments", namespace)):
         assert cluster.list(path) == []
     for program in ("helm", "helm4"):
-        assert helm(release, "list", "--all", "--short", program=program).stdout.strip() == ""
+        listed = helm(release, "list", "--all", "--short", program=program)
+        assert listed.rc == 0 and listed.stdout.strip() == "", listed
 
 
 def test_the_guard_alone_makes_uninstall_fail_and_loses_nothing(

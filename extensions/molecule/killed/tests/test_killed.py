@@ -140,7 +140,7 @@ def test_a_cleanup_is_refused_while_something_refers_to_blue_and_removes_nothing
 
 def test_a_cleanup_that_was_killed_twice_is_finished(cluster: Cluster) -> None:
     kill_in(cluster, "cleanup", steps=1)
-    kill_in(cluster, "cleanup", steps=4, mesh_takeover=True)
+    kill_in(cluster, "cleanup", steps=3, mesh_takeover=True)
     resume(cluster, "cleanup")
     for group_version, plural, name in (
         (ISTIO, "gateways", "public"), ("v1", "secrets", "public-cert"), ("v1", "services", "public-ingressgateway"),

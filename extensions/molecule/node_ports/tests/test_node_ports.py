@@ -26,13 +26,13 @@ def ports(cluster: Cluster, name: str = "green") -> dict[str, int]:
 
 
 def test_they_are_set(cluster: Cluster) -> None:
-    assert ports(cluster) == {"http2": 31981, "https": 31944}
+    assert ports(cluster) == {"http2": 30031, "https": 30032}
 
 
 def test_two_ports_change_places_and_nothing_else_is_touched(cluster: Cluster, tmp_path: pathlib.Path) -> None:
     before = service(cluster)
-    assert run(tmp_path, node_ports={"http2": 31944, "https": 31981})["changed"]
-    assert ports(cluster) == {"http2": 31944, "https": 31981}
+    assert run(tmp_path, node_ports={"http2": 30032, "https": 30031})["changed"]
+    assert ports(cluster) == {"http2": 30032, "https": 30031}
     after = service(cluster)
     for body in (before, after):
         for port in body["spec"]["ports"]:
@@ -41,15 +41,15 @@ def test_two_ports_change_places_and_nothing_else_is_touched(cluster: Cluster, t
 
 
 def test_a_port_that_is_given_up_is_free(cluster: Cluster, tmp_path: pathlib.Path) -> None:
-    assert run(tmp_path, node_ports={"http2": 31982})["changed"]
-    assert run(tmp_path, name="balanced", node_ports={"http2": 31944})["changed"]
-    taken = run(tmp_path, node_ports={"http2": 31944})
+    assert run(tmp_path, node_ports={"http2": 30033})["changed"]
+    assert run(tmp_path, name="balanced", node_ports={"http2": 30032})["changed"]
+    taken = run(tmp_path, node_ports={"http2": 30032})
     assert taken["failed"] and taken["failure"]["used_by"] == {
         "namespace": "mesh-ports",
         "name": "balanced",
         "port": "http2",
     }
-    assert ports(cluster)["http2"] == 31982
+    assert ports(cluster)["http2"] == 30033
 
 
 def test_the_health_check_port_of_another_service_is_taken(cluster: Cluster, tmp_path: pathlib.Path) -> None:
@@ -58,7 +58,7 @@ def test_the_health_check_port_of_another_service_is_taken(cluster: Cluster, tmp
     assert taken["failed"] and taken["failure"]["used_by"]["port"] == "healthCheckNodePort"
     same = run(tmp_path, name="balanced", health_check_node_port=health)
     assert same["changed"] is False and same["health_check_node_port"] == health
-    other = run(tmp_path, name="balanced", health_check_node_port=31983)
+    other = run(tmp_path, name="balanced", health_check_node_port=30034)
     assert other["failed"] and other["failure"]["code"] == "health_check"
 
 
@@ -68,5 +68,5 @@ def test_a_service_that_changes_in_between_is_read_again(cluster: Cluster, tmp_p
     patch = [{"op": "replace", "path": "/metadata/resourceVersion", "value": stale["metadata"]["resourceVersion"]}]
     with pytest.raises(Exception, match="409 Conflict"):  # what the module relies on
         cluster.patch(path_of("v1", "services", "mesh-ports", "green"), patch, kind="json")
-    assert run(tmp_path, node_ports={"http2": 31985})["changed"]
+    assert run(tmp_path, node_ports={"http2": 30035})["changed"]
     assert service(cluster)["metadata"]["labels"]["touched"] == "yes"

@@ -36,6 +36,7 @@ SETTINGS = {
     # Few probes and one small step: what is tested is the way back.
     "mesh_cutover_steps": [50],
     **lab.QUICK,
+    **lab.UNHURRIED,
 }
 PLAN = DIR / "plan-lab.json"
 BLUE = {f"{listener}/{colour}-node-{n}": weight for listener in (
@@ -238,7 +239,7 @@ def test_abort_leaves_traffic_where_blue_is_not_good(cluster: Cluster, half: Non
 def test_abort_gives_blue_all_traffic_however_little_time_it_has(cluster: Cluster, half: None) -> None:
     steps = [(step["id"], step["state"]) for step in journal(cluster)["steps"]]
     in_no_time = {"mesh_abort_timeout": 1, "mesh_cut_connections": True}
-    done = lab.play({**SETTINGS, **in_no_time}, "--tags", "abort", timeout=120)
+    done = lab.play({**SETTINGS, **in_no_time}, "--tags", "abort")
     assert done.returncode != 0 and "the 1 s of mesh_abort_timeout are over" in done.stdout, done.stdout[-3000:]
     assert lab.weights() == BLUE
     found = journal(cluster)

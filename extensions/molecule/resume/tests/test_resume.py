@@ -95,7 +95,7 @@ def test_the_share_is_the_one_that_was_asked_for() -> None:
 
 def test_a_step_whose_run_was_killed_is_taken_back(cluster: Cluster) -> None:
     """By what the run has started beside itself. Nobody runs anything."""
-    kill_in_the_gate(75, mesh_cutover_steps=[75], mesh_watchdog={"deadline": 30})
+    kill_in_the_gate(75, mesh_cutover_steps=[75], mesh_watchdog={"deadline": 60})
     assert share(cluster) == (75, 50, False)
     lab.until(lambda: set(lab.weights().values()) == {50}, 300)
     lab.until(lambda: journal(cluster)["run"]["state"] == "closed", 300)

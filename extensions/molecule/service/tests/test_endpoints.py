@@ -116,7 +116,7 @@ def test_a_quarter(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]],
     done = shift(tmp_path, 25, expect_green_percent=0)
     assert done.get("green_percent") == 25, done
     assert live.sizes(cluster) == [(3, 1), (3, 1)]
-    assert 15 <= live.share(known) <= 35
+    live.await_share(known, 15, 35)
     assert shift(tmp_path, 25, expect_green_percent=25)["changed"] is False
 
 
@@ -134,20 +134,20 @@ def test_a_pod_that_goes_is_replaced(cluster: Cluster, keeper: t.Any, known: dic
 def test_half(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]], tmp_path: pathlib.Path) -> None:
     assert shift(tmp_path, 50, expect_green_percent=25)["green_percent"] == 50
     assert live.sizes(cluster) == [(3, 3), (3, 3)]
-    assert 40 <= live.share(known) <= 60
+    live.await_share(known, 40, 60)
 
 
 def test_everything(cluster: Cluster, keeper: t.Any, known: dict[str, list[str]], tmp_path: pathlib.Path) -> None:
     done = shift(tmp_path, 100, expect_green_percent=50)
     assert done.get("green_percent") == 100, done
     assert live.sizes(cluster) == [(0, 3), (0, 3)]
-    lab.until(lambda: live.share(known) == 100, what="every node to follow")
+    live.await_share(known, 100, 100)
 
 
 def test_and_back_to_a_quarter(cluster: Cluster, keeper: t.Any, known: t.Any, tmp_path: pathlib.Path) -> None:
     assert shift(tmp_path, 25, expect_green_percent=100)["green_percent"] == 25
     assert live.sizes(cluster) == [(3, 1), (3, 1)]
-    assert 15 <= live.share(known) <= 35
+    live.await_share(known, 15, 35)
 
 
 def test_nothing_is_left_of_it(
@@ -168,11 +168,11 @@ def test_the_runbook_does_it_too(
     assert done.returncode == 0, done.stderr
     assert f"{live.pods(cluster, live.BLUE)[0]} true endpointslice-controller.k8s.io" in done.stdout
     assert live.sizes(cluster) == [(3, 0), (3, 0)]
-    lab.until(lambda: live.share(known) == 0, what="every node to follow")
+    live.await_share(known, 0, 0)
     lab.until(lambda: live.look(cluster)["endpointslices"] == before["endpointslices"], what="what went with the helpers")
 
 
 def test_no_request_was_lost(begun: float, known: t.Any) -> None:
     seen = live.seen_since(begun)
     assert seen["total"]["failed"] == 0, str(seen["errors"])
-    assert seen["total"]["requests"] > 3000
+    assert seen["total"]["requests"] > 1000

@@ -149,7 +149,7 @@ def test_green_gets_a_certificate_of_its_own_and_its_gateway_waits_for_it(cluste
         assert "site" not in gateways(cluster) and waiting.poll() is None
         ready = {"type": "Ready", "status": "True", "observedGeneration": 1}
         cluster.patch(f"{own}/status", {"status": {"conditions": [ready]}})
-        done = json.loads(waiting.communicate(timeout=60)[0])
+        done = json.loads(waiting.communicate(timeout=300)[0])
         assert [entry["state"] for entry in done["issued"]] == ["created"] and "site" in gateways(cluster)
         assert run(tmp_path, pairs=[PAIR], certificates="certificate")["changed"] is False
         copied = [f"{NEW}/mutual", f"{NEW}/mutual-cacert"]
