@@ -107,3 +107,22 @@ OTHERS = {"metadata": {"name": "alb"}, "spec": {"controller": "ingress.k8s.aws/a
 def test_a_controller_that_is_needed_or_would_come_back_stays(given, words):
     refused = asked(classes=[CLASS, ALSO, OTHERS], **given)
     assert words in refused and bool(refused) == bool(words), refused
+
+
+def test_what_a_killed_run_has_left_of_a_release_is_found_by_the_journal():
+    """Its Service is gone, which told whose it was."""
+    keys = {"ingresses": "done", "traefik/traefik": "recorded", "old/undone": "undone"}
+    steps = [{"phase": "cleanup", "op": "archive", "key": key, "state": state} for key, state in keys.items()]
+    steps += [{"phase": "keep", "op": "archive", "key": "else/where", "state": "done"}]
+    look = role_tasks.task(CONTROLLER, "Look for those that were")
+    begun = look["vars"]["cleanup_begun"]
+    for owners, names in (([], ["traefik/traefik"]), ([{"claims": []}], [])):
+        given = {"_mesh_journal": {"steps": steps}, "cleanup_found": {"owners": owners}, "cleanup_begun": begun}
+        assert role_tasks.evaluate(look["loop"], **given) == names
+    left = {"release": {"release": "traefik", "namespace": "traefik"}, "delete": []}
+    for code, fails in (("not_found", False), ("two_owners", True)):
+        result = {"failed": True, "failure": {"code": code}}
+        assert role_tasks.holds(look["failed_when"], cleanup_half=result) is fails
+        given = {"cleanup_found": {"releases": []}, "cleanup_half": {"results": [result, left]}}
+        named = role_tasks.task(CONTROLLER, "Name these releases")["ansible.builtin.set_fact"]["cleanup_mine"]
+        assert role_tasks.evaluate(named, **given) == [left["release"]]
