@@ -112,7 +112,7 @@ def test_helm_4_has_taken_it_over_and_its_uninstall_leaves_it(
     keep("helm4")
     done = host.run(f"helm4 uninstall {RELEASE} --namespace {SPACE} --wait")
     assert done.rc == 0 and "[Gateway] public" in done.stdout, done.stderr
-    assert host.check_output(f"helm4 list --all --short --namespace {SPACE} --filter {RELEASE}") == ""
+    assert host.check_output(f"helm4 list --short --namespace {SPACE} --filter {RELEASE}") == ""
     nothing_is_lost(cluster, before, stood, "helm4")
     let_go("helm4")
 
